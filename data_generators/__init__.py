@@ -1,0 +1,9 @@
+"""Episodes of few-shot tasks, each a pure function of (split, seed, iteration)."""
+
+from data_generators.episode import Episode
+from data_generators.errors import DataError
+from data_generators.omniglot import Omniglot
+from data_generators.polynomial import Polynomial
+from data_generators.sinusoid import Sinusoid
+
+__all__ = ["DataError", "Episode", "Omniglot", "Polynomial", "Sinusoid"]

@@ -1,0 +1,103 @@
+"""N-way K-shot sampling, shared by the image data sets."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from data_generators.errors import DataError
+from data_generators.random_streams import uniform
+
+
+class ClassSample(NamedTuple):
+    """Which image stands at each place of each episode; every field is int32 [tasks, examples].
+
+    Examples are listed shot by shot: first one of every class in a random order, then the next
+    one of every class, in another order.
+
+    Attributes:
+        labels: the class's number within the episode, 0..way-1.
+        classes: the class's number within the split.
+        images: the image's number within its class; distinct within class and episode.
+        quarter_turns: 0..3, the same for all examples of a class in an episode.
+    """
+
+    labels: tf.Tensor
+    classes: tf.Tensor
+    images: tf.Tensor
+    quarter_turns: tf.Tensor
+
+
+def check_classes(
+    split: str, names: Sequence[str], sizes: np.ndarray, *, way: int, shot: int, query: int
+) -> None:
+    """Check that a split has classes and images enough for an episode.
+
+    Args:
+        split: name of the split, for the message.
+        names: the names of its classes.
+        sizes: the number of images of each class.
+        way: classes an episode needs.
+        shot: support images each of them needs.
+        query: query images each of them needs.
+
+    Raises:
+        DataError: it has not; the line names the flag to change and what would be right.
+    """
+    if not 1 <= way <= len(names):
+        raise DataError(
+            f"--num_classes must be between 1 and {len(names)}, "
+            f"the classes of the {split} split, got {way}"
+        )
+    smallest = int(np.argmin(sizes))
+    if shot + query > sizes[smallest]:
+        raise DataError(
+            f"--update_batch_size={shot} with {query} query images needs {shot + query} images "
+            f"of every class, but {names[smallest]} of the {split} split has {sizes[smallest]}"
+        )
+
+
+def sample_classes(
+    stream: int,
+    iteration: int | tf.Tensor,
+    sizes: np.ndarray,
+    *,
+    tasks: int,
+    way: int,
+    per_class: int,
+) -> ClassSample:
+    """Draw `way` distinct classes a task and `per_class` distinct images of each.
+
+    Args:
+        stream: the random stream, see `random_streams`.
+        iteration: the meta-iteration to draw.
+        sizes: the number of images of each class, [classes]; they may differ.
+        tasks: episodes to draw.
+        way: classes an episode.
+        per_class: images a class, support and query together.
+    """
+    count, largest = len(sizes), int(np.max(sizes))
+    widths = [count, way * largest, per_class * way, way]
+    unit = uniform(stream, iteration, [tasks, sum(widths)])
+    class_scores, image_scores, order_scores, turns = tf.split(unit, widths, axis=1)
+
+    # The places of the k largest of n uniform numbers: k of n without replacement.
+    classes = tf.math.top_k(class_scores, way).indices
+    available = tf.gather(tf.constant(sizes, tf.int32), classes)[..., tf.newaxis]
+    image_scores = tf.reshape(image_scores, [tasks, way, largest])
+    image_scores = tf.where(tf.range(largest) < available, image_scores, -1.0)
+    images = tf.math.top_k(image_scores, per_class).indices
+    order_scores = tf.reshape(order_scores, [tasks, per_class, way])
+    labels = tf.math.top_k(order_scores, way).indices
+
+    examples = per_class * way
+    labels = tf.reshape(labels, [tasks, examples])
+    shots = tf.repeat(tf.range(per_class), way)
+    images = tf.reshape(images, [tasks, examples])
+    return ClassSample(
+        labels=labels,
+        classes=tf.gather(classes, labels, batch_dims=1),
+        images=tf.gather(images, labels * per_class + shots, batch_dims=1),
+        quarter_turns=tf.gather(tf.cast(4.0 * turns, tf.int32), labels, batch_dims=1),
+    )

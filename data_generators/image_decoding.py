@@ -1,0 +1,30 @@
+"""Image files to arrays."""
+
+import io
+
+import numpy as np
+from PIL import Image
+
+from data_generators.errors import DataError
+from data_generators.file_tree import FileTree
+
+
+def read_image(tree: FileTree, name: str, mode: str, side: int) -> np.ndarray:
+    """Read an image, convert it to `mode` and resize it to side x side (Lanczos).
+
+    Returns:
+        uint8 [side, side] for mode "L", [side, side, 3] for mode "RGB".
+
+    Raises:
+        DataError: the image is unreadable or truncated; the line names it.
+    """
+    data = tree.read(name)
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            # Pillow resizes one-bit and palette images by nearest neighbor: convert first.
+            image = image.convert(mode)
+    except Exception as error:  # Pillow's decoders raise whatever the damage leads them to.
+        raise DataError(f"cannot read the image {tree.root / name}: {error}") from error
+    if image.size != (side, side):
+        image = image.resize((side, side), Image.Resampling.LANCZOS)
+    return np.asarray(image)

@@ -1,0 +1,32 @@
+"""A progress line on the standard error."""
+
+import sys
+
+
+class Progress:
+    """Counts up to `total` on one line of a terminal; elsewhere, a line every quarter.
+
+    Args:
+        title: what is going on.
+        total: where it ends, or 0 if that is not known.
+        unit: what is counted, for example "images".
+    """
+
+    def __init__(self, title: str, total: int, unit: str):
+        self._title, self._total, self._unit = title, total, unit
+        self._percents = 1 if sys.stderr.isatty() else 25
+        self._shown = -1
+
+    def update(self, done: int) -> None:
+        """Say how many are done."""
+        step = 100 * done // self._total // self._percents if self._total else 0
+        if step == self._shown:
+            return
+        self._shown = step
+        of_total = f"/{self._total}" if self._total else ""
+        line = f"{self._title}: {done}{of_total} {self._unit}"
+        finished = done == self._total
+        if sys.stderr.isatty():
+            print(f"\r{line}", end="\n" if finished else "", file=sys.stderr, flush=True)
+        else:
+            print(line, file=sys.stderr, flush=True)
