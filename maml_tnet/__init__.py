@@ -1,0 +1,22 @@
+"""T-nets and MT-nets (Lee & Choi), with MAML and Meta-SGD, for TensorFlow 2 and Keras."""
+
+from maml_tnet.adaptation import Examples, adaptation_path, examples
+from maml_tnet.export import ExportError, export
+from maml_tnet.layers import TransformConv2D, TransformDense
+from maml_tnet.masks import update_probability
+from maml_tnet.meta_learner import MetaLearner
+from maml_tnet.networks import ConvNet, Regressor
+
+__all__ = [
+    "ConvNet",
+    "Examples",
+    "ExportError",
+    "MetaLearner",
+    "Regressor",
+    "TransformConv2D",
+    "TransformDense",
+    "adaptation_path",
+    "examples",
+    "export",
+    "update_probability",
+]

@@ -1,0 +1,54 @@
+"""The differences between the two supported stacks, all of them.
+
+Python <= 3.11: TensorFlow 2.15 with Keras 2 and TensorFlow Addons. Python >= 3.12: current
+TensorFlow with Keras 3, for which no TensorFlow Addons exists.
+"""
+
+from types import ModuleType
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+
+def tensorflow_addons() -> ModuleType:
+    """Return TensorFlow Addons.
+
+    Raises:
+        ImportError: where it is not installed, saying which stack has it.
+    """
+    try:
+        import tensorflow_addons
+    except ImportError as error:
+        raise ImportError(
+            "TensorFlow Addons is not installed here: it exists for TensorFlow <= 2.15 and "
+            f"Python <= 3.11 only, and this is TensorFlow {tf.__version__}"
+        ) from error
+    return tensorflow_addons
+
+
+def build_optimizer(optimizer: Any, variables: list[tf.Variable]) -> None:
+    """Create the optimizer's variables now, so that a checkpoint can be restored into them.
+
+    The optimizers of TensorFlow Addons are Keras' legacy ones, which build under another name.
+    """
+    if hasattr(optimizer, "build"):
+        optimizer.build(variables)
+    else:
+        optimizer._create_all_weights(variables)
+
+
+def optimizer_variables(optimizer: Any) -> list[tf.Variable]:
+    """List the optimizer's variables (a method in Keras' legacy optimizers)."""
+    variables = optimizer.variables
+    return list(variables() if callable(variables) else variables)
+
+
+def keras_version() -> str:
+    """Return the version of the Keras that TensorFlow uses."""
+    return getattr(keras, "__version__", None) or __import__("keras").__version__
+
+
+def tf_variable(variable: Any) -> tf.Variable:
+    """Return the TensorFlow variable behind a Keras variable (in Keras 2 they are the same)."""
+    return variable if isinstance(variable, tf.Variable) else variable.value

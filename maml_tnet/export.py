@@ -1,0 +1,95 @@
+"""SavedModel export: a program without this package learns a support set and answers queries."""
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from maml_tnet.compat import tf_variable
+from maml_tnet.meta_learner import MetaLearner
+
+PARITY_TOLERANCE = 1e-4
+
+
+class ExportError(Exception):
+    """An export could not be written, or does not do what the model in memory does."""
+
+
+def export(
+    meta_learner: MetaLearner,
+    folder: str | os.PathLike[str],
+    *,
+    support_x: tf.Tensor,
+    support_y: tf.Tensor,
+    query_x: tf.Tensor,
+    num_updates: int | None = None,
+) -> None:
+    """Write a SavedModel whose default signature adapts and predicts, and check it.
+
+    The signature takes `support_x` [tasks, support, ...], `support_y` [tasks, support, outputs]
+    (regression targets or one-hot labels) and `query_x` [tasks, queries, ...], any numbers of
+    tasks, support examples and queries, and returns {"predictions": [tasks, queries, outputs]}:
+    regression values or class probabilities. Masks are at their mode, so it is deterministic.
+
+    The folder appears under its name only when the SavedModel has been loaded again and gave the
+    same predictions for the examples given here as the model in memory.
+
+    Args:
+        meta_learner: trained.
+        folder: to write; what an earlier export left there is replaced.
+        support_x: examples to check the export with, which also fix the shape of an input.
+        support_y: their targets.
+        query_x: queries to check it with.
+        num_updates: inner steps to take; by default as many as in training.
+
+    Raises:
+        ExportError: the folder cannot be written or holds something else than a SavedModel, or the
+            predictions differ.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / "saved_model.pb").is_file():
+        raise ExportError(f"{folder} exists and is not a SavedModel: name a new folder")
+    steps = meta_learner.num_updates if num_updates is None else num_updates
+    dtype = meta_learner.network.dtype
+    inputs = [None, None, *support_x.shape[2:]]
+
+    @tf.function(
+        input_signature=[
+            tf.TensorSpec(inputs, dtype, "support_x"),
+            tf.TensorSpec([None, None, support_y.shape[-1]], dtype, "support_y"),
+            tf.TensorSpec(inputs, dtype, "query_x"),
+        ]
+    )
+    def adapt_and_predict(
+        support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        return {"predictions": meta_learner.adapt_and_predict(support_x, support_y, query_x, steps)}
+
+    # Only the variables: Keras would otherwise add its own description of the whole model.
+    module = tf.Module()
+    module.parameters = [tf_variable(v) for v in meta_learner.trainable_variables]
+    module.adapt_and_predict = adapt_and_predict
+    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        tf.saved_model.save(module, str(temporary), signatures=adapt_and_predict)
+        expected = meta_learner.adapt_and_predict(support_x, support_y, query_x, steps)
+        exported = tf.saved_model.load(str(temporary)).signatures["serving_default"](
+            support_x=support_x, support_y=support_y, query_x=query_x
+        )["predictions"]
+        difference = float(np.max(np.abs(exported - expected)))
+        if not difference <= PARITY_TOLERANCE * max(1.0, float(np.max(np.abs(expected)))):
+            raise ExportError(
+                f"the SavedModel predicts differently from the model in memory (by {difference}); "
+                f"{folder} was not written"
+            )
+        if folder.exists():
+            shutil.rmtree(folder)
+        temporary.rename(folder)
+    except (OSError, tf.errors.OpError) as error:
+        raise ExportError(f"cannot write the SavedModel {folder}: {error}") from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

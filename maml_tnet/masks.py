@@ -1,0 +1,76 @@
+"""The binary masks M that decide which units a task updates (section 3.2, equations 9 to 11).
+
+A mask has the shape of its logits with the task axis put in second to last place, which is where
+every tensor of this package carries it: logits [units] give a mask [tasks, units] that broadcasts
+over a task's kernel [..., tasks, units] and bias [tasks, units].
+"""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+
+def update_probability(logits: tf.Tensor) -> tf.Tensor:
+    """P(M = 1) = exp(zeta) / (exp(zeta) + 1) of equation (9), elementwise.
+
+    The formula in section 6.3 of the paper, exp(-l) / (exp(-l) + 1), is the complement: the
+    probability that a unit is NOT updated.
+    """
+    return tf.sigmoid(logits)
+
+
+def relaxed_mask(logits: tf.Tensor, noise: tf.Tensor, temperature: float) -> tf.Tensor:
+    """Equation (11): the Gumbel-softmax sample, in (0, 1).
+
+    Args:
+        logits: zeta, broadcastable to `noise`.
+        noise: draws of g1 - g2, the difference of the two Gumbel variables of equation (10), which
+            is a standard logistic variable.
+        temperature: T of equation (11), > 0.
+    """
+    return tf.sigmoid((logits + noise) / temperature)
+
+
+def straight_through_mask(logits: tf.Tensor, noise: tf.Tensor, temperature: float) -> tf.Tensor:
+    """A 0/1 mask whose gradient is that of `relaxed_mask`. Same arguments."""
+    soft = relaxed_mask(logits, noise, temperature)
+    hard = tf.cast(logits + noise > 0, soft.dtype)
+    return soft + tf.stop_gradient(hard - soft)
+
+
+def sample_masks(
+    logits: Sequence[tf.Tensor], tasks: int | tf.Tensor, temperature: float, seed: tf.Tensor
+) -> list[tf.Tensor]:
+    """Draw one mask per task for every tensor of logits.
+
+    Args:
+        logits: mask logits, each [..., units].
+        tasks: number of tasks.
+        temperature: T of equation (11), > 0.
+        seed: int32 [2], the key of the stateless draw. One draw serves all layers.
+
+    Returns:
+        masks [..., tasks, units], hard in value, relaxed in gradient.
+    """
+    logits = [tf.convert_to_tensor(logit) for logit in logits]
+    dtype = logits[0].dtype
+    sizes = [logit.shape.num_elements() for logit in logits]
+    tiny = dtype.as_numpy_dtype(1e-7)
+    uniform = tf.random.stateless_uniform(
+        [tasks * sum(sizes)], seed, minval=tiny, maxval=1 - tiny, dtype=dtype, alg="philox"
+    )
+    noise = tf.math.log(uniform) - tf.math.log1p(-uniform)
+    parts = tf.split(noise, [tasks * size for size in sizes])
+    return [
+        straight_through_mask(
+            tf.expand_dims(logit, -2),
+            tf.reshape(part, [*logit.shape[:-1], tasks, logit.shape[-1]]),
+            temperature,
+        )
+        for logit, part in zip(logits, parts, strict=True)
+    ]
+
+
+def most_likely_masks(logits: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    """Threshold instead of drawing: M = 1 where P(M = 1) >= 1/2. Shapes [..., 1, units]."""
+    return [tf.cast(tf.expand_dims(logit, -2) >= 0, tf.as_dtype(logit.dtype)) for logit in logits]

@@ -1,0 +1,362 @@
+"""The paper's two networks, built of T-net layers (sections 6.1 and 6.4).
+
+Called as a Keras model, a network maps [tasks, examples, ...] to [tasks, examples, outputs] with
+its initial weights. The inner loop instead calls `prepare` once for each set of inputs and then
+`forward` with every task's own weights.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+from tensorflow import keras
+
+from maml_tnet.layers import (
+    TransformConv2D,
+    TransformDense,
+    TransformLayer,
+    for_every_task,
+    merge_tasks,
+    split_tasks,
+)
+from maml_tnet.normalization import (
+    PatchStatistics,
+    TaskBatchNormalization,
+    TaskLayerNormalization,
+    patch_statistics,
+)
+
+NORMS = ("batch_norm", "layer_norm", None)
+
+
+class TaskNetwork(keras.Model):
+    """What the inner loop needs of a network; subclasses set `transform_layers`.
+
+    Attributes:
+        transform_layers: the layers with W, b, T and mask logits, from input to output.
+        outputs_per_example: size of the last axis of the output.
+        compile_with_xla: whether this network's steps are fastest under `jit_compile=True` (small
+            products, yes; grouped convolutions, which XLA does not do well on a CPU, no).
+    """
+
+    transform_layers: list[TransformLayer]
+    compile_with_xla: bool
+
+    @property
+    def outputs_per_example(self) -> int:
+        """Number of outputs of one example."""
+        return self.transform_layers[-1].units
+
+    @property
+    def adapted_weights(self) -> list[tf.Variable]:
+        """W and b of every layer: what inner steps change."""
+        return [w for layer in self.transform_layers for w in layer.adapted_weights]
+
+    @property
+    def mask_logits(self) -> list[tf.Variable]:
+        """The mask logits zeta of every layer; empty without masks."""
+        return [logits for layer in self.transform_layers for logits in layer.mask_logits]
+
+    def masks_of_adapted_weights(self, masks: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """One mask per adapted weight, from one mask per tensor of `mask_logits`."""
+        remaining = list(masks)
+        result = []
+        for layer in self.transform_layers:
+            own, remaining = (
+                remaining[: len(layer.mask_logits)],
+                remaining[len(layer.mask_logits) :],
+            )
+            result += layer.masks_of_adapted_weights(own)
+        return result
+
+    def initial_weights(self, tasks: int | tf.Tensor) -> list[tf.Tensor]:
+        """The meta-learned W and b, one copy per task: each [..., tasks, units]."""
+        return [for_every_task(w, tasks) for w in self.adapted_weights]
+
+    def prepare(self, x: tf.Tensor) -> Any:
+        """Compute, once, what `forward` needs of inputs [tasks, examples, ...]."""
+        raise NotImplementedError
+
+    def forward(self, inputs: Any, adapted_weights: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Outputs [examples, tasks, outputs] of prepared inputs under the tasks' own weights."""
+        raise NotImplementedError
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """[tasks, examples, ...] -> [tasks, examples, outputs], with the initial weights."""
+        x = tf.convert_to_tensor(x)
+        outputs = self.forward(self.prepare(x), self.initial_weights(tf.shape(x)[0]))
+        return tf.transpose(outputs, [1, 0, 2])
+
+    def _pairs(self, adapted_weights: Sequence[tf.Tensor]) -> list[list[tf.Tensor]]:
+        """Group a flat list of weights layer by layer."""
+        remaining = iter(adapted_weights)
+        return [[next(remaining) for _ in layer.adapted_weights] for layer in self.transform_layers]
+
+
+@keras.utils.register_keras_serializable("maml_tnet")
+class Regressor(TaskNetwork):
+    """inputs -> dim_hidden -> dim_hidden -> outputs with ReLU between (section 6.1).
+
+    W starts truncated normal with standard deviation 0.01, b at 0, T at the identity.
+
+    Args:
+        inputs: number of input features.
+        outputs: number of outputs.
+        dim_hidden: units of the two hidden layers.
+        use_transform: T-net: every layer has a T.
+        mask_per: None, "unit" or "weight", see `TransformLayer`.
+        logit_init: initial mask logit.
+        seed: of the initial weights.
+    """
+
+    compile_with_xla = True
+
+    def __init__(
+        self,
+        inputs: int = 1,
+        outputs: int = 1,
+        *,
+        dim_hidden: int = 40,
+        use_transform: bool = False,
+        mask_per: str | None = None,
+        logit_init: float = 0.0,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        self.arguments = {
+            "inputs": inputs,
+            "outputs": outputs,
+            "dim_hidden": dim_hidden,
+            "use_transform": use_transform,
+            "mask_per": mask_per,
+            "logit_init": logit_init,
+            "seed": seed,
+        }
+        widths = [inputs, dim_hidden, dim_hidden, outputs]
+        self.transform_layers = [
+            TransformDense(
+                units,
+                use_transform=use_transform,
+                mask_per=mask_per,
+                logit_init=logit_init,
+                kernel_initializer=keras.initializers.TruncatedNormal(
+                    stddev=0.01, seed=_layer_seed(seed, i)
+                ),
+                seed=_layer_seed(seed, i) + 1,
+                name=f"dense{i + 1}",
+                dtype=self.dtype,
+            )
+            for i, units in enumerate(widths[1:])
+        ]
+        for layer, features in zip(self.transform_layers, widths, strict=False):
+            layer.build([None, None, features])
+        self.built = True
+
+    def prepare(self, x: tf.Tensor) -> tf.Tensor:
+        """[tasks, examples, features] -> [examples, tasks, features]."""
+        return tf.transpose(x, [1, 0, 2])
+
+    def forward(self, inputs: tf.Tensor, adapted_weights: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Equation (7): [examples, tasks, features] -> [examples, tasks, outputs]."""
+        hidden = inputs
+        *body, head = zip(self.transform_layers, self._pairs(adapted_weights), strict=True)
+        for layer, weights in body:
+            hidden = tf.nn.relu(layer(hidden, weights))
+        layer, weights = head
+        return layer(hidden, weights)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), **self.arguments}
+
+
+class PreparedImages(NamedTuple):
+    """Images as `ConvNet.forward` takes them.
+
+    Attributes:
+        images: [examples, height, width, tasks, channels].
+        statistics: of their patches under the first layer's kernel; None without batch norm.
+    """
+
+    images: tf.Tensor
+    statistics: PatchStatistics | None
+
+
+@keras.utils.register_keras_serializable("maml_tnet")
+class ConvNet(TaskNetwork):
+    """Four blocks of [3x3 convolution, T, normalization, ReLU (, max pool)] and a dense head.
+
+    Omniglot's network (section 6.4) has stride 2 and averages over positions before the head;
+    miniImagenet's has stride 1, 2x2 max pooling and a head on the flattened features. Batch
+    normalization removes every constant that is added before it, b with its gradient included, so
+    with it the convolutions are built without b: the same function, computed with less.
+
+    Args:
+        image_shape: (height, width, channels).
+        outputs: the way N.
+        num_filters: of every convolution.
+        norm: "batch_norm", "layer_norm" or None.
+        max_pool: stride 1 and 2x2 max pooling instead of stride 2.
+        flatten: give the head all positions' features instead of their mean. The head's W then
+            starts Glorot uniform, otherwise normal with standard deviation 1.
+        use_transform: T-net: every layer has a T.
+        mask_per: None, "unit" or "weight", see `TransformLayer`.
+        logit_init: initial mask logit.
+        seed: of the initial weights.
+
+    Raises:
+        ValueError: unknown `norm`, or images too small for four blocks of max pooling.
+    """
+
+    compile_with_xla = False
+    blocks = 4
+
+    def __init__(
+        self,
+        image_shape: Sequence[int] = (28, 28, 1),
+        outputs: int = 5,
+        *,
+        num_filters: int = 64,
+        norm: str | None = "batch_norm",
+        max_pool: bool = False,
+        flatten: bool = False,
+        use_transform: bool = False,
+        mask_per: str | None = None,
+        logit_init: float = 0.0,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if norm not in NORMS:
+            raise ValueError(f"norm must be one of {NORMS}, got {norm!r}")
+        self.arguments = {
+            "image_shape": tuple(image_shape),
+            "outputs": outputs,
+            "num_filters": num_filters,
+            "norm": norm,
+            "max_pool": max_pool,
+            "flatten": flatten,
+            "use_transform": use_transform,
+            "mask_per": mask_per,
+            "logit_init": logit_init,
+            "seed": seed,
+        }
+        self.max_pool = max_pool
+        self.flatten = flatten
+        shared = {
+            "use_transform": use_transform,
+            "mask_per": mask_per,
+            "logit_init": logit_init,
+            "dtype": self.dtype,
+        }
+        height, width, channels = image_shape
+        convolutions = []
+        for i in range(self.blocks):
+            layer_seed = _layer_seed(seed, i)
+            layer = TransformConv2D(
+                num_filters,
+                strides=1 if max_pool else 2,
+                use_bias=norm != "batch_norm",
+                kernel_initializer=keras.initializers.GlorotUniform(seed=layer_seed),
+                seed=layer_seed + 1,
+                name=f"conv{i + 1}",
+                **shared,
+            )
+            layer.build([None, height, width, None, channels])
+            convolutions.append(layer)
+            height, width = (
+                (size // 2 if max_pool else (size + 1) // 2) for size in (height, width)
+            )
+            channels = num_filters
+        if height * width == 0:
+            raise ValueError(
+                f"image_shape must be at least 16 x 16 for four blocks of max pooling, "
+                f"got {tuple(image_shape)}"
+            )
+        features = height * width * channels if flatten else channels
+        layer_seed = _layer_seed(seed, self.blocks)
+        head = TransformDense(
+            outputs,
+            kernel_initializer=(
+                keras.initializers.GlorotUniform(seed=layer_seed)
+                if flatten
+                else keras.initializers.RandomNormal(stddev=1.0, seed=layer_seed)
+            ),
+            seed=layer_seed + 1,
+            name="head",
+            **shared,
+        )
+        head.build([None, None, features])
+        self.transform_layers = [*convolutions, head]
+
+        normalization = {
+            "batch_norm": TaskBatchNormalization,
+            "layer_norm": TaskLayerNormalization,
+        }.get(norm)
+        self.normalizations = []
+        if normalization is not None:
+            self.normalizations = [
+                normalization(name=f"norm{i + 1}", dtype=self.dtype) for i in range(self.blocks)
+            ]
+            for layer in self.normalizations:
+                layer.build([None, None, None, None, num_filters])
+        self.built = True
+
+    def prepare(self, x: tf.Tensor) -> PreparedImages:
+        """[tasks, examples, height, width, channels] -> `PreparedImages`."""
+        first = self.transform_layers[0]
+        statistics = None
+        if self._folds_first_block:
+            statistics = patch_statistics(x, first.size, first.strides)
+        return PreparedImages(tf.transpose(x, [1, 2, 3, 0, 4]), statistics)
+
+    def forward(self, inputs: PreparedImages, adapted_weights: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Equation (7): prepared images -> logits [examples, tasks, way]."""
+        *body, head = zip(self.transform_layers, self._pairs(adapted_weights), strict=True)
+        hidden = inputs.images
+        for i, (layer, weights) in enumerate(body):
+            if i == 0 and self._folds_first_block:
+                hidden = self._first_block(inputs, weights)
+            else:
+                hidden = layer(hidden, weights)
+                if self.normalizations:
+                    hidden = self.normalizations[i](hidden)
+            hidden = tf.nn.relu(hidden)
+            if self.max_pool:
+                pooled = tf.nn.max_pool2d(merge_tasks(hidden), 2, 2, "VALID")
+                hidden = split_tasks(pooled, layer.units)
+        layer, weights = head
+        return layer(self._features(hidden), weights)
+
+    @property
+    def _folds_first_block(self) -> bool:
+        return bool(self.normalizations) and isinstance(
+            self.normalizations[0], TaskBatchNormalization
+        )
+
+    def _first_block(
+        self, inputs: PreparedImages, adapted_weights: Sequence[tf.Tensor]
+    ) -> tf.Tensor:
+        """Convolution, T and batch normalization of the images by one folded kernel."""
+        layer, normalization = self.transform_layers[0], self.normalizations[0]
+        kernel = layer.apply_transform(adapted_weights[0])
+        kernel, offset = normalization.fold(kernel, inputs.statistics)
+        return layer.linear(inputs.images, kernel) + offset
+
+    def _features(self, hidden: tf.Tensor) -> tf.Tensor:
+        """[examples, height, width, tasks, filters] -> [examples, tasks, features]."""
+        if not self.flatten:
+            return tf.reduce_mean(hidden, axis=[1, 2])
+        shape = tf.shape(hidden)
+        features = hidden.shape[1] * hidden.shape[2] * hidden.shape[4]
+        return tf.reshape(tf.transpose(hidden, [0, 3, 1, 2, 4]), [shape[0], shape[3], features])
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), **self.arguments}
+
+
+def _layer_seed(seed: int, layer: int) -> int:
+    """Different for every layer of every seed."""
+    return 1000 * seed + 10 * layer
