@@ -34,12 +34,12 @@ def download(
             atomic_write(target) as file,
         ):
             total = int(response.headers.get("Content-Length", 0))
-            progress = Progress(f"Downloading {url}", total, "bytes")
             done = 0
-            while chunk := response.read(_CHUNK):
-                file.write(chunk)
-                done += len(chunk)
-                progress.update(done)
+            with Progress(f"Downloading {url}", total, "bytes") as progress:
+                while chunk := response.read(_CHUNK):
+                    file.write(chunk)
+                    done += len(chunk)
+                    progress.update(done)
             if done < total:
                 raise DataError(f"cannot download {url}: it ended after {done} of {total} bytes")
             file.flush()

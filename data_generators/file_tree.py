@@ -95,20 +95,18 @@ def open_tree(path: Path) -> FileTree:
     """List the files of a folder or a zip.
 
     Raises:
-        DataError: `path` is neither.
+        DataError: `path`, the flag --data_path, is neither.
     """
     if path.is_dir():
         return FolderTree(path)
     if path.is_file():
         return ZipTree(path)
-    raise DataError(f"{path} does not exist")
+    raise DataError(f"--data_path={path} does not exist")
 
 
-def fingerprint(trees: Iterable[FileTree], suffixes: tuple[str, ...]) -> str:
-    """Return a short text that changes when a file with one of the suffixes does."""
+def fingerprint(files: Iterable[tuple[FileTree, str]]) -> str:
+    """Return a short text that changes when the list of files, or one of them, does."""
     digest = hashlib.sha256()
-    for tree in trees:
-        for name in sorted(tree.files):
-            if name.lower().endswith(suffixes):
-                digest.update(f"{name}\0{tree.files[name]}\n".encode())
+    for tree, name in files:
+        digest.update(f"{name}\0{tree.files[name]}\n".encode())
     return digest.hexdigest()[:16]

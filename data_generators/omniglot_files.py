@@ -22,6 +22,9 @@ TOTAL = sum(CHARACTERS.values())
 DRAWINGS = 20  # of every character, each by another person
 SIDE = 28  # pixels; the files have 105
 
+CharacterFiles = dict[str, tuple[FileTree, list[str]]]
+"""Name of a character -> where its drawings are, and their sorted paths there."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -54,11 +57,12 @@ def load_drawings(
     """
     if data_path is None:
         _download_zips(Path(cache_dir), base_url, timeout)
-    trees = _find_trees(Path(cache_dir if data_path is None else data_path))
-    cache = Path(cache_dir, f"omniglot-{fingerprint([tree for tree, _ in trees], ('.png',))}.npz")
+    files = _list_files(_find_trees(Path(cache_dir if data_path is None else data_path)))
+    key = fingerprint((tree, path) for tree, paths in files.values() for path in paths)
+    cache = Path(cache_dir, f"omniglot-{key}.npz")
     drawings = _read_cache(cache)
     if drawings is None:
-        drawings = _read_trees(trees)
+        drawings = _read_files(files)
         _write_cache(cache, drawings)
     return drawings
 
@@ -131,28 +135,29 @@ def _find_trees(folder: Path) -> list[tuple[FileTree, int]]:
     )
 
 
-def _read_trees(trees: list[tuple[FileTree, int]]) -> Drawings:
-    places: dict[str, tuple[FileTree, list[str]]] = {}
+def _list_files(trees: list[tuple[FileTree, int]]) -> CharacterFiles:
+    files: CharacterFiles = {}
     for tree, expected in trees:
         characters = _group(tree.files)
         if problem := _count_problem(characters, expected):
             raise DataError(f"Omniglot in {tree.root} is incomplete or damaged: {problem}")
-        places |= {name: (tree, files) for name, files in characters.items()}
-    if len(places) != TOTAL:
+        files |= {name: (tree, paths) for name, paths in characters.items()}
+    if len(files) != TOTAL:
         raise DataError(
             f"Omniglot in {' and '.join(str(tree.root) for tree, _ in trees)} is damaged: "
-            f"{len(places)} different characters, expected {TOTAL}"
+            f"it has {len(files)} different characters, expected {TOTAL}"
         )
+    return dict(sorted(files.items()))
 
-    names = sorted(places)
+
+def _read_files(files: CharacterFiles) -> Drawings:
     images = np.empty((TOTAL, DRAWINGS, SIDE, SIDE), np.uint8)
-    progress = Progress("Reading Omniglot", TOTAL, "characters")
-    for character, name in enumerate(names):
-        tree, files = places[name]
-        for drawing, file in enumerate(files):
-            images[character, drawing] = 255 - read_image(tree, file, "L", SIDE)
-        progress.update(character + 1)
-    return Drawings(names, images)
+    with Progress("Reading Omniglot", TOTAL, "characters") as progress:
+        for character, (tree, paths) in enumerate(files.values()):
+            for drawing, path in enumerate(paths):
+                images[character, drawing] = 255 - read_image(tree, path, "L", SIDE)
+            progress.update(character + 1)
+    return Drawings(list(files), images)
 
 
 def _read_cache(path: Path) -> Drawings | None:

@@ -16,6 +16,14 @@ class Progress:
         self._title, self._total, self._unit = title, total, unit
         self._percents = 1 if sys.stderr.isatty() else 25
         self._shown = -1
+        self._line_open = False
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._line_open:  # An error follows: let it begin a line of its own.
+            print(file=sys.stderr, flush=True)
 
     def update(self, done: int) -> None:
         """Say how many are done."""
@@ -25,8 +33,9 @@ class Progress:
         self._shown = step
         of_total = f"/{self._total}" if self._total else ""
         line = f"{self._title}: {done}{of_total} {self._unit}"
-        finished = done == self._total
         if sys.stderr.isatty():
-            print(f"\r{line}", end="\n" if finished else "", file=sys.stderr, flush=True)
+            self._line_open = done != self._total
+            end = "" if self._line_open else "\n"
+            print(f"\r{line}", end=end, file=sys.stderr, flush=True)
         else:
             print(line, file=sys.stderr, flush=True)
