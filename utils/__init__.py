@@ -1,0 +1,1 @@
+"""Flags, recipes, runs, reports and plots of the program."""

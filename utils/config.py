@@ -1,0 +1,254 @@
+"""The configuration of a training run, as one checked record."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+from utils.errors import UsageError
+
+REGRESSION_SOURCES = ("sinusoid", "polynomial")
+IMAGE_SOURCES = ("omniglot", "miniimagenet")
+DATA_SOURCES = REGRESSION_SOURCES + IMAGE_SOURCES
+ALL_CLASSES = -1
+
+_CHOICES: dict[str, tuple[str | None, ...]] = {
+    "datasource": DATA_SOURCES,
+    "baseline": ("oracle", None),
+    "meta_optimizer": ("adam", "rectified_adam", "lookahead", "moving_average"),
+    "norm": ("batch_norm", "layer_norm", None),
+}
+_AT_LEAST: dict[str, float] = {
+    "num_classes": 2,
+    "pretrain_iterations": 0,
+    "metatrain_iterations": 0,
+    "meta_batch_size": 1,
+    "meta_grad_clip": 0,
+    "update_batch_size": 1,
+    "query_batch_size": 1,
+    "num_updates": 1,
+    "poly_order": 0,
+    "dim_hidden": 1,
+    "num_filters": 1,
+    "seed": 0,
+}
+_POSITIVE = ("meta_lr", "update_lr", "temp")
+_LARGEST_INTEGER = 2**31 - 1  # iterations and seeds are int32 tensors
+_KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that determines a training run; each field is the flag of the same name.
+
+    A field that the data source or the method has no use for keeps its value and is ignored:
+    `poly_order` without polynomials, `share_M`, `temp` and `logit_init` without `use_M`, and so on.
+
+    Raises:
+        UsageError: a field of the wrong type, out of range or at odds with another.
+    """
+
+    datasource: str
+    num_classes: int
+    num_train_classes: int
+    baseline: str | None
+    pretrain_iterations: int
+    metatrain_iterations: int
+    meta_batch_size: int
+    meta_lr: float
+    meta_grad_clip: float
+    meta_optimizer: str
+    update_batch_size: int
+    query_batch_size: int
+    update_lr: float
+    num_updates: int
+    poly_order: int
+    use_T: bool  # noqa: N815  (the original programs' names)
+    use_M: bool  # noqa: N815
+    share_M: bool  # noqa: N815
+    temp: float
+    logit_init: float
+    meta_sgd: bool
+    norm: str | None
+    dim_hidden: int
+    num_filters: int
+    max_pool: bool
+    stop_grad: bool
+    seed: int
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            _check_type(field.name, getattr(self, field.name), field.type)
+        for name, choices in _CHOICES.items():
+            _check_choice(name, getattr(self, name), choices)
+        for name, least in _AT_LEAST.items():
+            if (value := getattr(self, name)) < least:
+                raise UsageError(f"--{name} must be at least {least}, got {value}")
+        for name in _POSITIVE:
+            if (value := getattr(self, name)) <= 0:
+                raise UsageError(f"--{name} must be positive, got {value}")
+        self._check_combinations()
+
+    def _check_combinations(self) -> None:
+        least = self.num_classes if self.is_classification else 1
+        if self.num_train_classes != ALL_CLASSES and self.num_train_classes < least:
+            raise UsageError(
+                f"--num_train_classes must be {ALL_CLASSES} (all) or at least {least}, "
+                f"got {self.num_train_classes}"
+            )
+        if self.baseline == "oracle" and self.datasource != "sinusoid":
+            raise UsageError(
+                f"--baseline=oracle needs --datasource=sinusoid, got {self.datasource!r}"
+            )
+        if not self.is_classification and self.norm is not None:
+            raise UsageError(
+                f"--norm must be None for --datasource={self.datasource}, whose network has no "
+                f"normalization, got {self.norm!r}"
+            )
+        if not self.is_classification and self.max_pool:
+            raise UsageError(
+                f"--max_pool needs --datasource={' or '.join(IMAGE_SOURCES)}, "
+                f"got {self.datasource!r}"
+            )
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether tasks are classification of images, not regression."""
+        return self.datasource in IMAGE_SOURCES
+
+    @property
+    def total_iterations(self) -> int:
+        """Number of iterations of the whole run."""
+        return self.pretrain_iterations + self.metatrain_iterations
+
+    @property
+    def iterations_without_adaptation(self) -> int:
+        """Number of first iterations that minimize the loss before adaptation.
+
+        The oracle knows its task, so it never learns to adapt.
+        """
+        return self.total_iterations if self.baseline == "oracle" else self.pretrain_iterations
+
+    @property
+    def method(self) -> str:
+        """The method's name as in the paper, such as "MT-net" or "T-net + Meta-SGD"."""
+        net = {(1, 1): "MT-net", (1, 0): "T-net", (0, 1): "M-net"}.get((self.use_T, self.use_M))
+        if net and self.use_M and not self.share_M:
+            net += " (unshared masks)"
+        parts = [part for part in (net, "Meta-SGD" if self.meta_sgd else None) if part]
+        name = " + ".join(parts) or "MAML"
+        if self.stop_grad:
+            name = f"first-order {name}"
+        if self.baseline == "oracle":
+            name = "oracle" if name == "MAML" else f"oracle {name}"
+        elif self.pretrain_iterations:
+            name = f"pretrained {name}"
+        return name
+
+    @property
+    def run_name(self) -> str:
+        """A short folder name, such as "omniglot-5way-1shot-mtnet-seed0"."""
+        source = self.datasource
+        if source == "polynomial":
+            source += str(self.poly_order)
+        if self.is_classification:
+            source += f"-{self.num_classes}way"
+        replacements = {
+            "-net": "net",
+            "Meta-SGD": "metasgd",
+            " + ": "-",
+            " (unshared masks)": "-unshared",
+        }
+        method = self.method
+        for old, new in replacements.items():
+            method = method.replace(old, new)
+        method = method.lower().replace(" ", "-")
+        return f"{source}-{self.update_batch_size}shot-{method}-seed{self.seed}"
+
+    def differences(self, other: "Config") -> list[str]:
+        """Say what `other`, the configuration of a stored run, has different from this one.
+
+        `metatrain_iterations` does not count, as a run may be prolonged, nor does what both ignore.
+
+        Returns:
+            lines such as "num_filters is 64 there, 32 here"; empty for the same run.
+        """
+        skipped = {"metatrain_iterations"} | (self._ignored_fields() & other._ignored_fields())
+        here, there = asdict(self), asdict(other)
+        return [
+            f"{name} is {there[name]} there, {here[name]} here"
+            for name in here
+            if name not in skipped and here[name] != there[name]
+        ]
+
+    def _ignored_fields(self) -> set[str]:
+        ignored: set[str] = set()
+        if self.is_classification:
+            ignored |= {"dim_hidden"}
+        else:
+            ignored |= {"num_classes", "num_train_classes", "num_filters"}
+        if self.datasource != "polynomial":
+            ignored |= {"poly_order"}
+        if not self.use_M:
+            ignored |= {"share_M", "temp", "logit_init"}
+        return ignored
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields by name, in order."""
+        return asdict(self)
+
+    def to_json(self) -> str:
+        """Return the fields as a JSON object, one a line."""
+        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], origin: str) -> Self:
+        """Make a configuration of stored fields.
+
+        Args:
+            values: every field by name.
+            origin: the file they come from, for the error.
+
+        Raises:
+            UsageError: a field unknown, missing or out of range; names the file and the field.
+        """
+        names = [field.name for field in fields(cls)]
+        for name in values:
+            if name not in names:
+                raise UsageError(f"{origin}: unknown field {name!r}")
+        for name in names:
+            if name not in values:
+                raise UsageError(f"{origin}: field {name!r} is missing")
+        try:
+            return cls(**values)
+        except UsageError as error:
+            raise UsageError(f"{origin}: {error}") from error
+
+    @classmethod
+    def from_json(cls, text: str, origin: str) -> Self:
+        """Make a configuration of the text that `to_json` wrote; see `from_dict`."""
+        try:
+            values = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise UsageError(f"{origin}: not JSON: {error}") from error
+        if not isinstance(values, dict):
+            raise UsageError(f"{origin}: must hold a JSON object, got {type(values).__name__}")
+        return cls.from_dict(values, origin)
+
+
+def _check_type(name: str, value: Any, kind: Any) -> None:
+    accepted = int | float if kind is float else kind
+    is_flag_for_number = isinstance(value, bool) and kind is not bool
+    if not isinstance(value, accepted) or is_flag_for_number:
+        raise UsageError(f"--{name} must be {_KINDS.get(kind, 'a string or None')}, got {value!r}")
+    if kind is float and not math.isfinite(value):
+        raise UsageError(f"--{name} must be finite, got {value}")
+    if kind is int and value > _LARGEST_INTEGER:
+        raise UsageError(f"--{name} must be at most {_LARGEST_INTEGER}, got {value}")
+
+
+def _check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
+    if value not in choices:
+        *rest, last = map(str, choices)
+        raise UsageError(f"--{name} must be {', '.join(rest)} or {last}, got {value!r}")

@@ -1,0 +1,120 @@
+"""What each data source is run with when nothing else is said: the paper's experiments.
+
+A recipe is the values of the flags that depend on the data source. Its docstring names the command
+that runs it as the paper's MT-net and the figure to reach.
+"""
+
+from typing import Any
+
+from utils.config import DATA_SOURCES
+from utils.errors import UsageError
+
+DEFAULT_NUM_CLASSES = 5
+SAME_AS_SHOT = None
+
+
+def recipe(datasource: str, num_classes: int = DEFAULT_NUM_CLASSES) -> dict[str, Any]:
+    """Return the values of the recipe-given flags, by name.
+
+    `query_batch_size` may be `SAME_AS_SHOT`: as many queries per class as `update_batch_size`.
+
+    Args:
+        datasource: one of `DATA_SOURCES`.
+        num_classes: the way N; Omniglot has a recipe for 20-way, taken from there on.
+
+    Raises:
+        UsageError: unknown data source.
+    """
+    if datasource == "sinusoid":
+        return sinusoid()
+    if datasource == "polynomial":
+        return polynomial()
+    if datasource == "omniglot":
+        return omniglot_20_way() if num_classes >= 20 else omniglot_5_way()
+    if datasource == "miniimagenet":
+        return miniimagenet()
+    raise UsageError(f"--datasource must be one of {', '.join(DATA_SOURCES)}, got {datasource!r}")
+
+
+def sinusoid() -> dict[str, Any]:
+    """Section 6.1: regression of y = A sin(wx + b).
+
+    Command: python main.py --use_T --use_M
+    Target: Table 1, mean squared error after one step 0.76 +- 0.09, 0.49 +- 0.05 and 0.33 +- 0.04
+        with 5, 10 and 20 examples.
+    """
+    return {
+        "metatrain_iterations": 60000,
+        "meta_batch_size": 4,
+        "meta_grad_clip": 0.0,
+        "update_batch_size": 10,
+        "query_batch_size": 10,
+        "update_lr": 0.01,
+        "num_updates": 1,
+        "norm": None,
+        "dim_hidden": 40,
+        "num_filters": 64,
+        "max_pool": False,
+    }
+
+
+def polynomial() -> dict[str, Any]:
+    """Section 6.3: regression of polynomials of order 0 to 3, with all else as for sinusoids.
+
+    Command: python main.py --datasource=polynomial --poly_order=2 --use_T --use_M
+    Target: Figure 4, the share of weights that are updated grows with the order.
+    """
+    return sinusoid()
+
+
+def omniglot_5_way() -> dict[str, Any]:
+    """Section 6.4: 1-shot recognition of one of 5 characters.
+
+    Command: python main.py --datasource=omniglot --use_T --use_M
+    Target: Table 3, accuracy 99.5 +- 0.3 %.
+    """
+    return {
+        "metatrain_iterations": 60000,
+        "meta_batch_size": 32,
+        "meta_grad_clip": 0.0,
+        "update_batch_size": 1,
+        "query_batch_size": SAME_AS_SHOT,
+        "update_lr": 0.4,
+        "num_updates": 1,
+        "norm": "batch_norm",
+        "dim_hidden": 40,
+        "num_filters": 64,
+        "max_pool": False,
+    }
+
+
+def omniglot_20_way() -> dict[str, Any]:
+    """Section 6.4: 1-shot recognition of one of 20 characters.
+
+    One inner step as in the MT-net authors' script; MAML's had 5.
+
+    Command: python main.py --datasource=omniglot --num_classes=20 --use_T --use_M
+    Target: Table 3, accuracy 96.21 +- 0.35 %.
+    """
+    return omniglot_5_way() | {"meta_batch_size": 16, "update_lr": 0.1}
+
+
+def miniimagenet() -> dict[str, Any]:
+    """Section 6.4: 1-shot recognition of one of 5 kinds of objects.
+
+    Command: python main.py --datasource=miniimagenet --data_path=DIR --use_T --use_M
+    Target: Table 3, accuracy 51.69 +- 0.70 %.
+    """
+    return {
+        "metatrain_iterations": 60000,
+        "meta_batch_size": 4,
+        "meta_grad_clip": 10.0,
+        "update_batch_size": 1,
+        "query_batch_size": 15,
+        "update_lr": 0.01,
+        "num_updates": 5,
+        "norm": "batch_norm",
+        "dim_hidden": 40,
+        "num_filters": 32,
+        "max_pool": True,
+    }
