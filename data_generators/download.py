@@ -46,6 +46,7 @@ def download(
             if problem := verify(Path(file.name)):
                 raise DataError(f"cannot use what {url} sent: {problem}")
     except urllib.error.HTTPError as error:
+        error.close()  # It is the open response.
         raise DataError(f"cannot download {url}: HTTP {error.code} {error.reason}") from error
     except TimeoutError as error:
         raise DataError(f"cannot download {url}: no answer for {timeout:g} seconds") from error

@@ -165,7 +165,7 @@ def _read_cache(path: Path) -> Drawings | None:
         return None
     try:
         # A .npz is a zip: its checksums are verified while it is read.
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             names, images = file["names"].tolist(), file["images"]
     except Exception as error:  # NumPy raises whatever the damage leads it to.
         _log.warning("%s is damaged (%s): reading the drawings again", path, error)
