@@ -74,89 +74,156 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagValues:
 
 
 def _define_task_flags(flag_values: flags.FlagValues) -> None:
-    to = {"flag_values": flag_values}
     flags.DEFINE_string(
-        "datasource", "sinusoid", "sinusoid, polynomial, omniglot or miniimagenet", **to
+        "datasource",
+        "sinusoid",
+        "sinusoid, polynomial, omniglot or miniimagenet",
+        flag_values=flag_values,
     )
-    flags.DEFINE_integer("num_classes", DEFAULT_NUM_CLASSES, "way N of classification tasks", **to)
     flags.DEFINE_integer(
-        "num_train_classes", ALL_CLASSES, "number of classes to train on (-1: all)", **to
+        "num_classes", DEFAULT_NUM_CLASSES, "way N of classification tasks", flag_values=flag_values
     )
-    flags.DEFINE_integer("poly_order", 1, "order of the polynomials", **to)
-    flags.DEFINE_string(
-        "baseline", None, "oracle (sinusoid only: the task's parameters are inputs) or None", **to
+    flags.DEFINE_integer(
+        "num_train_classes",
+        ALL_CLASSES,
+        "number of classes to train on (-1: all)",
+        flag_values=flag_values,
     )
-    flags.DEFINE_string("data_path", None, "folder of the images or of their archives", **to)
+    flags.DEFINE_integer("poly_order", 1, "order of the polynomials", flag_values=flag_values)
     flags.DEFINE_string(
-        "cache_dir", None, "for data; default: $XDG_CACHE_HOME or ~/.cache, + /maml_tnet", **to
+        "baseline",
+        None,
+        "oracle (sinusoid only: the task's parameters are inputs) or None",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "data_path", None, "folder of the images or of their archives", flag_values=flag_values
+    )
+    flags.DEFINE_string(
+        "cache_dir",
+        None,
+        "for data; default: $XDG_CACHE_HOME or ~/.cache, + /maml_tnet",
+        flag_values=flag_values,
     )
 
 
 def _define_training_flags(flag_values: flags.FlagValues) -> None:
-    to = {"flag_values": flag_values}
     flags.DEFINE_integer(
-        "pretrain_iterations", 0, "first iterations that minimize the loss before adaptation", **to
+        "pretrain_iterations",
+        0,
+        "first iterations that minimize the loss before adaptation",
+        flag_values=flag_values,
     )
-    flags.DEFINE_integer("metatrain_iterations", None, "meta-iterations (recipe)", **to)
-    flags.DEFINE_integer("meta_batch_size", None, "tasks per meta-iteration (recipe)", **to)
-    flags.DEFINE_float("meta_lr", 1e-3, "step size beta of the meta-optimizer", **to)
-    flags.DEFINE_string(
-        "meta_optimizer", "adam", "adam, rectified_adam, lookahead or moving_average", **to
+    flags.DEFINE_integer(
+        "metatrain_iterations", None, "meta-iterations (recipe)", flag_values=flag_values
+    )
+    flags.DEFINE_integer(
+        "meta_batch_size", None, "tasks per meta-iteration (recipe)", flag_values=flag_values
     )
     flags.DEFINE_float(
-        "meta_grad_clip", None, "bound on meta-gradient components, 0: none (recipe)", **to
+        "meta_lr", 1e-3, "step size beta of the meta-optimizer", flag_values=flag_values
+    )
+    flags.DEFINE_string(
+        "meta_optimizer",
+        "adam",
+        "adam, rectified_adam, lookahead or moving_average",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_float(
+        "meta_grad_clip",
+        None,
+        "bound on meta-gradient components, 0: none (recipe)",
+        flag_values=flag_values,
     )
     flags.DEFINE_integer(
-        "update_batch_size", None, "K: support examples per class or points (recipe)", **to
+        "update_batch_size",
+        None,
+        "K: support examples per class or points (recipe)",
+        flag_values=flag_values,
     )
     flags.DEFINE_integer(
-        "query_batch_size", None, "query examples per class or points (recipe)", **to
+        "query_batch_size",
+        None,
+        "query examples per class or points (recipe)",
+        flag_values=flag_values,
     )
-    flags.DEFINE_float("update_lr", None, "step size alpha of inner steps (recipe)", **to)
-    flags.DEFINE_integer("num_updates", None, "inner steps in training (recipe)", **to)
-    flags.DEFINE_bool("stop_grad", False, "first order: no second derivatives", **to)
-    flags.DEFINE_integer("seed", 0, "of weights, tasks and masks", **to)
+    flags.DEFINE_float(
+        "update_lr", None, "step size alpha of inner steps (recipe)", flag_values=flag_values
+    )
+    flags.DEFINE_integer(
+        "num_updates", None, "inner steps in training (recipe)", flag_values=flag_values
+    )
+    flags.DEFINE_bool(
+        "stop_grad", False, "first order: no second derivatives", flag_values=flag_values
+    )
+    flags.DEFINE_integer("seed", 0, "of weights, tasks and masks", flag_values=flag_values)
 
 
 def _define_model_flags(flag_values: flags.FlagValues) -> None:
-    to = {"flag_values": flag_values}
-    flags.DEFINE_bool("use_T", False, "T-net: give every layer a transform T", **to)
-    flags.DEFINE_bool("use_M", False, "mask which weights inner steps change", **to)
-    flags.DEFINE_bool("share_M", True, "one mask logit per unit, not per weight", **to)
-    flags.DEFINE_float("temp", 1.0, "temperature of the masks' Gumbel-softmax", **to)
-    flags.DEFINE_float("logit_init", 0.0, "initial mask logit", **to)
-    flags.DEFINE_bool("meta_sgd", False, "learn a step size per weight", **to)
-    flags.DEFINE_string("norm", None, "batch_norm, layer_norm or None (recipe)", **to)
-    flags.DEFINE_integer("dim_hidden", None, "units of hidden dense layers (recipe)", **to)
-    flags.DEFINE_integer("num_filters", None, "filters of convolutions (recipe)", **to)
-    flags.DEFINE_bool("max_pool", None, "max pooling, not strided convolutions (recipe)", **to)
+    flags.DEFINE_bool(
+        "use_T", False, "T-net: give every layer a transform T", flag_values=flag_values
+    )
+    flags.DEFINE_bool(
+        "use_M", False, "mask which weights inner steps change", flag_values=flag_values
+    )
+    flags.DEFINE_bool(
+        "share_M", True, "one mask logit per unit, not per weight", flag_values=flag_values
+    )
+    flags.DEFINE_float(
+        "temp", 1.0, "temperature of the masks' Gumbel-softmax", flag_values=flag_values
+    )
+    flags.DEFINE_float("logit_init", 0.0, "initial mask logit", flag_values=flag_values)
+    flags.DEFINE_bool("meta_sgd", False, "learn a step size per weight", flag_values=flag_values)
+    flags.DEFINE_string(
+        "norm", None, "batch_norm, layer_norm or None (recipe)", flag_values=flag_values
+    )
+    flags.DEFINE_integer(
+        "dim_hidden", None, "units of hidden dense layers (recipe)", flag_values=flag_values
+    )
+    flags.DEFINE_integer(
+        "num_filters", None, "filters of convolutions (recipe)", flag_values=flag_values
+    )
+    flags.DEFINE_bool(
+        "max_pool", None, "max pooling, not strided convolutions (recipe)", flag_values=flag_values
+    )
 
 
 def _define_run_flags(flag_values: flags.FlagValues) -> None:
-    to = {"flag_values": flag_values}
-    flags.DEFINE_bool("train", True, "train; --notrain evaluates a trained run", **to)
-    flags.DEFINE_bool("resume", True, "go on from the last checkpoint", **to)
-    flags.DEFINE_bool("log", True, "write TensorBoard and CSV logs", **to)
-    flags.DEFINE_string("logdir", "logs", "folder of the runs' folders", **to)
-    flags.DEFINE_integer(
-        "test_iter", LATEST, "iteration to evaluate (-1: latest)", lower_bound=LATEST, **to
+    flags.DEFINE_bool(
+        "train", True, "train; --notrain evaluates a trained run", flag_values=flag_values
     )
-    flags.DEFINE_bool("test_set", False, "evaluate on the test split, not on validation", **to)
-    flags.DEFINE_integer("num_test_tasks", None, "default: 600, miniimagenet 4000", **to)
-    flags.DEFINE_enum("mask", "sample", ["sample", "mode"], "how evaluation gets M", **to)
+    flags.DEFINE_bool("resume", True, "go on from the last checkpoint", flag_values=flag_values)
+    flags.DEFINE_bool("log", True, "write TensorBoard and CSV logs", flag_values=flag_values)
+    flags.DEFINE_string("logdir", "logs", "folder of the runs' folders", flag_values=flag_values)
+    flags.DEFINE_integer(
+        "test_iter",
+        LATEST,
+        "iteration to evaluate (-1: latest)",
+        lower_bound=LATEST,
+        flag_values=flag_values,
+    )
+    flags.DEFINE_bool(
+        "test_set", False, "evaluate on the test split, not on validation", flag_values=flag_values
+    )
+    flags.DEFINE_integer(
+        "num_test_tasks", None, "default: 600, miniimagenet 4000", flag_values=flag_values
+    )
+    flags.DEFINE_enum(
+        "mask", "sample", ["sample", "mode"], "how evaluation gets M", flag_values=flag_values
+    )
     flags.DEFINE_integer(
         "train_update_batch_size",
         SAME_AS_EVALUATED,
         "--notrain: the update_batch_size of training (-1: same)",
-        **to,
+        flag_values=flag_values,
     )
     flags.DEFINE_float(
         "train_update_lr",
         SAME_AS_EVALUATED,
         "--notrain: the update_lr of training (-1: same)",
-        **to,
+        flag_values=flag_values,
     )
-    flags.DEFINE_string("export_dir", None, "write a SavedModel there", **to)
+    flags.DEFINE_string("export_dir", None, "write a SavedModel there", flag_values=flag_values)
 
 
 def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> list[str]:
@@ -194,7 +261,7 @@ def config_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> Config:
     Raises:
         UsageError: a value that `Config` refuses, or a train_update flag while training.
     """
-    values = {name: flag_values[name].value for name in Config.__dataclass_fields__}
+    values: dict[str, Any] = {name: flag_values[name].value for name in Config.__dataclass_fields__}
     values.update(_effective(flag_values))
     for name, trained in _trained_with(flag_values).items():
         if flag_values.train:
