@@ -34,12 +34,14 @@ class TaskNetwork(keras.Model):
 
     Attributes:
         transform_layers: the layers with W, b, T and mask logits, from input to output.
+        arguments: the subclass's own constructor arguments, for `get_config`.
         outputs_per_example: size of the last axis of the output.
         compile_with_xla: whether this network's steps are fastest under `jit_compile=True` (small
             products, yes; grouped convolutions, which XLA does not do well on a CPU, no).
     """
 
     transform_layers: list[TransformLayer]
+    arguments: dict[str, Any]
     compile_with_xla: bool
 
     @property
@@ -86,6 +88,10 @@ class TaskNetwork(keras.Model):
         x = tf.convert_to_tensor(x)
         outputs = self.forward(self.prepare(x), self.initial_weights(tf.shape(x)[0]))
         return tf.transpose(outputs, [1, 0, 2])
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments; Keras 2 leaves name and dtype to the model."""
+        return {**super().get_config(), "name": self.name, "dtype": self.dtype, **self.arguments}
 
     def _pairs(self, adapted_weights: Sequence[tf.Tensor]) -> list[list[tf.Tensor]]:
         """Group a flat list of weights layer by layer."""
@@ -165,10 +171,6 @@ class Regressor(TaskNetwork):
             hidden = tf.nn.relu(layer(hidden, weights))
         layer, weights = head
         return layer(hidden, weights)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), **self.arguments}
 
 
 class PreparedImages(NamedTuple):
@@ -351,10 +353,6 @@ class ConvNet(TaskNetwork):
         shape = tf.shape(hidden)
         features = hidden.shape[1] * hidden.shape[2] * hidden.shape[4]
         return tf.reshape(tf.transpose(hidden, [0, 3, 1, 2, 4]), [shape[0], shape[3], features])
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), **self.arguments}
 
 
 def _layer_seed(seed: int, layer: int) -> int:
