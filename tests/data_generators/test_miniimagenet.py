@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 
 import numpy as np
@@ -205,6 +206,16 @@ def test_a_damaged_cache_is_noticed_and_made_again(data, cache, tmp_path, damage
     assert str(file) in caplog.text
 
 
+def open_for_reader(pipe, reader):
+    """Open the pipe for writing as soon as the process has opened it for reading."""
+    while reader.poll() is None:
+        try:
+            return os.fdopen(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK), "wb")
+        except OSError:  # No reader yet.
+            time.sleep(0.02)
+    pytest.fail(f"the process ended with {reader.returncode} before it came to the pipe")
+
+
 def test_killed_while_the_cache_is_built_leaves_nothing_that_is_trusted(data, cache):
     # A pipe in place of the last image holds the builder until this test opens it.
     last = os.path.join(data, "test", "gnu", "gnu3.png")
@@ -218,8 +229,9 @@ def test_killed_while_the_cache_is_built_leaves_nothing_that_is_trusted(data, ca
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
         stderr=subprocess.DEVNULL,
     )
-    with builder, open(last, "wb"):
-        assert len(os.listdir(cache)) == 1
+    with builder, open_for_reader(last, builder):
+        (half,) = os.listdir(cache)
+        assert half.endswith(".part")
         builder.send_signal(signal.SIGKILL)
     os.remove(last)
     with open(last, "wb") as file:
