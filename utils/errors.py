@@ -1,5 +1,19 @@
-"""The error that bad input raises."""
+"""What ends the program early."""
 
 
 class UsageError(Exception):
     """Bad input; its text is the one line that the user sees."""
+
+
+class TrainingInterrupted(Exception):  # noqa: N818  (like KeyboardInterrupt, not an error)
+    """A signal stopped training after a checkpoint was saved.
+
+    Attributes:
+        signal_number: of SIGINT or SIGTERM.
+        iteration: number of iterations done and saved.
+    """
+
+    def __init__(self, signal_number: int, iteration: int):
+        super().__init__(f"stopped after iteration {iteration}, which is saved")
+        self.signal_number = signal_number
+        self.iteration = iteration

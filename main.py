@@ -1,0 +1,125 @@
+"""Meta-train, evaluate and export MAML, Meta-SGD, T-nets and MT-nets.
+
+python main.py --use_T --use_M                                  the paper's sinusoid MT-net
+python main.py --datasource=omniglot --use_T --use_M            5-way 1-shot Omniglot
+python main.py --datasource=omniglot --use_T --use_M --notrain --test_set
+"""
+
+import os
+import signal
+import sys
+from dataclasses import replace
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from absl import app, flags
+
+from data_generators import DataError
+from maml_tnet import ExportError, MetaLearner, export
+from utils.assembly import EVALUATION_SEED, TaskSource, build_learner, build_source
+from utils.config import Config
+from utils.errors import TrainingInterrupted, UsageError
+from utils.evaluation import evaluate_run
+from utils.flags import (
+    LATEST,
+    EvaluationSettings,
+    cache_folder,
+    config_from_flags,
+    define,
+    evaluation_settings,
+    parse,
+)
+from utils.optimizers import evaluation_weights
+from utils.runs import Checkpoints, Run
+from utils.training import train
+
+FLAGS = flags.FLAGS
+
+
+def train_and_evaluate(run: Run, source: TaskSource, settings: EvaluationSettings) -> None:
+    """Train to the end, measure the held-out test tasks, export."""
+    run.start(resume=FLAGS.resume)
+    settings = replace(settings, split="test")
+    learner = _learner(run.config, source, settings)
+    train(run, learner, source, log=FLAGS.log)
+    evaluate_run(run, learner, source, settings)
+    _export(learner, source, run.config, FLAGS.export_dir or str(run.folder / "saved_model"))
+
+
+def evaluate(run: Run, source: TaskSource, settings: EvaluationSettings) -> None:
+    """Measure a checkpoint on held-out tasks; export it if asked to."""
+    run.check_config()
+    learner = _learner(run.config, source, settings)
+    checkpoints = Checkpoints(run, learner)
+    if FLAGS.test_best:
+        iteration = checkpoints.restore_best()
+    elif FLAGS.test_iter != LATEST:
+        iteration = checkpoints.restore_iteration(FLAGS.test_iter)
+    else:
+        iteration = checkpoints.restore_latest()
+    if iteration == 0:
+        raise UsageError(f"{run.folder} has no checkpoint yet: train it first")
+    print(f"evaluating {run.folder} after {iteration} iterations")
+    evaluate_run(run, learner, source, settings)
+    if FLAGS.export_dir:
+        _export(learner, source, run.config, FLAGS.export_dir)
+
+
+def _learner(config: Config, source: TaskSource, settings: EvaluationSettings) -> MetaLearner:
+    return build_learner(
+        config,
+        source,
+        update_lr=settings.update_lr,
+        evaluation_updates=settings.num_steps,
+        evaluation_mask=settings.mask,
+    )
+
+
+def _export(learner: MetaLearner, source: TaskSource, config: Config, folder: str) -> None:
+    episode = source.episodes(
+        "val",
+        EVALUATION_SEED,
+        0,
+        tasks=2,
+        shot=config.update_batch_size,
+        query=config.query_batch_size,
+    )
+    with evaluation_weights(learner):
+        export(
+            learner,
+            folder,
+            support_x=episode.support_x,
+            support_y=episode.support_y,
+            query_x=episode.query_x,
+        )
+    print(f"exported to {folder}; checked against the model in memory")
+
+
+def main(argv: list[str]) -> int:
+    """Run the program; return its exit code."""
+    try:
+        parse(argv)
+        config = config_from_flags(FLAGS)
+        settings = evaluation_settings(FLAGS, config)
+        source = build_source(config, FLAGS.data_path, str(cache_folder(FLAGS)))
+        run = Run.named_by(config, FLAGS.logdir)
+        if FLAGS.train:
+            train_and_evaluate(run, source, settings)
+        else:
+            evaluate(run, source, settings)
+    except TrainingInterrupted as stop:
+        print(f"{stop}: the same command goes on from there", file=sys.stderr)
+        return 128 + stop.signal_number
+    except (UsageError, DataError, ExportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; nothing but the last checkpoint is saved", file=sys.stderr)
+        return 128 + signal.SIGINT
+    return 0
+
+
+if __name__ == "__main__":
+    define(FLAGS)
+    app.define_help_flags()
+    sys.exit(main(sys.argv))

@@ -1,0 +1,156 @@
+"""Evaluating a trained run on held-out tasks: tables, files and plots."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from maml_tnet import MetaLearner
+from utils.assembly import EVALUATION_SEED, TaskSource, held_out_episodes
+from utils.config import Config
+from utils.flags import EvaluationSettings
+from utils.optimizers import evaluation_weights
+from utils.paper import paper_figure
+from utils.plots import Fit, plot_adaptation, plot_fits
+from utils.reports import Column, Summary, format_table, summarize, write_report
+from utils.runs import Run, environment
+
+BATCH = 20
+SINUSOID_SHOTS = (5, 10, 20)
+PLOTTED_FITS = 4
+PLOTTED_POINTS = 100
+PLOTTED_STEPS = (0, 1, 10)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What held-out tasks gave; arrays are [tasks, steps + 1].
+
+    Attributes:
+        settings: of the evaluation.
+        losses: on the queries.
+        accuracies: fractions; None in regression.
+    """
+
+    settings: EvaluationSettings
+    losses: np.ndarray
+    accuracies: np.ndarray | None
+
+    @property
+    def summary(self) -> Summary:
+        """Of the accuracies, or in regression of the losses."""
+        return summarize(self.losses if self.accuracies is None else self.accuracies)
+
+
+def measure(learner: MetaLearner, source: TaskSource, settings: EvaluationSettings) -> Evaluation:
+    """Adapt to the split's held-out tasks and measure their queries after every inner step.
+
+    The first `num_tasks` tasks of a split are the same for every run.
+    """
+    episodes = held_out_episodes(
+        source,
+        settings.split,
+        tasks=settings.num_tasks,
+        batch=min(BATCH, settings.num_tasks),
+        shot=settings.shot,
+        query=settings.query,
+    )
+    with evaluation_weights(learner):
+        results = learner.predict(episodes, verbose=0)
+    accuracies = results.get("accuracy")
+    return Evaluation(
+        settings,
+        results["loss"][: settings.num_tasks],
+        None if accuracies is None else accuracies[: settings.num_tasks],
+    )
+
+
+def shots_to_evaluate(config: Config, shot: int) -> tuple[int, ...]:
+    """The numbers of examples of the paper's table: one, or for sinusoids all of Table 1."""
+    return SINUSOID_SHOTS if config.datasource == "sinusoid" and shot == 10 else (shot,)
+
+
+def evaluate_run(
+    run: Run, learner: MetaLearner, source: TaskSource, settings: EvaluationSettings
+) -> None:
+    """Evaluate, print the table and write CSV, JSON and plots into the run's folder."""
+    config = run.config
+    evaluations = [
+        measure(learner, source, replace(settings, shot=shot))
+        for shot in shots_to_evaluate(config, settings.shot)
+    ]
+    columns = [
+        Column(
+            label=f"{evaluation.settings.shot}-shot",
+            summary=evaluation.summary,
+            percent=config.is_classification,
+            paper=paper_figure(config, evaluation.settings.shot),
+        )
+        for evaluation in evaluations
+    ]
+    what = "accuracy in %" if config.is_classification else "mean squared error"
+    print(
+        f"\n{config.method} on {config.datasource}, {settings.split} split, {what}, "
+        f"mask: {settings.mask}\n\n{format_table(columns, config.num_updates)}\n"
+    )
+    versions = {key: str(value) for key, value in environment().items()}
+    for evaluation in evaluations:
+        files = write_report(
+            run.evaluation_folder,
+            report_name(config, evaluation.settings),
+            config=config,
+            settings=evaluation.settings,
+            losses=evaluation.losses,
+            accuracies=evaluation.accuracies,
+            versions=versions,
+        )
+        print("wrote", *files)
+    plot = run.evaluation_folder / f"{settings.split}.png"
+    plot_adaptation(
+        plot,
+        {column.label: column.summary for column in columns},
+        config.num_updates,
+        "accuracy" if config.is_classification else "mean squared error",
+        log_scale=not config.is_classification,
+    )
+    print("wrote", plot)
+    if not config.is_classification:
+        plot = run.evaluation_folder / "fits.png"
+        plot_fits(plot, fits(learner, source, settings))
+        print("wrote", plot)
+
+
+def report_name(config: Config, settings: EvaluationSettings) -> str:
+    """File name of an evaluation: what distinguishes it from others of the same run."""
+    name = f"{settings.split}-{settings.shot}shot"
+    if settings.update_lr != config.update_lr:
+        name += f"-alpha{settings.update_lr:g}"
+    return name + ("-mode" if settings.mask == "mode" and config.use_M else "")
+
+
+def fits(learner: MetaLearner, source: TaskSource, settings: EvaluationSettings) -> list[Fit]:
+    """Predictions for a few held-out regression tasks before and after adaptation."""
+    episode = source.episodes(
+        settings.split,
+        EVALUATION_SEED,
+        0,
+        tasks=PLOTTED_FITS,
+        shot=settings.shot,
+        query=PLOTTED_POINTS,
+    )
+    with evaluation_weights(learner):
+        predictions = {
+            steps: learner.adapt_and_predict(
+                episode.support_x, episode.support_y, episode.query_x, steps
+            ).numpy()
+            for steps in PLOTTED_STEPS
+        }
+    return [
+        Fit(
+            support_x=episode.support_x[task, :, 0].numpy(),
+            support_y=episode.support_y[task, :, 0].numpy(),
+            x=episode.query_x[task, :, 0].numpy(),
+            true_y=episode.query_y[task, :, 0].numpy(),
+            predictions={steps: p[task, :, 0] for steps, p in predictions.items()},
+        )
+        for task in range(PLOTTED_FITS)
+    ]

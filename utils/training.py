@@ -1,0 +1,118 @@
+"""Training a run with Keras' fit: spans of iterations, epochs, callbacks."""
+
+import itertools
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from maml_tnet import MetaLearner
+from utils.assembly import TaskSource, held_out_episodes
+from utils.callbacks import (
+    EvaluateAveragedWeights,
+    LogUpdateProbabilities,
+    ProgressBar,
+    SaveCheckpoints,
+    SaveOnSignal,
+    StopOnDivergence,
+)
+from utils.config import Config
+from utils.runs import Checkpoints, Run
+
+VALIDATION_TASKS = 200
+VALIDATION_BATCH = 20
+
+
+def iterations_per_epoch(config: Config) -> int:
+    """Iterations between two checkpoints (and validations, of image sources)."""
+    return 500 if config.is_classification else 5000
+
+
+def spans_per_epoch(config: Config) -> int:
+    """Calls of the compiled function per epoch, between which the host sees the run."""
+    return 50 if config.is_classification else 10
+
+
+def plan_spans(start: int, total: int, per_epoch: int, spans: int) -> list[tuple[int, int]]:
+    """Cut the iterations start, ..., total - 1 into spans, equally many in every epoch.
+
+    Epochs end at the multiples of `per_epoch`, so that it does not matter for what is saved and
+    validated where training started. The first and last epoch may be short; some of their spans
+    may be empty.
+
+    Returns:
+        (first iteration, one past the last iteration) of every span.
+    """
+    edges = [start, *range((start // per_epoch + 1) * per_epoch, total, per_epoch), total]
+    plan: list[tuple[int, int]] = []
+    for first, last in itertools.pairwise(edges):
+        cuts = np.linspace(first, last, spans + 1).round().astype(int).tolist()
+        plan += itertools.pairwise(cuts)
+    return plan
+
+
+def train(run: Run, learner: MetaLearner, source: TaskSource, *, log: bool) -> None:
+    """Train from the last checkpoint, if there is one, to the run's last iteration.
+
+    Args:
+        run: started.
+        learner: compiled.
+        source: of its episodes.
+        log: write TensorBoard and CSV logs.
+
+    Raises:
+        UsageError: the loss is not finite, or a checkpoint cannot be read or written.
+        TrainingInterrupted: SIGINT or SIGTERM came; a checkpoint was saved.
+    """
+    config = run.config
+    checkpoints = Checkpoints(run, learner)
+    start, total = checkpoints.restore_latest(), config.total_iterations
+    run.trim_log(start)
+    if start >= total:
+        print(f"{run.folder} is trained: {start} iterations")
+        return
+    print(f"training {run.folder}: iterations {start} to {total}")
+
+    per_epoch = iterations_per_epoch(config)
+    spans = spans_per_epoch(config)
+    plan = plan_spans(start, total, per_epoch, spans)
+    validation = None
+    if config.is_classification:
+        validation = held_out_episodes(
+            source,
+            "val",
+            tasks=VALIDATION_TASKS,
+            batch=VALIDATION_BATCH,
+            shot=config.update_batch_size,
+            query=config.query_batch_size,
+        ).cache()
+    signals = SaveOnSignal(checkpoints)
+    callbacks = [
+        StopOnDivergence([stop for _, stop in plan]),
+        LogUpdateProbabilities(),
+        EvaluateAveragedWeights(),
+        SaveCheckpoints(checkpoints),
+        ProgressBar(start, total),
+        signals,
+    ]
+    if log:
+        callbacks[3:3] = [
+            keras.callbacks.TensorBoard(
+                str(run.tensorboard_folder), histogram_freq=1, write_graph=False
+            ),
+            keras.callbacks.CSVLogger(str(run.log_file), append=True),
+        ]
+    starts, stops = zip(*plan, strict=True)
+    try:
+        learner.fit(
+            tf.data.Dataset.from_tensor_slices((tf.constant(starts), tf.constant(stops))),
+            initial_epoch=start // per_epoch,
+            epochs=start // per_epoch + len(plan) // spans,
+            steps_per_epoch=spans,
+            validation_data=validation,
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=0,
+        )
+    finally:
+        signals.restore_handlers()
