@@ -20,9 +20,9 @@ def read_image(tree: FileTree, name: str, mode: str, side: int) -> np.ndarray:
     """
     data = tree.read(name)
     try:
-        with Image.open(io.BytesIO(data)) as image:
+        with Image.open(io.BytesIO(data)) as file:
             # Pillow resizes one-bit and palette images by nearest neighbor: convert first.
-            image = image.convert(mode)
+            image = file.convert(mode)
     except Exception as error:  # Pillow's decoders raise whatever the damage leads them to.
         raise DataError(f"cannot read the image {tree.root / name}: {error}") from error
     if image.size != (side, side):
