@@ -154,8 +154,5 @@ def _conv_net(
         x = tf.nn.relu(y)
         if arguments["max_pool"]:
             x = tf.nn.max_pool2d(x, 2, 2, "VALID")
-    if arguments["flatten"]:
-        x = tf.reshape(x, [x.shape[0], -1])
-    else:
-        x = tf.reduce_mean(x, axis=[1, 2])
-    return _dense(head, weights.pop(0), weights.pop(0), x)
+    flat, mean = tf.reshape(x, [x.shape[0], -1]), tf.reduce_mean(x, axis=[1, 2])
+    return _dense(head, *weights, flat if arguments["flatten"] else mean)

@@ -35,7 +35,9 @@ def test_cross_entropy_of_queries_is_divided_by_the_support_shot(rng):
 def test_accuracy_is_the_fraction_of_right_answers():
     logits = np.zeros([4, 2, 3], "float32")
     labels = np.zeros([4, 2, 3], "float32")
-    for task, (guesses, truth) in enumerate([([0, 1, 2, 0], [0, 1, 2, 1]), ([2] * 4, [0, 1, 0, 2])]):
+    for task, (guesses, truth) in enumerate(
+        [([0, 1, 2, 0], [0, 1, 2, 1]), ([2] * 4, [0, 1, 0, 2])]
+    ):
         for example, (guess, label) in enumerate(zip(guesses, truth, strict=True)):
             logits[example, task, guess] = 1.0
             labels[example, task, label] = 1.0
