@@ -58,6 +58,21 @@ def check_classes(
         )
 
 
+def first_train_classes(ids: np.ndarray, number: int) -> np.ndarray:
+    """Take the first `number` of the train split's classes; -1 for all.
+
+    Raises:
+        DataError: there are not so many.
+    """
+    if number == -1:
+        return ids
+    if not 1 <= number <= len(ids):
+        raise DataError(
+            f"--num_train_classes must be between 1 and {len(ids)}, or -1 for all, got {number}"
+        )
+    return ids[:number]
+
+
 def sample_classes(
     stream: int,
     iteration: int | tf.Tensor,

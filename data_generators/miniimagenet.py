@@ -1,11 +1,11 @@
-"""miniImagenet: N-way K-shot classification of photographs (section 5.3)."""
+"""miniImagenet: N-way K-shot classification of photographs (section 6.4)."""
 
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from data_generators.class_sampling import check_classes, sample_classes
+from data_generators.class_sampling import check_classes, first_train_classes, sample_classes
 from data_generators.episode import Episode, split_episode
 from data_generators.errors import DataError
 from data_generators.file_tree import fingerprint, open_tree
@@ -24,36 +24,47 @@ class MiniImagenet:
         images: uint8 [images, 84, 84, 3], the images of train, val and test one after another,
             those of a class in a row; may be memory-mapped.
         way: classes an episode.
+        num_train_classes: train on the first so many classes of `train` only; -1 for all.
 
     Raises:
-        DataError: `way` is out of range.
+        DataError: `way` or `num_train_classes` is out of range.
     """
 
     input_shape = (SIDE, SIDE, 3)
     is_classification = True
 
-    def __init__(self, splits: dict[str, ClassFiles], images: np.ndarray, way: int):
+    def __init__(
+        self,
+        splits: dict[str, ClassFiles],
+        images: np.ndarray,
+        way: int,
+        num_train_classes: int = -1,
+    ):
         self.class_names = [name for split in SPLITS for name in splits[split]]
         self._sizes = np.array([len(files) for split in SPLITS for files in splits[split].values()])
         self._first_images = np.concatenate([[0], np.cumsum(self._sizes)[:-1]])
         ends = np.cumsum([len(splits[split]) for split in SPLITS])
         ids = np.split(np.arange(ends[-1]), ends[:-1])
         self._class_ids = dict(zip(SPLITS, ids, strict=True))
+        self._class_ids["train"] = first_train_classes(self._class_ids["train"], num_train_classes)
         self._images = images
         self.output_size = way
         self.check("train", shot=0, query=0)
 
     @classmethod
-    def load(cls, data_path: str | None, cache_dir: str, way: int) -> "MiniImagenet":
+    def load(
+        cls, data_path: str | None, cache_dir: str, way: int, num_train_classes: int = -1
+    ) -> "MiniImagenet":
         """Read the images under `data_path`, once; later from a memory-mapped file.
 
         Args:
             data_path: folder or zip, see `list_classes`.
             cache_dir: folder for the file of resized images.
             way: classes an episode.
+            num_train_classes: train on the first so many classes only; -1 for all.
 
         Raises:
-            DataError: data is missing, damaged or of another layout, or `way` is out of range.
+            DataError: data is missing, damaged or of another layout, or a number out of range.
         """
         if data_path is None:
             raise DataError(f"miniImagenet cannot be downloaded: --data_path must name {LAYOUT}")
@@ -62,7 +73,7 @@ class MiniImagenet:
         files = [file for split in SPLITS for names in splits[split].values() for file in names]
         key = fingerprint((tree, file) for file in files)
         cache = Path(cache_dir, f"miniimagenet-{key}.npy")
-        return cls(splits, open_image_cache(cache, tree, files, SIDE), way)
+        return cls(splits, open_image_cache(cache, tree, files, SIDE), way, num_train_classes)
 
     def class_ids(self, split: str) -> np.ndarray:
         """Return the places in `class_names` of the classes of a split."""

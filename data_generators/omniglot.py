@@ -1,4 +1,4 @@
-"""Omniglot: N-way K-shot classification of handwritten characters (section 5.3)."""
+"""Omniglot: N-way K-shot classification of handwritten characters (section 6.4)."""
 
 from collections.abc import Sequence
 
@@ -6,9 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from data_generators import omniglot_files
-from data_generators.class_sampling import check_classes, sample_classes
+from data_generators.class_sampling import check_classes, first_train_classes, sample_classes
 from data_generators.episode import Episode, split_episode
-from data_generators.errors import DataError
 from data_generators.omniglot_files import DRAWINGS, SIDE, load_drawings
 from data_generators.random_streams import stream_id
 
@@ -37,16 +36,10 @@ class Omniglot:
     def __init__(
         self, class_names: Sequence[str], images: np.ndarray, way: int, num_train_classes: int = -1
     ):
-        if num_train_classes != -1 and not 1 <= num_train_classes <= TRAIN:
-            raise DataError(
-                f"--num_train_classes must be between 1 and {TRAIN}, or -1 for all, "
-                f"got {num_train_classes}"
-            )
         # RandomState's stream is frozen: every version of NumPy shuffles alike.
         order = np.random.RandomState(1).permutation(len(class_names))
-        train = TRAIN if num_train_classes == -1 else num_train_classes
         self._class_ids = {
-            "train": order[:train],
+            "train": first_train_classes(order[:TRAIN], num_train_classes),
             "val": order[TRAIN : TRAIN + VAL],
             "test": order[TRAIN + VAL :],
         }

@@ -13,6 +13,8 @@ from utils.optimizers import meta_optimizer
 
 # Held-out tasks are the same for every run, method and seed, so that results compare pairwise.
 EVALUATION_SEED = 0
+# Held-out tasks measured at a time: as many as fill the machine and fit into its memory.
+EVALUATION_BATCH = {"sinusoid": 100, "polynomial": 100, "omniglot": 20, "miniimagenet": 4}
 
 TaskSource = Sinusoid | Polynomial | Omniglot | MiniImagenet
 
@@ -29,12 +31,12 @@ def build_source(config: Config, data_path: str | None, cache_dir: str) -> TaskS
         case "polynomial":
             return Polynomial(config.poly_order)
         case "omniglot":
-            source = Omniglot.load(
-                data_path, cache_dir, config.num_classes, config.num_train_classes
-            )
+            load = Omniglot.load
         case _:
-            source = MiniImagenet.load(data_path, cache_dir, config.num_classes)
-    source.check("train", shot=config.update_batch_size, query=config.query_batch_size)
+            load = MiniImagenet.load
+    source = load(data_path, cache_dir, config.num_classes, config.num_train_classes)
+    for split in ("train", "val", "test"):
+        source.check(split, shot=config.update_batch_size, query=config.query_batch_size)
     return source
 
 

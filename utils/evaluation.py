@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from maml_tnet import MetaLearner
-from utils.assembly import EVALUATION_SEED, TaskSource, held_out_episodes
+from utils.assembly import EVALUATION_BATCH, EVALUATION_SEED, TaskSource, held_out_episodes
 from utils.config import Config
 from utils.flags import EvaluationSettings
 from utils.optimizers import evaluation_weights
@@ -14,7 +14,6 @@ from utils.plots import Fit, plot_adaptation, plot_fits
 from utils.reports import Column, Summary, format_table, summarize, write_report
 from utils.runs import Run, environment
 
-BATCH = 20
 SINUSOID_SHOTS = (5, 10, 20)
 PLOTTED_FITS = 4
 PLOTTED_POINTS = 100
@@ -41,16 +40,18 @@ class Evaluation:
         return summarize(self.losses if self.accuracies is None else self.accuracies)
 
 
-def measure(learner: MetaLearner, source: TaskSource, settings: EvaluationSettings) -> Evaluation:
+def measure(
+    config: Config, learner: MetaLearner, source: TaskSource, settings: EvaluationSettings
+) -> Evaluation:
     """Adapt to the split's held-out tasks and measure their queries after every inner step.
 
-    The first `num_tasks` tasks of a split are the same for every run.
+    The tasks of a split are the same for every run of the data source.
     """
     episodes = held_out_episodes(
         source,
         settings.split,
         tasks=settings.num_tasks,
-        batch=min(BATCH, settings.num_tasks),
+        batch=EVALUATION_BATCH[config.datasource],
         shot=settings.shot,
         query=settings.query,
     )
@@ -75,7 +76,7 @@ def evaluate_run(
     """Evaluate, print the table and write CSV, JSON and plots into the run's folder."""
     config = run.config
     evaluations = [
-        measure(learner, source, replace(settings, shot=shot))
+        measure(config, learner, source, replace(settings, shot=shot))
         for shot in shots_to_evaluate(config, settings.shot)
     ]
     columns = [

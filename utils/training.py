@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet import MetaLearner
-from utils.assembly import TaskSource, held_out_episodes
+from utils.assembly import EVALUATION_BATCH, TaskSource, held_out_episodes
 from utils.callbacks import (
     EvaluateAveragedWeights,
     LogUpdateProbabilities,
@@ -20,7 +20,6 @@ from utils.config import Config
 from utils.runs import Checkpoints, Run
 
 VALIDATION_TASKS = 200
-VALIDATION_BATCH = 20
 
 
 def iterations_per_epoch(config: Config) -> int:
@@ -82,7 +81,7 @@ def train(run: Run, learner: MetaLearner, source: TaskSource, *, log: bool) -> N
             source,
             "val",
             tasks=VALIDATION_TASKS,
-            batch=VALIDATION_BATCH,
+            batch=EVALUATION_BATCH[config.datasource],
             shot=config.update_batch_size,
             query=config.query_batch_size,
         ).cache()
