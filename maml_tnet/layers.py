@@ -92,7 +92,7 @@ class TransformLayer(keras.layers.Layer):
         """Shape of W for a number of input features."""
         raise NotImplementedError
 
-    def build(self, input_shape: Sequence[int | None]) -> None:
+    def build(self, input_shape: Sequence[Any]) -> None:
         """Create the parameters for inputs [examples, ..., tasks, features]."""
         shape = self.kernel_shape(input_shape[-1])
         self.kernel = self.add_weight(

@@ -292,12 +292,12 @@ class ConvNet(TaskNetwork):
         head.build([None, None, features])
         self.transform_layers = [*convolutions, head]
 
-        normalization = {
-            "batch_norm": TaskBatchNormalization,
-            "layer_norm": TaskLayerNormalization,
-        }.get(norm)
         self.normalizations = []
-        if normalization is not None:
+        if norm is not None:
+            normalization = {
+                "batch_norm": TaskBatchNormalization,
+                "layer_norm": TaskLayerNormalization,
+            }[norm]
             self.normalizations = [
                 normalization(name=f"norm{i + 1}", dtype=self.dtype) for i in range(self.blocks)
             ]

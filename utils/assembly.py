@@ -30,11 +30,8 @@ def build_source(config: Config, data_path: str | None, cache_dir: str) -> TaskS
             return Sinusoid(oracle=config.baseline == "oracle")
         case "polynomial":
             return Polynomial(config.poly_order)
-        case "omniglot":
-            load = Omniglot.load
-        case _:
-            load = MiniImagenet.load
-    source = load(data_path, cache_dir, config.num_classes, config.num_train_classes)
+    image_source = Omniglot if config.datasource == "omniglot" else MiniImagenet
+    source = image_source.load(data_path, cache_dir, config.num_classes, config.num_train_classes)
     for split in ("train", "val", "test"):
         source.check(split, shot=config.update_batch_size, query=config.query_batch_size)
     return source
