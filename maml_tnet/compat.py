@@ -39,9 +39,13 @@ def build_optimizer(optimizer: Any, variables: list[tf.Variable]) -> None:
 
 
 def optimizer_variables(optimizer: Any) -> list[tf.Variable]:
-    """List the optimizer's variables (a method in Keras' legacy optimizers)."""
+    """List the optimizer's variables, those of an optimizer wrapped inside it included.
+
+    Keras' legacy optimizers have them as `weights`; their `variables()` leaves out the moments of
+    the optimizer that Lookahead and MovingAverage wrap.
+    """
     variables = optimizer.variables
-    return list(variables() if callable(variables) else variables)
+    return list(optimizer.weights if callable(variables) else variables)
 
 
 def keras_version() -> str:
