@@ -203,6 +203,12 @@ def _define_run_flags(flag_values: flags.FlagValues) -> None:
         flag_values=flag_values,
     )
     flags.DEFINE_bool(
+        "test_best",
+        False,
+        "evaluate the checkpoint with the best validation result",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_bool(
         "test_set", False, "evaluate on the test split, not on validation", flag_values=flag_values
     )
     flags.DEFINE_integer(
