@@ -44,8 +44,8 @@ def optimizer_variables(optimizer: Any) -> list[tf.Variable]:
     Keras' legacy optimizers have them as `weights`; their `variables()` leaves out the moments of
     the optimizer that Lookahead and MovingAverage wrap.
     """
-    variables = optimizer.variables
-    return list(optimizer.weights if callable(variables) else variables)
+    is_legacy = not hasattr(optimizer, "build")
+    return list(optimizer.weights if is_legacy else optimizer.variables)
 
 
 def keras_version() -> str:
