@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet import MetaLearner, update_probability
-from utils.errors import TrainingInterrupted, UsageError
+from utils.errors import TrainingDiverged, TrainingInterrupted
 from utils.optimizers import evaluation_weights
 from utils.runs import Checkpoints
 
@@ -31,10 +31,7 @@ class StopOnDivergence(keras.callbacks.Callback):
         """Compare the number of iterations done with the span's end."""
         done = int((logs or {})["iteration"])
         if done < next(self._stops):
-            raise UsageError(
-                f"the meta-loss of iteration {done} is not finite: the run stops, its last "
-                "checkpoint is intact; a smaller --update_lr or --meta_lr may help"
-            )
+            raise TrainingDiverged(done)
 
 
 class LogUpdateProbabilities(keras.callbacks.Callback):

@@ -5,6 +5,21 @@ class UsageError(Exception):
     """Bad input; its text is the one line that the user sees."""
 
 
+class TrainingDiverged(UsageError):  # noqa: N818
+    """The meta-loss of an iteration is not finite.
+
+    Attributes:
+        iteration: its number; so many iterations were done before it.
+    """
+
+    def __init__(self, iteration: int):
+        super().__init__(
+            f"the meta-loss of iteration {iteration} is not finite: the run stops, its last "
+            "checkpoint is intact; a smaller --update_lr or --meta_lr may help"
+        )
+        self.iteration = iteration
+
+
 class TrainingInterrupted(Exception):  # noqa: N818  (like KeyboardInterrupt, not an error)
     """A signal stopped training after a checkpoint was saved.
 

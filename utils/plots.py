@@ -1,4 +1,4 @@
-"""Plots of evaluations, as PNG files that appear complete or not at all.
+"""Plots of evaluations, as files that appear complete or not at all.
 
 Figures are made without pyplot, so nothing here depends on a display or changes global state.
 """
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from data_generators.atomic_file import atomic_write
@@ -66,7 +65,7 @@ def plot_adaptation(
     axes.set_ylabel(ylabel)
     axes.grid(alpha=0.3)
     axes.legend()
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_fits(path: Path, fits: Sequence[Fit]) -> None:
@@ -74,10 +73,10 @@ def plot_fits(path: Path, fits: Sequence[Fit]) -> None:
     figure = Figure(figsize=(4 * len(fits), 3.5), layout="constrained")
     all_axes = figure.subplots(1, len(fits), squeeze=False, sharey=True)[0]
     for axes, fit in zip(all_axes, fits, strict=True):
-        _plot_fit(axes, fit)
+        draw_fit(axes, fit)
     all_axes[0].set_ylabel("y")
     all_axes[0].legend(fontsize="small")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _plot_curve(axes: Axes, label: str, summary: Summary, color: str, log_scale: bool) -> None:
@@ -99,7 +98,8 @@ def _shown(summary: Summary, log_scale: bool) -> np.ndarray:
     return finite & (summary.mean > 0) if log_scale else finite
 
 
-def _plot_fit(axes: Axes, fit: Fit) -> None:
+def draw_fit(axes: Axes, fit: Fit) -> None:
+    """Draw one task: support points, true function and predictions."""
     order = np.argsort(fit.x)
     x = fit.x[order]
     axes.plot(x, fit.true_y[order], color="black", linestyle="--", label="true function")
@@ -119,6 +119,8 @@ def _steps_label(steps: int) -> str:
     return f"after {steps} step{'s' if steps > 1 else ''}"
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as the kind of file that the suffix of `path` says: .png or .pdf."""
+    undated = {"CreationDate": None} if path.suffix == ".pdf" else None
     with atomic_write(path) as file:
-        FigureCanvasAgg(figure).print_png(file)
+        figure.savefig(file, format=path.suffix.removeprefix("."), metadata=undated)

@@ -50,7 +50,14 @@ def plan_spans(start: int, total: int, per_epoch: int, spans: int) -> list[tuple
     return plan
 
 
-def train(run: Run, learner: MetaLearner, source: TaskSource, *, log: bool) -> None:
+def train(
+    run: Run,
+    learner: MetaLearner,
+    source: TaskSource,
+    *,
+    log: bool,
+    progress: keras.callbacks.Callback | None = None,
+) -> None:
     """Train from the last checkpoint, if there is one, to the run's last iteration.
 
     Args:
@@ -58,9 +65,11 @@ def train(run: Run, learner: MetaLearner, source: TaskSource, *, log: bool) -> N
         learner: compiled.
         source: of its episodes.
         log: write TensorBoard and CSV logs.
+        progress: shows the progress instead of the run's own lines and bar.
 
     Raises:
-        UsageError: the loss is not finite, or a checkpoint cannot be read or written.
+        TrainingDiverged: the loss is not finite.
+        UsageError: a checkpoint cannot be read or written.
         TrainingInterrupted: SIGINT or SIGTERM came; a checkpoint was saved.
     """
     config = run.config
@@ -68,9 +77,12 @@ def train(run: Run, learner: MetaLearner, source: TaskSource, *, log: bool) -> N
     start, total = checkpoints.restore_latest(), config.total_iterations
     run.trim_log(start)
     if start >= total:
-        print(f"{run.folder} is trained: {start} iterations")
+        if progress is None:
+            print(f"{run.folder} is trained: {start} iterations")
         return
-    print(f"training {run.folder}: iterations {start} to {total}")
+    if progress is None:
+        print(f"training {run.folder}: iterations {start} to {total}")
+        progress = ProgressBar(start, total)
 
     per_epoch = iterations_per_epoch(config)
     spans = spans_per_epoch(config)
@@ -91,7 +103,7 @@ def train(run: Run, learner: MetaLearner, source: TaskSource, *, log: bool) -> N
         LogUpdateProbabilities(),
         EvaluateAveragedWeights(),
         SaveCheckpoints(checkpoints),
-        ProgressBar(start, total),
+        progress,
         signals,
     ]
     if log:
