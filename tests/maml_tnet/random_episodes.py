@@ -64,7 +64,8 @@ def image_episode(
 def randomize(model: Any, rng: np.random.Generator) -> None:
     """Move every parameter away from its special initial value, T staying near the identity."""
     for layer in model.transform_layers:
-        layer.kernel.assign(rng.normal(scale=0.6, size=layer.kernel.shape))
+        shape = layer.kernel.shape
+        layer.kernel.assign(rng.normal(scale=1.2 / np.sqrt(np.prod(shape[:-1])), size=shape))
         if layer.bias is not None:
             layer.bias.assign(rng.normal(scale=0.3, size=layer.bias.shape))
         if layer.transform is not None:

@@ -148,7 +148,10 @@ def _conv_net(
         y = _transform(layer, y)
         if arguments["norm"] is not None:
             axes = [0, 1, 2] if arguments["norm"] == "batch_norm" else [1, 2, 3]
-            mean, variance = tf.nn.moments(y, axes, keepdims=True)
+            # Not `tf.nn.moments`, whose variance holds the mean constant: second derivatives of
+            # it are wrong.
+            mean = tf.reduce_mean(y, axes, keepdims=True)
+            variance = tf.reduce_mean((y - mean) ** 2, axes, keepdims=True)
             beta = tf.convert_to_tensor(network.normalizations[i].beta)
             y = (y - mean) / tf.sqrt(variance + EPSILON) + beta
         x = tf.nn.relu(y)
