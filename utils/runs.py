@@ -104,7 +104,7 @@ class Run:
         column = header.index("iteration")
         # A process that was killed may have left half a row.
         kept = [r for r in rows if len(r) == len(header) and float(r[column]) <= iteration]
-        lines = [",".join(row) + "\n" for row in [header, *kept]]
+        lines = [",".join(row) + "\r\n" for row in [header, *kept]]  # as CSVLogger ends them
         _write(self.log_file, "".join(lines))
 
     @property
