@@ -1,0 +1,1 @@
+"""Ours and its peers timed side by side: `python -m benchmarks.run`."""

@@ -1,0 +1,95 @@
+"""The programs that are timed; each is imported only in a worker that runs it."""
+
+import importlib
+from dataclasses import dataclass
+from typing import Protocol
+
+from benchmarks.exchange import Arrays, Batch
+from benchmarks.workloads import Workload
+
+
+class Contestant(Protocol):
+    """One program, made as `Class(workload, weights, data_path)`."""
+
+    def use_batches(self, batches: list[Batch]) -> None:
+        """Take meta-batches to train on; those who draw their own ignore them."""
+
+    def meta_gradient(self, batch: Batch) -> Arrays:
+        """Gradient of the mean query loss over the tasks, by the names of `exchange`."""
+
+    def run(self, iterations: int) -> None:
+        """Do meta-iterations, Adam's update included, and wait until they are done."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Where a contestant is and what it takes part in.
+
+    Attributes:
+        module: within this package.
+        class_name: of the contestant.
+        is_ours: runs in the project's environment, not in the peers'.
+        package: whose version names it.
+        description: for the tables.
+        datasources: of the workloads it knows.
+        methods: of the workloads it knows.
+        requires: a library that it needs besides `package`.
+    """
+
+    module: str
+    class_name: str
+    is_ours: bool
+    package: str
+    description: str
+    datasources: tuple[str, ...] = ("omniglot", "sinusoid")
+    methods: tuple[str, ...] = ("mtnet", "maml")
+    requires: str | None = None
+
+    @property
+    def module_needed(self) -> str:
+        """The module to import that may be missing."""
+        return self.requires or self.package
+
+    def takes(self, workload: Workload) -> bool:
+        """Whether it knows this kind of meta-iteration."""
+        return workload.datasource in self.datasources and workload.method in self.methods
+
+
+ENTRIES = {
+    "ours": Entry("ours", "Ours", True, "tensorflow", "maml_tnet"),
+    "tf-map-fn": Entry(
+        "tf_map_fn", "MapFn", True, "tensorflow", "tf.map_fn over tasks, as in the public TF1 code"
+    ),
+    "torch-loop": Entry(
+        "torch_loop", "TorchLoop", False, "torch", "loop over tasks, autograd.grad(create_graph)"
+    ),
+    "torch-vmap": Entry("torch_vmap", "TorchVmap", False, "torch", "torch.func.vmap and grad"),
+    "higher": Entry(
+        "torch_higher",
+        "Higher",
+        False,
+        "torch",
+        "higher.innerloop_ctx",
+        methods=("maml",),
+        requires="higher",
+    ),
+    "jax-vmap": Entry(
+        "jax_contestants", "JaxVmap", False, "jax", "jit of vmap, convolution as patches"
+    ),
+    "jax-map": Entry(
+        "jax_contestants",
+        "JaxMap",
+        False,
+        "jax",
+        "jit of lax.map over tasks, convolution",
+        datasources=("omniglot",),
+    ),
+}
+
+
+def load(name: str) -> type[Contestant]:
+    """Import a contestant by its name in `ENTRIES`."""
+    entry = ENTRIES[name]
+    return getattr(
+        importlib.import_module(f"benchmarks.contestants.{entry.module}"), entry.class_name
+    )

@@ -1,0 +1,183 @@
+"""One task in PyTorch: network, loss and masks, shared by the contestants in PyTorch.
+
+Images are [examples, channels, height, width], kernels [units, inputs, height, width].
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from benchmarks.exchange import Arrays, Batch
+from benchmarks.workloads import Workload
+
+Tensors = dict[str, torch.Tensor]
+Task = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, list[torch.Tensor]]
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def to_parameters(weights: Arrays) -> Tensors:
+    """Arrays -> leaves that require gradients."""
+    return {
+        name: torch.tensor(
+            np.transpose(value, (3, 2, 0, 1)) if value.ndim == 4 else value, device=DEVICE
+        ).requires_grad_()
+        for name, value in weights.items()
+    }
+
+
+def to_arrays(tensors: Tensors) -> Arrays:
+    """Undo `to_parameters`."""
+    arrays = {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
+    return {
+        name: np.transpose(value, (2, 3, 1, 0)) if value.ndim == 4 else value
+        for name, value in arrays.items()
+    }
+
+
+def to_task(batch: Batch) -> Task:
+    """A batch's tensors, each with the task axis first."""
+
+    def convert(x: np.ndarray) -> torch.Tensor:
+        if x.ndim == 5:  # one channel, so its place in memory is free
+            x = x.reshape(*x.shape[:2], 1, *x.shape[2:4])
+        return torch.tensor(x, device=DEVICE)
+
+    return (
+        convert(batch.support_x),
+        convert(batch.support_y),
+        convert(batch.query_x),
+        convert(batch.query_y),
+        [convert(noise) for noise in batch.noise],
+    )
+
+
+def conv_block(
+    x: torch.Tensor, kernel: torch.Tensor, transform: torch.Tensor | None, beta: torch.Tensor
+) -> torch.Tensor:
+    """3x3 convolution with stride 2 as TensorFlow's SAME pads it, T, batch norm, ReLU.
+
+    For one input channel T goes into the kernel, which is 100 times less work.
+    """
+    if transform is not None and x.shape[1] == 1:
+        kernel = torch.einsum("jihw,jk->kihw", kernel, transform)
+        transform = None
+    if x.shape[-1] % 2 == 0:
+        x = functional.conv2d(functional.pad(x, (0, 1, 0, 1)), kernel, stride=2)
+    else:
+        x = functional.conv2d(x, kernel, stride=2, padding=1)
+    if transform is not None:
+        x = functional.conv2d(x, transform.t()[:, :, None, None])
+    return functional.relu(functional.batch_norm(x, None, None, bias=beta, training=True, eps=1e-3))
+
+
+def network(workload: Workload, weights: Tensors, x: torch.Tensor) -> torch.Tensor:
+    """[examples, ...] -> [examples, outputs]."""
+    last = len(workload.layers) - 1
+    for i, layer in enumerate(workload.layers):
+        kernel, transform = weights[f"layer{i}.kernel"], weights.get(f"layer{i}.transform")
+        if layer.taps > 1:
+            x = conv_block(x, kernel, transform, weights[f"layer{i}.beta"])
+            continue
+        if x.ndim == 4:
+            x = x.mean((2, 3))
+        x = x @ kernel + weights[f"layer{i}.bias"]
+        if transform is not None:
+            x = x @ transform
+        if i < last:
+            x = functional.relu(x)
+    return x
+
+
+def loss(workload: Workload, outputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """Squared error, or the sum of the cross-entropy over the shot."""
+    if not workload.is_classification:
+        return functional.mse_loss(outputs, targets)
+    return functional.cross_entropy(outputs, targets, reduction="sum") / workload.shot
+
+
+def adapted_names(weights: Tensors) -> list[str]:
+    """Names of the weights that inner steps change."""
+    return [name for name in weights if name.endswith((".kernel", ".bias"))]
+
+
+def adapted_masks(weights: Tensors, noise: list[torch.Tensor]) -> Tensors:
+    """Straight-through masks of one task by the name of the weight, to multiply it with."""
+    masks = {}
+    for i, draw in enumerate(noise):
+        logits = weights[f"layer{i}.mask_logits"] + draw
+        soft = torch.sigmoid(logits)
+        mask = soft + ((logits > 0).to(soft.dtype) - soft).detach()
+        is_conv = weights[f"layer{i}.kernel"].ndim == 4
+        masks[f"layer{i}.kernel"] = mask[:, None, None, None] if is_conv else mask
+        masks[f"layer{i}.bias"] = mask
+    return masks
+
+
+def sinusoid_episode(workload: Workload) -> tuple[torch.Tensor, ...]:
+    """Equation (25): support and query points, [tasks, points, 1]."""
+    unit = torch.rand(workload.tasks, 3 + workload.shot + workload.query, 1, device=DEVICE)
+    amplitude = 0.1 + 4.9 * unit[:, :1]
+    frequency = 0.8 + 0.4 * unit[:, 1:2]
+    phase = torch.pi * unit[:, 2:3]
+    x = 10 * unit[:, 3:] - 5
+    y = amplitude * torch.sin(frequency * x + phase)
+    shot = workload.shot
+    return x[:, :shot], y[:, :shot], x[:, shot:], y[:, shot:]
+
+
+def mask_noise(workload: Workload) -> list[torch.Tensor]:
+    """Draw `Batch.noise`."""
+    if not workload.is_mtnet:
+        return []
+    units = [layer.units for layer in workload.layers]
+    uniform = torch.rand(workload.tasks, sum(units), device=DEVICE)
+    return list(torch.logit(uniform, eps=1e-7).split(units, dim=1))
+
+
+def training_tasks(workload: Workload, batches: list[Task]) -> Iterator[Task]:
+    """Meta-batches without end: fresh sinusoids, or the given images; always fresh masks."""
+    iteration = 0
+    while True:
+        if workload.is_classification:
+            episode = batches[iteration % len(batches)][:4]
+        else:
+            episode = sinusoid_episode(workload)
+        yield *episode, mask_noise(workload)
+        iteration += 1
+
+
+class TorchContestant:
+    """What the contestants in PyTorch share; subclasses define `backward`."""
+
+    def __init__(self, workload: Workload, weights: Arrays, data_path: str | None):
+        del data_path
+        self.workload = workload
+        self.parameters = to_parameters(weights)
+        self.optimizer = torch.optim.Adam(self.parameters.values(), lr=1e-3, fused=True)
+        self.use_batches([])
+
+    def use_batches(self, batches: list[Batch]) -> None:
+        """Train on these images."""
+        self.tasks = training_tasks(self.workload, [to_task(batch) for batch in batches])
+
+    def backward(self, task: Task) -> None:
+        """Add the meta-gradient to the parameters' `.grad`."""
+        raise NotImplementedError
+
+    def meta_gradient(self, batch: Batch) -> Arrays:
+        """See `contestants.Contestant`."""
+        self.optimizer.zero_grad()
+        self.backward(to_task(batch))
+        return to_arrays({name: p.grad for name, p in self.parameters.items()})
+
+    def run(self, iterations: int) -> None:
+        """A Python loop of meta-iterations."""
+        for _ in range(iterations):
+            self.optimizer.zero_grad()
+            self.backward(next(self.tasks))
+            self.optimizer.step()
+        if DEVICE.type == "cuda":
+            torch.cuda.synchronize()

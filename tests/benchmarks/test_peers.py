@@ -1,0 +1,80 @@
+"""Our meta-gradient against those of other frameworks, each in its own interpreter.
+
+torch and jax are not among the project's requirements: BENCHMARK_PEERS_PYTHON names an interpreter
+that has them (benchmarks/requirements.txt), by default this one.
+"""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from benchmarks import session
+from benchmarks.check import TOLERANCE, Errors, decisive, is_same
+from benchmarks.contestants import ENTRIES
+from benchmarks.exchange import relative_errors
+from benchmarks.workloads import WORKLOADS, Workload
+
+INTERPRETERS = session.Interpreters(
+    [sys.executable], os.environ.get("BENCHMARK_PEERS_PYTHON", sys.executable)
+)
+SMALL = {
+    "omniglot": {"tasks": 8, "units": 8, "shot": 2, "query": 3, "inner_steps": 2},
+    "sinusoid": {"tasks": 8, "units": 8, "inner_steps": 2},
+}
+KINDS = ("omniglot-5way-mtnet", "omniglot-5way-maml", "sinusoid-mtnet", "sinusoid-maml")
+PEERS = [
+    (kind, name)
+    for kind in KINDS
+    for name, entry in ENTRIES.items()
+    if name != session.REFERENCE and entry.takes(WORKLOADS[kind])
+]
+
+
+def small(kind: str) -> Workload:
+    workload = WORKLOADS[kind]
+    return replace(workload, **SMALL[workload.datasource])
+
+
+@cache
+def lacks(module: str) -> bool:
+    probe = f"import importlib.util as u, sys; sys.exit(u.find_spec({module!r}) is None)"
+    return subprocess.run([INTERPRETERS.peers, "-c", probe]).returncode != 0
+
+
+@cache
+def gradient_errors(kind: str) -> dict[str, list[Errors]]:
+    """All contestants of a workload at once, for our program starts only once then."""
+    names = [
+        name
+        for other, name in PEERS
+        if other == kind and (ENTRIES[name].is_ours or not lacks(ENTRIES[name].module_needed))
+    ]
+    with session.start(small(kind), names, INTERPRETERS, None) as started:
+        assert not started.skipped
+        return {label.split()[0]: errors for label, errors in started.gradient_errors.items()}
+
+
+@pytest.mark.parametrize(("kind", "peer"), PEERS)
+def test_peer_computes_our_meta_gradient(kind: str, peer: str) -> None:
+    entry = ENTRIES[peer]
+    if not entry.is_ours and lacks(entry.module_needed):
+        pytest.skip(f"no {entry.module_needed} in {INTERPRETERS.peers}: BENCHMARK_PEERS_PYTHON")
+    tensor, error = decisive(gradient_errors(kind)[peer])
+    assert error <= TOLERANCE, tensor
+
+
+def test_check_refuses_one_wrong_tensor_in_every_batch() -> None:
+    reference = {"kernel": np.ones([3, 3]), "bias": np.ones(3)}
+    wrong = {"kernel": np.ones([3, 3]), "bias": np.array([1.0, 1.0, 1.001])}
+    assert not is_same([relative_errors(wrong, reference)] * 2)
+    assert is_same([relative_errors(wrong, reference), relative_errors(reference, reference)])
+
+
+def test_check_refuses_nan() -> None:
+    reference = {"bias": np.ones(3)}
+    assert not is_same([relative_errors({"bias": np.full(3, np.nan)}, reference)])
