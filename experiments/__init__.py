@@ -1,0 +1,1 @@
+"""One program for each group of tables and figures of the paper."""
