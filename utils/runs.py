@@ -84,7 +84,11 @@ class Run:
             raise UsageError(
                 f"no run in {self.folder}: train it first, or name its --logdir and settings"
             )
-        stored = Config.from_json(self._config_file.read_text(), str(self._config_file))
+        try:
+            text = self._config_file.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot read {self._config_file}: {error}") from error
+        stored = Config.from_json(text, str(self._config_file))
         differences = self.config.differences(stored)
         if differences:
             raise UsageError(
@@ -179,12 +183,19 @@ class Checkpoints:
             iteration=self.iteration,
             best=self.best,
         )
-        self._latest = tf.train.CheckpointManager(
-            self._checkpoint, str(run.checkpoint_folder), KEPT_CHECKPOINTS, checkpoint_name="model"
-        )
-        self._best = tf.train.CheckpointManager(
-            self._checkpoint, str(run.best_folder), 1, checkpoint_name="model"
-        )
+        self._latest = self._manager(run.checkpoint_folder, KEPT_CHECKPOINTS)
+        self._best = self._manager(run.best_folder, 1)
+
+    def _manager(self, folder: Path, kept: int) -> tf.train.CheckpointManager:
+        try:
+            return tf.train.CheckpointManager(
+                self._checkpoint, str(folder), kept, checkpoint_name="model"
+            )
+        except ValueError as error:
+            raise UsageError(
+                f"{folder}/checkpoint, which names the last checkpoint, is corrupt: restore it, "
+                "or start anew with --noresume"
+            ) from error
 
     def save(self, iteration: int, validation: float | None = None) -> None:
         """Save, and save once more as the best if `validation` is better than ever before.
@@ -245,7 +256,8 @@ class Checkpoints:
     def _restore(self, path: str) -> int:
         try:
             self._checkpoint.restore(path).assert_consumed()
-        except (tf.errors.OpError, ValueError, AssertionError) as error:
+        # A file that is cut short gives an IndexError.
+        except (tf.errors.OpError, ValueError, AssertionError, IndexError) as error:
             raise UsageError(
                 f"checkpoint {path} is corrupt or of another architecture: {_first_line(error)}"
             ) from error
