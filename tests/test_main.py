@@ -1,0 +1,570 @@
+"""The program from its command line: training, evaluation, export, bad input."""
+
+import csv
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import program
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import main
+from data_generators import Sinusoid
+from utils.runs import Checkpoints
+
+SINUSOID = ("--use_T", "--use_M", "--update_batch_size=5", "--num_test_tasks=30")
+NAME = "sinusoid-5shot-mtnet-seed0"
+# A program that knows nothing of ours: its folder and its path are those of TensorFlow alone.
+STRANGER = """
+import sys
+import numpy as np
+import tensorflow as tf
+try:
+    import maml_tnet
+except ImportError:
+    pass
+else:
+    sys.exit("the package can be imported")
+given = np.load(sys.argv[2])
+adapt_and_predict = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+for _ in range(2):
+    answer = adapt_and_predict(**{k: tf.constant(given[k]) for k in given.files})
+np.save(sys.argv[3], answer["predictions"].numpy())
+"""
+
+
+def refused(capsys, *arguments):
+    """Run the program on bad input; return the one line it must say."""
+    capsys.readouterr()
+    assert program.run(*arguments) == 2
+    errors = capsys.readouterr().err
+    assert "Traceback" not in errors
+    *earlier, last = errors.splitlines()
+    assert last.startswith("error: "), errors
+    assert not any(line.startswith("error: ") for line in earlier)
+    return last.removeprefix("error: ")
+
+
+def cells(printed):
+    """The rows of the printed table that are inner steps: [mean, interval] of every column."""
+    rows = [re.findall(r"\| (?:\d+(?: \*)?) +\|(.*)\|", line) for line in printed.splitlines()]
+    return [
+        [[float(x) for x in cell.split("±")] for cell in row[0].split("|")] for row in rows if row
+    ]
+
+
+def report(folder, name):
+    """An evaluation's JSON file."""
+    return json.loads((folder / "evaluation" / f"{name}.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """The folder of a trained sinusoid MT-net; not to be changed."""
+    logdir = tmp_path_factory.mktemp("sinusoid")
+    assert program.run(*SINUSOID, "--metatrain_iterations=20", f"--logdir={logdir}") == 0
+    return logdir / NAME
+
+
+@pytest.fixture
+def copy(trained, tmp_path):
+    """A copy of it, and the flag that names its log folder."""
+    folder = shutil.copytree(trained, tmp_path / NAME)
+    return folder, f"--logdir={tmp_path}"
+
+
+def test_training_leaves_every_file_that_the_readme_lists(trained):
+    files = {str(path.relative_to(trained)) for path in trained.rglob("*") if path.is_file()}
+    assert {
+        "config.json",
+        "environment.json",
+        "log.csv",
+        "checkpoints/checkpoint",
+        "checkpoints/model-20.index",
+        "evaluation/test-5shot.csv",
+        "evaluation/test-5shot.json",
+        "evaluation/test.png",
+        "evaluation/fits.png",
+        "saved_model/saved_model.pb",
+    } <= files
+    for plot in trained.glob("evaluation/*.png"):
+        with Image.open(plot) as image:
+            image.verify()
+
+
+def test_environment_names_command_versions_and_commit(trained):
+    (start,) = json.loads((trained / "environment.json").read_text())
+    assert start["tensorflow"] == tf.__version__
+    assert start["numpy"] == np.__version__
+    assert start["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert start["keras"].split(".")[0] == ("2" if tf.__version__.startswith("2.15") else "3")
+    assert set(start) == {
+        "time",
+        "command",
+        "python",
+        "tensorflow",
+        "keras",
+        "numpy",
+        "git_commit",
+        "machine",
+    }
+
+
+def test_same_command_same_weights_other_seed_other_weights(trained, tmp_path):
+    def weights(*arguments):
+        flags = (*SINUSOID, "--metatrain_iterations=20", *arguments)
+        assert program.run(*flags, only_train=True) == 0
+        (folder,) = (p for p in tmp_path.glob("*/checkpoints") if p != again)
+        return folder
+
+    again = None
+    again = weights(f"--logdir={tmp_path}")
+    program.assert_same_checkpoint(program.newest(again), program.newest(trained / "checkpoints"))
+
+    other = program.tensors(program.newest(weights(f"--logdir={tmp_path}", "--seed=1")))
+    first = program.tensors(program.newest(again))
+    kernels = [n for n in first if n.startswith("parameters") and np.any(first[n])]
+    assert kernels
+    assert all(np.any(first[n] != other[n]) for n in kernels)
+
+
+def test_same_command_again_trains_no_further(copy, capsys):
+    folder, logdir = copy
+    before = program.newest(folder / "checkpoints"), program.snapshot(folder / "checkpoints")
+    assert program.run(*SINUSOID, "--metatrain_iterations=20", logdir) == 0
+    assert "is trained: 20 iterations" in capsys.readouterr().out
+    assert (
+        program.newest(folder / "checkpoints"),
+        program.snapshot(folder / "checkpoints"),
+    ) == before
+    assert len(json.loads((folder / "environment.json").read_text())) == 2
+
+
+def test_prolonged_run_equals_one_that_was_long_from_the_start(trained, tmp_path):
+    short = shutil.copytree(trained, tmp_path / NAME)
+    program.rewind(short, 10)
+    config = json.loads((short / "config.json").read_text())
+    (short / "config.json").write_text(json.dumps(config | {"metatrain_iterations": 10}))
+    arguments = (*SINUSOID, "--metatrain_iterations=20", f"--logdir={tmp_path}")
+    assert program.run(*arguments, only_train=True) == 0
+    program.assert_same_checkpoint(
+        program.newest(short / "checkpoints"), program.newest(trained / "checkpoints")
+    )
+    assert (short / "log.csv").read_bytes() == (trained / "log.csv").read_bytes()
+    assert json.loads((short / "config.json").read_text())["metatrain_iterations"] == 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "difference"),
+    [
+        (("--dim_hidden=30",), "dim_hidden is 40 there, 30 here"),
+        (
+            ("--meta_lr=0.01", "--temp=2"),
+            "meta_lr is 0.001 there, 0.01 here; temp is ",
+        ),
+        (("--num_updates=2", "--notrain"), "num_updates is 1 there, 2 here"),
+    ],
+)
+def test_run_with_other_settings_is_refused_and_left_alone(copy, capsys, arguments, difference):
+    folder, logdir = copy
+    before = program.snapshot(folder)
+    line = refused(capsys, *SINUSOID, "--metatrain_iterations=20", logdir, *arguments)
+    assert difference in line
+    assert str(folder) in line
+    assert program.snapshot(folder) == before
+
+
+def test_noresume_moves_the_old_run_aside(copy, capsys):
+    folder, logdir = copy
+    before = program.snapshot(folder)
+    # Of another width, which only a new run can have.
+    arguments = (*SINUSOID, "--metatrain_iterations=5", "--dim_hidden=3", "--nolog", logdir)
+    assert program.run(*arguments, "--noresume", only_train=True) == 0
+    old = folder.with_name(f"{NAME}.old1")
+    assert f"moved the earlier run to {old}" in capsys.readouterr().out
+    assert list(program.snapshot(old).values()) == list(before.values())
+    assert program.iterations_saved(folder) == 5
+    assert not (folder / "log.csv").exists()
+    assert not (folder / "tensorboard").exists()
+
+
+def test_printed_table_csv_and_json_agree(copy, capsys):
+    folder, logdir = copy
+    assert program.run(*SINUSOID, logdir, "--notrain", "--test_set") == 0
+    output = capsys.readouterr().out
+    assert f"evaluating {folder} after 20 iterations" in output
+    with open(folder / "evaluation" / "test-5shot.csv", newline="") as file:
+        mean, std, ci95 = ([float(x) for x in row[1:]] for row in list(csv.reader(file))[1:])
+    per_task = np.array(report(folder, "test-5shot")["loss"]["per_task"])
+    assert per_task.shape == (30, 11)
+    np.testing.assert_allclose(mean, per_task.mean(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(std, per_task.std(axis=0), rtol=1e-6)
+    np.testing.assert_allclose(ci95, 1.96 * per_task.std(axis=0) / np.sqrt(30), rtol=1e-6)
+    printed = np.array(cells(output))
+    assert printed.shape == (11, 1, 2)
+    np.testing.assert_allclose(printed[:, 0], np.stack([mean, ci95], axis=1), atol=5.1e-4)
+
+
+def test_evaluation_in_training_and_afterwards_agree_and_splits_do_not(copy):
+    folder, logdir = copy
+    in_training = report(folder, "test-5shot")["loss"]["per_task"]
+    assert program.run(*SINUSOID, logdir, "--notrain", "--test_set") == 0
+    assert report(folder, "test-5shot")["loss"]["per_task"] == in_training
+    assert program.run(*SINUSOID, logdir, "--notrain") == 0
+    validation = np.array(report(folder, "val-5shot")["loss"]["per_task"])
+    assert report(folder, "val-5shot")["settings"]["split"] == "val"
+    assert np.all(validation[:, 0] != np.array(in_training)[:, 0])
+
+
+def test_mask_mode_thresholds_and_sample_draws(copy):
+    folder, logdir = copy
+    losses = []
+    for mask in ("mode", "mode", "sample"):
+        assert program.run(*SINUSOID, logdir, "--notrain", f"--mask={mask}") == 0
+        name = "val-5shot-mode" if mask == "mode" else "val-5shot"
+        losses.append(np.array(report(folder, name)["loss"]["per_task"]))
+    np.testing.assert_array_equal(losses[0], losses[1])
+    # Before adaptation no mask plays a part.
+    np.testing.assert_allclose(losses[0][:, 0], losses[2][:, 0], rtol=1e-5)
+    assert np.any(np.abs(losses[0][:, 10] - losses[2][:, 10]) > 1e-4)
+
+
+def test_run_is_evaluated_with_another_shot_and_step_size(copy):
+    folder, logdir = copy
+    flags = ("--use_T", "--use_M", "--num_test_tasks=30", logdir, "--notrain")
+    stated = ("--train_update_batch_size=5", "--train_update_lr=0.01")
+    assert program.run(*flags, *stated, "--update_batch_size=7", "--update_lr=0.002") == 0
+    other = report(folder, "val-7shot-alpha0.002")
+    assert (other["settings"]["shot"], other["settings"]["update_lr"]) == (7, 0.002)
+    assert other["configuration"]["update_batch_size"] == 5
+    assert program.run(*flags, *stated, "--update_batch_size=7") == 0
+    trained_alpha = np.array(report(folder, "val-7shot")["loss"]["per_task"])
+    changes = [
+        np.abs(losses[:, 1] - losses[:, 0]).mean()
+        for losses in (np.array(other["loss"]["per_task"]), trained_alpha)
+    ]
+    # To first order a step a fifth as long changes the loss a fifth as much.
+    assert changes[0] == pytest.approx(changes[1] / 5, rel=0.1)
+
+
+def test_earlier_checkpoint_is_evaluated_as_it_was(copy, capsys):
+    folder, logdir = copy
+    assert program.run(*SINUSOID, logdir, "--notrain", "--test_iter=10") == 0
+    assert "after 10 iterations" in capsys.readouterr().out
+    then = report(folder, "val-5shot")["loss"]["per_task"]
+    program.rewind(folder, 10)
+    assert program.run(*SINUSOID, logdir, "--notrain") == 0
+    assert report(folder, "val-5shot")["loss"]["per_task"] == then
+    line = refused(capsys, *SINUSOID, logdir, "--notrain", "--test_iter=7")
+    assert "--test_iter=7" in line
+    assert line.endswith("there are 5, 10")
+
+
+def test_export_answers_the_same_in_a_program_without_the_package(copy, tmp_path):
+    folder, logdir = copy
+    target = tmp_path / "elsewhere" / "model"
+    assert program.run(*SINUSOID, logdir, "--notrain", f"--export_dir={target}") == 0
+
+    # Other numbers of tasks, shots and queries than the export was checked with.
+    episode = Sinusoid().episodes("test", 3, 0, tasks=3, shot=8, query=13)
+    given = {name: getattr(episode, name) for name in ("support_x", "support_y", "query_x")}
+    np.savez(tmp_path / "given.npz", **{name: x.numpy() for name, x in given.items()})
+    (tmp_path / "stranger.py").write_text(STRANGER)
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    subprocess.run(
+        [sys.executable, "-I", "stranger.py", target, "given.npz", "answers.npy"],
+        cwd=tmp_path,
+        env=environment | {"TF_CPP_MIN_LOG_LEVEL": "3"},
+        check=True,
+    )
+
+    answers = np.load(tmp_path / "answers.npy")
+    assert answers.shape == (3, 13, 1)
+    run, learner = restored(folder)
+    expected = learner.adapt_and_predict(**given, num_updates=run.config.num_updates)
+    np.testing.assert_allclose(answers, expected, rtol=0, atol=1e-6)
+    unadapted = learner.adapt_and_predict(**given, num_updates=0)
+    assert np.max(np.abs(answers - unadapted)) > 1e-4
+
+
+def restored(folder):
+    """The run of a folder and its learner, with the weights of the newest checkpoint."""
+    config = main.Config.from_json((folder / "config.json").read_text(), "config.json")
+    run = main.Run(folder, config)
+    learner = main.build_learner(config, main.build_source(config, None, ""))
+    assert Checkpoints(run, learner).restore_latest() > 0
+    return run, learner
+
+
+def test_diverging_run_stops_with_the_iteration_and_can_go_on(
+    trained, tmp_path, capsys, monkeypatch
+):
+    arguments = (*SINUSOID, "--metatrain_iterations=20", f"--logdir={tmp_path}")
+    episodes = Sinusoid.episodes
+
+    def poisoned(self, split, seed, iteration, **sizes):
+        episode = episodes(self, split, seed, iteration, **sizes)
+        bad = tf.where(tf.cast(iteration, tf.int32) >= 12, float("nan"), 0.0)
+        return episode._replace(query_y=episode.query_y + bad)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Sinusoid, "episodes", poisoned)
+        line = refused(capsys, *arguments)
+    assert "the meta-loss of iteration 12 is not finite" in line
+    assert program.iterations_saved(tmp_path / NAME) == 10
+    assert program.run(*arguments, only_train=True) == 0
+    program.assert_same_checkpoint(
+        program.newest(tmp_path / NAME / "checkpoints"), program.newest(trained / "checkpoints")
+    )
+
+
+def test_diverging_first_iteration_saves_nothing(tmp_path, capsys):
+    line = refused(
+        capsys, *SINUSOID, "--metatrain_iterations=20", f"--logdir={tmp_path}", "--update_lr=1e30"
+    )
+    assert "iteration 0 is not finite" in line
+    assert program.iterations_saved(tmp_path / NAME) == 0
+
+
+DAMAGE = {
+    "data cut off": ("model-20.data-00000-of-00001", lambda b: b[: len(b) // 2]),
+    "data altered": ("model-20.data-00000-of-00001", lambda b: bytes(x ^ 255 for x in b)),
+    "data missing": ("model-20.data-00000-of-00001", None),
+    "index cut off": ("model-20.index", lambda b: b[: len(b) // 2]),
+    "index empty": ("model-20.index", lambda b: b""),
+    "index missing": ("model-20.index", None),
+    "pointer garbled": ("checkpoint", lambda b: b"\xff\x00garbage{"),
+    "pointer empty": ("checkpoint", lambda b: b""),
+    "pointer cut off": ("checkpoint", lambda b: b[:15]),
+    "pointer missing": ("checkpoint", None),
+    "pointer to nowhere": ("checkpoint", lambda b: b.replace(b"model-20", b"model-21")),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("mode", ["--train", "--notrain"])
+def test_corrupt_checkpoint_is_one_line_and_left_as_it_is(copy, capsys, damage, mode):
+    folder, logdir = copy
+    name, change = DAMAGE[damage]
+    file = folder / "checkpoints" / name
+    if change is None:
+        file.unlink()
+    else:
+        file.write_bytes(change(file.read_bytes()))
+    before = program.snapshot(folder / "checkpoints")
+    line = refused(capsys, *SINUSOID, "--metatrain_iterations=20", logdir, mode)
+    assert str(folder / "checkpoints") in line
+    assert program.snapshot(folder / "checkpoints") == before
+
+
+@pytest.mark.parametrize("tampered", [{"dim_hidden": 41}, {"use_T": False}, {"meta_sgd": True}])
+def test_checkpoint_of_another_architecture_is_one_line(copy, capsys, tampered):
+    folder, logdir = copy
+    config = json.loads((folder / "config.json").read_text()) | tampered
+    claimed = main.Config.from_dict(config, "")
+    folder = folder.rename(folder.with_name(claimed.run_name))
+    (folder / "config.json").write_text(claimed.to_json())
+    arguments = [f"--{k}={v}" for k, v in tampered.items()]
+    line = refused(capsys, *SINUSOID, *arguments, logdir, "--notrain")
+    assert "is corrupt or of another architecture" in line
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"{", b"[]", b"\xff\xfe", b'{"datasource": "sinusoid"}'], ids=repr
+)
+def test_corrupt_config_is_one_line(copy, capsys, text):
+    folder, logdir = copy
+    (folder / "config.json").write_bytes(text)
+    assert "config.json" in refused(capsys, *SINUSOID, logdir, "--notrain")
+
+
+BAD_INPUT = [
+    (("--datasource=cifar",), "--datasource must be one of sinusoid, polynomial, omniglot, mini"),
+    (("--meta_batch_size=0",), "--meta_batch_size must be at least 1, got 0"),
+    (("--num_updates=-1",), "--num_updates must be at least 1, got -1"),
+    (("--update_lr=nan",), "--update_lr must be finite, got nan"),
+    (("--meta_lr=0",), "--meta_lr must be positive, got 0"),
+    (("--num_test_tasks=0",), "--num_test_tasks must be at least 1, got 0"),
+    (("--metatrain_iterations=many",), "metatrain_iterations"),
+    (("--mask=maybe",), "mask"),
+    (("--test_iter=-2",), "test_iter"),
+    (("--use_TT",), "Unknown command line flag 'use_TT'"),
+    (("--conv",), "--conv is retired"),
+    (("sinusoid",), "unexpected argument 'sinusoid'"),
+    (("--notrain",), "no run in "),
+    (("--train_update_lr=0.1",), "--train_update_lr is for evaluation"),
+    (("--datasource=miniimagenet",), "--data_path must name"),
+    (("--datasource=omniglot", "--data_path=/nowhere"), "--data_path=/nowhere"),
+    (("--datasource=miniimagenet", "--data_path=/nowhere"), "--data_path=/nowhere does not exist"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "part"), BAD_INPUT)
+def test_bad_input_is_one_line_and_writes_nothing(tmp_path, capsys, arguments, part):
+    logdir = tmp_path / "logs"
+    assert part in refused(capsys, *arguments, f"--logdir={logdir}", f"--cache_dir={tmp_path}/c")
+    assert not logdir.exists()
+
+
+def test_bad_input_ends_the_process_with_code_2():
+    ended = subprocess.run(
+        [sys.executable, "main.py", "--meta_batch_size=0"],
+        cwd=program.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    assert ended.stderr.splitlines()[-1] == "error: --meta_batch_size must be at least 1, got 0"
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("--num_classes=101",), "--num_classes must be between 1 and 100, the classes of "),
+        (
+            ("--num_classes=1101",),
+            "--num_classes must be between 1 and 1100, the classes of ",
+        ),
+        (("--update_batch_size=15", "--query_batch_size=6"), "21 images of every class, but "),
+        (("--num_train_classes=2000",), "--num_train_classes must be between 1 and 1100, or -1"),
+    ],
+)
+def test_too_large_episodes_are_one_line(
+    tmp_path, capsys, omniglot_path, omniglot_cache, arguments, part
+):
+    line = refused(
+        capsys,
+        "--datasource=omniglot",
+        f"--data_path={omniglot_path}",
+        f"--cache_dir={omniglot_cache}",
+        f"--logdir={tmp_path}/logs",
+        *arguments,
+    )
+    assert part in line
+    assert not (tmp_path / "logs").exists()
+
+
+def test_missing_data_without_network_is_one_line(tmp_path, capsys, monkeypatch):
+    def no_network(*_, **__):
+        raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_network)
+    line = refused(
+        capsys, "--datasource=omniglot", f"--cache_dir={tmp_path}", f"--logdir={tmp_path}/logs"
+    )
+    assert "cannot download https://" in line
+    assert "--data_path can name a folder with images_background.zip" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_truncated_zip_is_named(tmp_path, capsys, omniglot_path):
+    for name in ("images_background.zip", "images_evaluation.zip"):
+        (tmp_path / name).symlink_to(omniglot_path / name)
+    cut = tmp_path / "images_evaluation.zip"
+    content = cut.read_bytes()
+    cut.unlink()
+    cut.write_bytes(content[: len(content) // 2])
+    line = refused(
+        capsys,
+        "--datasource=omniglot",
+        f"--data_path={tmp_path}",
+        f"--cache_dir={tmp_path}/cache",
+        f"--logdir={tmp_path}/logs",
+    )
+    assert f"{cut} is not a complete zip file" in line
+
+
+def test_truncated_image_is_named(tmp_path, capsys):
+    random = np.random.RandomState(0)
+    for number, split in enumerate(("train", "val", "test")):
+        for label in range(2):
+            folder = tmp_path / "data" / split / f"class{number}{label}"
+            folder.mkdir(parents=True)
+            for image in range(2):
+                pixels = random.randint(0, 256, (84, 84, 3), np.uint8)
+                Image.fromarray(pixels).save(folder / f"{image}.jpg")
+    cut = tmp_path / "data" / "val" / "class11" / "1.jpg"
+    cut.write_bytes(cut.read_bytes()[:1000])
+    line = refused(
+        capsys,
+        "--datasource=miniimagenet",
+        f"--data_path={tmp_path}/data",
+        f"--cache_dir={tmp_path}/cache",
+        f"--logdir={tmp_path}/logs",
+        "--num_classes=2",
+        "--query_batch_size=1",
+    )
+    assert str(cut) in line
+    assert not list(tmp_path.glob("cache/*"))
+
+
+def test_log_folder_that_cannot_be_written_is_one_line(tmp_path, capsys):
+    (tmp_path / "file").write_text("")
+    line = refused(capsys, *SINUSOID, f"--logdir={tmp_path}/file/logs")
+    assert line.startswith(f"--logdir: cannot write {tmp_path}/file/logs/{NAME}")
+
+
+@pytest.mark.parametrize("name", ["rectified_adam", "lookahead", "moving_average"])
+def test_meta_optimizer_without_addons_is_one_line(tmp_path, capsys, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, "tensorflow_addons", None)
+    line = refused(capsys, *SINUSOID, f"--logdir={tmp_path}/logs", f"--meta_optimizer={name}")
+    assert f"--meta_optimizer={name} cannot be used: TensorFlow Addons is not installed" in line
+    assert line.endswith("use adam")
+
+
+@pytest.fixture(scope="module")
+def omniglot(tmp_path_factory, omniglot_path, omniglot_cache):
+    """The flags of a trained, tiny Omniglot MT-net, and its folder."""
+    logdir = tmp_path_factory.mktemp("omniglot")
+    flags = (
+        "--datasource=omniglot",
+        f"--data_path={omniglot_path}",
+        f"--cache_dir={omniglot_cache}",
+        "--use_T",
+        "--use_M",
+        "--num_filters=8",
+        "--meta_batch_size=4",
+        "--num_test_tasks=100",
+        f"--logdir={logdir}",
+    )
+    assert program.run(*flags, "--metatrain_iterations=60", per_epoch=20) == 0
+    return flags, Path(logdir) / "omniglot-5way-1shot-mtnet-seed0"
+
+
+def test_images_are_trained_validated_evaluated_and_exported(omniglot):
+    _, folder = omniglot
+    with open(folder / "log.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["iteration"]) for row in rows] == [20, 40, 60]
+    best = max(rows, key=lambda row: float(row["val_accuracy"]))
+    assert program.newest(folder / "best").endswith(f"model-{float(best['iteration']):.0f}")
+    tests = report(folder, "test-1shot")
+    assert np.shape(tests["accuracy"]["per_task"]) == (100, 11)
+    # Inner steps lift it above chance, 0.2, where it is before adaptation.
+    assert tests["accuracy"]["mean"][10] > 0.26 > tests["accuracy"]["mean"][0]
+    assert (folder / "saved_model" / "saved_model.pb").is_file()
+
+
+def test_best_checkpoint_is_evaluated_on_request(omniglot, capsys):
+    flags, folder = omniglot
+    with open(folder / "log.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    best = max(rows, key=lambda row: float(row["val_accuracy"]))
+    capsys.readouterr()
+    assert program.run(*flags, "--notrain", "--test_set", "--test_best", "--mask=mode") == 0
+    output = capsys.readouterr().out
+    assert f"after {float(best['iteration']):.0f} iterations" in output
+    tests = report(folder, "test-1shot-mode")
+    percent = np.array(cells(output))[:, 0]
+    np.testing.assert_allclose(percent[:, 0], 100 * np.array(tests["accuracy"]["mean"]), atol=0.006)
