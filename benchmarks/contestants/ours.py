@@ -54,7 +54,7 @@ class Ours:
         self.meta_learner.compile(
             optimizer=keras.optimizers.Adam(1e-3), jit_compile=self.network.compile_with_xla
         )
-        self.train = self.meta_learner.make_train_function()
+        self.meta_learner.make_train_function()
         self.trainable_names, self.gradient = self._gradient_function()
         self.iteration = 0
 
@@ -114,7 +114,7 @@ class Ours:
         """One span, which is one Keras batch."""
         stop = self.iteration + iterations
         span = tf.constant(self.iteration), tf.constant(stop)
-        logs = self.train(iter(tf.data.Dataset.from_tensors(span)))
+        logs = self.meta_learner.train_function(iter(tf.data.Dataset.from_tensors(span)))
         if int(logs["iteration"]) != stop:
             raise ArithmeticError(f"the loss of iteration {int(logs['iteration'])} is not finite")
         self.iteration = stop
