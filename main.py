@@ -12,13 +12,14 @@ from dataclasses import replace
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import tensorflow as tf
 from absl import app, flags
 
 from data_generators import DataError
 from maml_tnet import ExportError, MetaLearner, export
 from utils.assembly import EVALUATION_SEED, TaskSource, build_learner, build_source
 from utils.config import Config
-from utils.errors import TrainingInterrupted, UsageError
+from utils.errors import TrainingInterrupted, UsageError, one_line
 from utils.evaluation import evaluate_run
 from utils.flags import (
     LATEST,
@@ -112,6 +113,9 @@ def main(argv: list[str]) -> int:
         return 128 + stop.signal_number
     except (UsageError, DataError, ExportError) as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (OSError, tf.errors.ResourceExhaustedError) as error:  # a full disk, for example
+        print(f"error: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted; nothing but the last checkpoint is saved", file=sys.stderr)

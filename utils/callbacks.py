@@ -104,6 +104,7 @@ class SaveOnSignal(keras.callbacks.Callback):
         super().__init__()
         self._checkpoints = checkpoints
         self._received: int | None = None
+        self._previous: dict[int, Any] = {}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Take the signals over."""

@@ -1,5 +1,7 @@
 """What ends the program early."""
 
+import re
+
 
 class UsageError(Exception):
     """Bad input; its text is the one line that the user sees."""
@@ -32,3 +34,9 @@ class TrainingInterrupted(Exception):  # noqa: N818  (like KeyboardInterrupt, no
         super().__init__(f"stopped after iteration {iteration}, which is saved")
         self.signal_number = signal_number
         self.iteration = iteration
+
+
+def one_line(error: Exception) -> str:
+    """What an error of the system or of TensorFlow says, without the names of operations."""
+    lines = (getattr(error, "message", None) or str(error)).splitlines() or [type(error).__name__]
+    return re.sub(r"\{\{.*?\}\} | \[Op:\w*\]", "", lines[0])

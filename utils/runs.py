@@ -26,9 +26,12 @@ from data_generators.atomic_file import atomic_write
 from maml_tnet import MetaLearner
 from maml_tnet.compat import keras_version, optimizer_variables, tf_variable
 from utils.config import Config
-from utils.errors import UsageError
+from utils.errors import TrainingDiverged, UsageError, one_line
 
 KEPT_CHECKPOINTS = 10
+# What TensorFlow raises for a checkpoint that is damaged (if its data is cut short, an IndexError)
+# or of other variables.
+UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError)
 
 
 class Run:
@@ -177,8 +180,9 @@ class Checkpoints:
     def __init__(self, run: Run, learner: MetaLearner):
         self.iteration = tf.Variable(0, dtype=tf.int64)
         self.best = tf.Variable(-np.inf, dtype=tf.float64)
+        self._parameters = [tf_variable(v) for v in learner.trainable_variables]
         self._checkpoint = tf.train.Checkpoint(
-            parameters=[tf_variable(v) for v in learner.trainable_variables],
+            parameters=self._parameters,
             optimizer=[tf_variable(v) for v in optimizer_variables(learner.optimizer)],
             iteration=self.iteration,
             best=self.best,
@@ -192,17 +196,18 @@ class Checkpoints:
                 self._checkpoint, str(folder), kept, checkpoint_name="model"
             )
         except ValueError as error:
-            raise UsageError(
-                f"{folder}/checkpoint, which names the last checkpoint, is corrupt: restore it, "
-                "or start anew with --noresume"
-            ) from error
+            raise _corrupt_pointer(folder) from error
 
     def save(self, iteration: int, validation: float | None = None) -> None:
         """Save, and save once more as the best if `validation` is better than ever before.
 
         Raises:
+            TrainingDiverged: the weights are not finite.
             UsageError: it cannot be written (a full disk); the last good checkpoint is intact.
         """
+        # Gradients can overflow where the loss does not.
+        if not all(np.all(np.isfinite(v.numpy())) for v in self._parameters):
+            raise TrainingDiverged(iteration)
         try:
             self.iteration.assign(iteration)
             if validation is not None and validation > self.best.numpy():
@@ -215,7 +220,7 @@ class Checkpoints:
             last = self._latest.latest_checkpoint
             raise UsageError(
                 f"cannot save the checkpoint of iteration {iteration} in "
-                f"{self._latest.directory}: {_first_line(error)}; "
+                f"{self._latest.directory}: {one_line(error)}; "
                 + (f"the last good one is {last}" if last else "there is none yet")
             ) from error
 
@@ -225,16 +230,23 @@ class Checkpoints:
         Raises:
             UsageError: there are checkpoints, but the last one cannot be read.
         """
-        if self._latest.latest_checkpoint is None:
-            orphans = sorted(Path(self._latest.directory).glob("model-*.index"))
-            if orphans:
-                raise UsageError(
-                    f"{self._latest.directory}/checkpoint, which names the last checkpoint, is "
-                    f"missing or corrupt although there is {orphans[-1].name}: restore it, or "
-                    "start anew with --noresume"
-                )
-            return 0
-        return self._restore(self._latest.latest_checkpoint)
+        latest = self._latest.latest_checkpoint or self._unrecorded()
+        return self._restore(latest) if latest else 0
+
+    def _unrecorded(self) -> str | None:
+        """The newest readable checkpoint, where there is no pointer to the last one.
+
+        A process that is killed while it saves its first checkpoint leaves the like.
+        """
+        folder = Path(self._latest.directory)
+        if (folder / "checkpoint").exists():
+            raise _corrupt_pointer(folder)
+        indices = folder.glob("model-*.index")
+        for index in sorted(indices, key=lambda p: int(p.stem.split("-")[1]), reverse=True):
+            checkpoint = str(index.with_suffix(""))
+            if _is_readable(checkpoint):
+                return checkpoint
+        return None
 
     def restore_best(self) -> int:
         """Restore the checkpoint with the best validation result."""
@@ -256,17 +268,28 @@ class Checkpoints:
     def _restore(self, path: str) -> int:
         try:
             self._checkpoint.restore(path).assert_consumed()
-        # A file that is cut short gives an IndexError.
-        except (tf.errors.OpError, ValueError, AssertionError, IndexError) as error:
+        except UNREADABLE as error:
             raise UsageError(
-                f"checkpoint {path} is corrupt or of another architecture: {_first_line(error)}"
+                f"checkpoint {path} is corrupt or of another architecture: {one_line(error)}"
             ) from error
         return int(self.iteration.numpy())
 
 
-def _first_line(error: Exception) -> str:
-    message = getattr(error, "message", None) or str(error)
-    return message.splitlines()[0]
+def _is_readable(checkpoint: str) -> bool:
+    try:
+        reader = tf.train.load_checkpoint(checkpoint)
+        for name in reader.get_variable_to_shape_map():
+            reader.get_tensor(name)  # verifies its checksum
+    except UNREADABLE:
+        return False
+    return True
+
+
+def _corrupt_pointer(folder: Path) -> UsageError:
+    return UsageError(
+        f"{folder}/checkpoint, which names the last checkpoint, is corrupt: restore it, or start "
+        "anew with --noresume"
+    )
 
 
 def _remove_remains(manager: tf.train.CheckpointManager, iteration: int) -> None:

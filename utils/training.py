@@ -125,5 +125,9 @@ def train(
             shuffle=False,
             verbose=0,
         )
+    except Exception:
+        if isinstance(progress, ProgressBar):
+            print()  # its line is open
+        raise
     finally:
         signals.restore_handlers()
