@@ -71,13 +71,17 @@ def adaptation_path(
     """
     weights = network.initial_weights(tasks)
     yield InnerStep(weights, None)
+    # Until the first step all tasks have the same weights, which saves time.
+    shared = network.shared_weights(tasks)
     for step in range(num_updates):
+        current = shared if step == 0 else weights
+        varied = [weight.change for weight in shared] if step == 0 else weights
         with tf.GradientTape() as tape:
-            tape.watch(weights)
-            outputs = network.forward(support.inputs, weights)
+            tape.watch(varied)
+            outputs = network.forward(support.inputs, current)
             # Tasks share nothing that is adapted, so the gradient of the sum is every task's own.
             total = tf.reduce_sum(loss(outputs, support.targets, tf.shape(outputs)[0]))
-        gradients = tape.gradient(total, weights)
+        gradients = tape.gradient(total, varied)
         if first_order:
             gradients = [tf.stop_gradient(gradient) for gradient in gradients]
         if masks is not None:

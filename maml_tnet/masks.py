@@ -55,10 +55,11 @@ def sample_masks(
     logits = [tf.convert_to_tensor(logit) for logit in logits]
     dtype = logits[0].dtype
     sizes = [logit.shape.num_elements() for logit in logits]
-    tiny = dtype.as_numpy_dtype(1e-7)
-    uniform = tf.random.stateless_uniform(
-        [tasks * sum(sizes)], seed, minval=tiny, maxval=1 - tiny, dtype=dtype, alg="philox"
+    # Integers, as XLA makes other floats of the same random bits than TensorFlow does.
+    bits = tf.random.stateless_uniform(
+        [tasks * sum(sizes)], seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
     )
+    uniform = (tf.cast(tf.bitwise.bitwise_and(bits, 0x7FFFFF), dtype) + 0.5) * 2.0**-23
     noise = tf.math.log(uniform) - tf.math.log1p(-uniform)
     parts = tf.split(noise, [tasks * size for size in sizes])
     return [

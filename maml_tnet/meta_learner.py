@@ -318,16 +318,24 @@ class MetaLearner(keras.Model):
         Returns:
             [tasks, queries, outputs]: regression values or class probabilities.
         """
-        tasks = tf.shape(support_x)[0]
-        *_, last = adaptation_path(
-            self.network,
-            self.task_loss,
-            examples(self.network, support_x, support_y),
-            tasks=tasks,
-            step_sizes=self.step_sizes,
-            masks=self.masks(tasks, num_updates, tf.zeros([2], tf.int32), "mode"),
-            num_updates=num_updates,
+
+        def one_task(data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+            support_x, support_y, query_x = (tf.expand_dims(x, 0) for x in data)
+            *_, last = adaptation_path(
+                self.network,
+                self.task_loss,
+                examples(self.network, support_x, support_y),
+                tasks=1,
+                step_sizes=self.step_sizes,
+                masks=self.masks(1, num_updates, tf.zeros([2], tf.int32), "mode"),
+                num_updates=num_updates,
+            )
+            outputs = self.network.forward(self.network.prepare(query_x), last.weights)
+            return tf.squeeze(outputs, 1)
+
+        # Task by task, as a graph for any number of tasks must run on any machine: grouped
+        # convolutions do not.
+        outputs = tf.map_fn(
+            one_task, (support_x, support_y, query_x), fn_output_signature=self.network.dtype
         )
-        outputs = self.network.forward(self.network.prepare(query_x), last.weights)
-        outputs = tf.transpose(outputs, [1, 0, 2])
         return tf.nn.softmax(outputs) if self.classification else outputs

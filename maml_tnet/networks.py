@@ -12,11 +12,13 @@ import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet.layers import (
+    SharedWeight,
     TransformConv2D,
     TransformDense,
     TransformLayer,
     for_every_task,
     merge_tasks,
+    per_task,
     split_tasks,
 )
 from maml_tnet.normalization import (
@@ -26,6 +28,7 @@ from maml_tnet.normalization import (
     patch_statistics,
 )
 
+AdaptedWeights = Sequence[tf.Tensor | SharedWeight]
 NORMS = ("batch_norm", "layer_norm", None)
 
 
@@ -75,11 +78,20 @@ class TaskNetwork(keras.Model):
         """The meta-learned W and b, one copy per task: each [..., tasks, units]."""
         return [for_every_task(w, tasks) for w in self.adapted_weights]
 
+    def shared_weights(self, tasks: int | tf.Tensor) -> list[SharedWeight]:
+        """The same as `initial_weights`, as weights that the tasks still share."""
+        return [
+            SharedWeight(
+                tf.convert_to_tensor(w), tf.zeros([*w.shape[:-1], tasks, w.shape[-1]], self.dtype)
+            )
+            for w in self.adapted_weights
+        ]
+
     def prepare(self, x: tf.Tensor) -> Any:
         """Compute, once, what `forward` needs of inputs [tasks, examples, ...]."""
         raise NotImplementedError
 
-    def forward(self, inputs: Any, adapted_weights: Sequence[tf.Tensor]) -> tf.Tensor:
+    def forward(self, inputs: Any, adapted_weights: AdaptedWeights) -> tf.Tensor:
         """Outputs [examples, tasks, outputs] of prepared inputs under the tasks' own weights."""
         raise NotImplementedError
 
@@ -93,7 +105,7 @@ class TaskNetwork(keras.Model):
         """Return the constructor's arguments; Keras 2 leaves name and dtype to the model."""
         return {**super().get_config(), "name": self.name, "dtype": self.dtype, **self.arguments}
 
-    def _pairs(self, adapted_weights: Sequence[tf.Tensor]) -> list[list[tf.Tensor]]:
+    def _pairs(self, adapted_weights: AdaptedWeights) -> list[list[tf.Tensor | SharedWeight]]:
         """Group a flat list of weights layer by layer."""
         remaining = iter(adapted_weights)
         return [[next(remaining) for _ in layer.adapted_weights] for layer in self.transform_layers]
@@ -163,7 +175,7 @@ class Regressor(TaskNetwork):
         """[tasks, examples, features] -> [examples, tasks, features]."""
         return tf.transpose(x, [1, 0, 2])
 
-    def forward(self, inputs: tf.Tensor, adapted_weights: Sequence[tf.Tensor]) -> tf.Tensor:
+    def forward(self, inputs: tf.Tensor, adapted_weights: AdaptedWeights) -> tf.Tensor:
         """Equation (7): [examples, tasks, features] -> [examples, tasks, outputs]."""
         hidden = inputs
         *body, head = zip(self.transform_layers, self._pairs(adapted_weights), strict=True)
@@ -313,7 +325,7 @@ class ConvNet(TaskNetwork):
             statistics = patch_statistics(x, first.size, first.strides)
         return PreparedImages(tf.transpose(x, [1, 2, 3, 0, 4]), statistics)
 
-    def forward(self, inputs: PreparedImages, adapted_weights: Sequence[tf.Tensor]) -> tf.Tensor:
+    def forward(self, inputs: PreparedImages, adapted_weights: AdaptedWeights) -> tf.Tensor:
         """Equation (7): prepared images -> logits [examples, tasks, way]."""
         *body, head = zip(self.transform_layers, self._pairs(adapted_weights), strict=True)
         hidden = inputs.images
@@ -337,14 +349,13 @@ class ConvNet(TaskNetwork):
             self.normalizations[0], TaskBatchNormalization
         )
 
-    def _first_block(
-        self, inputs: PreparedImages, adapted_weights: Sequence[tf.Tensor]
-    ) -> tf.Tensor:
+    def _first_block(self, inputs: PreparedImages, adapted_weights: AdaptedWeights) -> tf.Tensor:
         """Convolution, T and batch normalization of the images by one folded kernel."""
         layer, normalization = self.transform_layers[0], self.normalizations[0]
-        kernel = layer.apply_transform(adapted_weights[0])
+        kernel = layer.apply_transform(per_task(adapted_weights[0]))
         kernel, offset = normalization.fold(kernel, inputs.statistics)
-        return layer.linear(inputs.images, kernel) + offset
+        y = merge_tasks(layer.linear(inputs.images, kernel))
+        return split_tasks(tf.nn.bias_add(y, tf.reshape(offset, [-1])), layer.units)
 
     def _features(self, hidden: tf.Tensor) -> tf.Tensor:
         """[examples, height, width, tasks, filters] -> [examples, tasks, features]."""
