@@ -33,12 +33,14 @@ def scaling_plot(scaling: dict[str, list[dict[str, Any]]], path: Path) -> None:
                     marker="o",
                     label=label,
                 )
-            axis.set_ylim(bottom=0)
-            axis.set_xlim(left=0)
             axis.grid(alpha=0.3)
             axis.set_xlabel(quantity.replace("_", " "))
             if column == 0:
                 axis.set_ylabel(title)
+    # Last, since a limit that is set stops the axes from growing with what is drawn later.
+    for axis in axes.flat:
+        axis.set_xlim(left=0)
+        axis.set_ylim(bottom=0)
     axes[0][0].legend(fontsize=8)
     figure.tight_layout()
     figure.savefig(path, dpi=120)
