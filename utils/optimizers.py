@@ -10,6 +10,9 @@ from maml_tnet import MetaLearner
 from maml_tnet.compat import tensorflow_addons
 from utils.errors import UsageError
 
+# TensorFlow 1's default, which the original programs ran with; Keras' is ten times as large, and the
+# gradients of mask logits are small.
+EPSILON = 1e-8
 META_OPTIMIZERS = ("adam", "rectified_adam", "lookahead", "moving_average")
 
 
@@ -25,7 +28,7 @@ def meta_optimizer(name: str, learning_rate: float) -> Any:
         UsageError: the name is unknown, or needs TensorFlow Addons, which is not there.
     """
     if name == "adam":
-        return keras.optimizers.Adam(learning_rate)
+        return keras.optimizers.Adam(learning_rate, epsilon=EPSILON)
     if name not in META_OPTIMIZERS:
         raise UsageError(f"--meta_optimizer must be one of {META_OPTIMIZERS}, got {name!r}")
     try:
@@ -33,10 +36,10 @@ def meta_optimizer(name: str, learning_rate: float) -> Any:
     except ImportError as error:
         raise UsageError(f"--meta_optimizer={name} cannot be used: {error}; use adam") from error
     # The wrappers of Addons take Keras' legacy optimizers, which only its stack still has.
-    adam = keras.optimizers.legacy.Adam(learning_rate)
+    adam = keras.optimizers.legacy.Adam(learning_rate, epsilon=EPSILON)
     match name:
         case "rectified_adam":
-            return addons.RectifiedAdam(learning_rate)
+            return addons.RectifiedAdam(learning_rate, epsilon=EPSILON)
         case "lookahead":
             return addons.Lookahead(adam)
         case _:
