@@ -10,8 +10,8 @@ from maml_tnet import MetaLearner
 from maml_tnet.compat import tensorflow_addons
 from utils.errors import UsageError
 
-# TensorFlow 1's default, which the original programs ran with; Keras' is ten times as large, and the
-# gradients of mask logits are small.
+# TensorFlow 1's default, which the original programs ran with. Keras' is ten times as large, and
+# the gradients of mask logits are small.
 EPSILON = 1e-8
 META_OPTIMIZERS = ("adam", "rectified_adam", "lookahead", "moving_average")
 
