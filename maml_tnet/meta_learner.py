@@ -7,6 +7,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet.adaptation import Examples, InnerStep, adaptation_path, examples
+from maml_tnet.compat import tf_variable
 from maml_tnet.losses import Loss, accuracy, cross_entropy, squared_error
 from maml_tnet.masks import most_likely_masks, sample_masks
 from maml_tnet.networks import TaskNetwork
@@ -177,9 +178,7 @@ class MetaLearner(keras.Model):
             outputs = self.network.forward(query.inputs, path[-1].weights)
             support_size = tf.shape(support.targets)[0]
             loss = tf.reduce_mean(self.task_loss(outputs, query.targets, support_size))
-        gradients = tape.gradient(
-            loss, self.trainable_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
+        gradients = self._gradients(tape, loss)
         before = path[1].support_outputs
         measures = [
             tf.reduce_mean(self.task_loss(before, support.targets, support_size)),
@@ -197,13 +196,17 @@ class MetaLearner(keras.Model):
             outputs = self.network.forward(support.inputs, path[0].weights)
             support_size = tf.shape(support.targets)[0]
             loss = tf.reduce_mean(self.task_loss(outputs, support.targets, support_size))
-        gradients = tape.gradient(
-            loss, self.trainable_variables, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
+        gradients = self._gradients(tape, loss)
         measures = [loss, loss]
         if self.classification:
             measures += [tf.reduce_mean(accuracy(outputs, support.targets))] * 2
         return gradients, measures
+
+    def _gradients(self, tape: tf.GradientTape, loss: tf.Tensor) -> list[tf.Tensor]:
+        """Of the loss with respect to `trainable_variables`, zeros where it does not depend."""
+        # Of Keras 3's own variables TensorFlow cannot make the zeros.
+        variables = [tf_variable(variable) for variable in self.trainable_variables]
+        return tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
     def meta_step(self, iteration: tf.Tensor) -> list[tf.Tensor]:
         """One meta-iteration: draw episode and masks, differentiate, let the optimizer step.
