@@ -69,7 +69,7 @@ def randomize(model: Any, rng: np.random.Generator) -> None:
         if layer.bias is not None:
             layer.bias.assign(rng.normal(scale=0.3, size=layer.bias.shape))
         if layer.transform is not None:
-            noise = rng.normal(scale=0.3, size=layer.transform.shape)
+            noise = rng.normal(scale=0.5 / np.sqrt(layer.units), size=layer.transform.shape)
             layer.transform.assign(np.eye(layer.units) + noise)
         for logits in layer.mask_logits:
             logits.assign(rng.normal(size=logits.shape))

@@ -117,6 +117,15 @@ def test_draw_is_a_function_of_the_seed():
     assert np.any(np.not_equal(first, other))
 
 
+def test_draw_is_the_same_under_xla():
+    logits = [tf.zeros([40]), tf.zeros([3, 40])]
+    compiled = tf.function(lambda seed: sample_masks(logits, 6, 1.0, seed), jit_compile=True)(
+        tf.constant([1, 2])
+    )
+    for a, b in zip(compiled, draw(logits, 6), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_number_of_tasks_can_be_a_tensor():
     graph = tf.function(lambda n: sample_masks([tf.zeros([3])], n, 1.0, tf.constant([1, 2])))
     np.testing.assert_array_equal(graph(tf.constant(7))[0], draw([tf.zeros([3])], 7)[0])

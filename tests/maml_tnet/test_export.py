@@ -1,0 +1,212 @@
+import importlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from random_episodes import Episode, image_episode, randomize, regression_episode
+
+from maml_tnet import ConvNet, ExportError, MetaLearner, Regressor, export
+
+# Run far from the repository, in a process in which the package cannot be imported.
+LOADER = """
+import sys
+sys.modules["maml_tnet"] = None
+try:
+    import maml_tnet
+except ImportError:
+    pass
+else:
+    raise SystemExit("the package can be imported")
+import numpy as np
+import tensorflow as tf
+for name in sys.argv[1:]:
+    signature = tf.saved_model.load(name).signatures["serving_default"]
+    inputs = np.load(name + ".npz")
+    answers = signature(**{key: tf.constant(inputs[key]) for key in inputs})
+    np.save(name + ".npy", answers["predictions"].numpy())
+"""
+
+
+def meta_learner(kind):
+    rng = np.random.default_rng(0)
+    if kind == "regression":
+        network = Regressor(2, 3, dim_hidden=6, use_transform=True, mask_per="unit")
+    else:
+        network = ConvNet((9, 8, 2), 3, num_filters=4, use_transform=True, mask_per="unit")
+    randomize(network, rng)
+    return MetaLearner(
+        network,
+        classification=kind != "regression",
+        sample_episode=lambda iteration: None,
+        update_lr=0.05,
+        num_updates=2,
+        meta_sgd=kind != "regression",
+    )
+
+
+def episode(kind, tasks, shot, query):
+    rng = np.random.default_rng(tasks)
+    sizes = {"tasks": tasks, "shot": shot, "query": query, "dtype": "float32"}
+    if kind == "regression":
+        return regression_episode(rng, inputs=2, outputs=3, **sizes)
+    return image_episode(rng, (9, 8, 2), way=3, **sizes)
+
+
+def write(learner, folder, example: Episode, **arguments):
+    export(
+        learner,
+        folder,
+        support_x=example.support_x,
+        support_y=example.support_y,
+        query_x=example.query_x,
+        **arguments,
+    )
+
+
+def load(folder):
+    return tf.saved_model.load(str(folder)).signatures["serving_default"]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """The folder of an export of each kind, and the learners."""
+    root = tmp_path_factory.mktemp("exports")
+    learners = {kind: meta_learner(kind) for kind in ("regression", "classification")}
+    for kind, learner in learners.items():
+        write(learner, root / kind, episode(kind, 2, 2, 3))
+    return root, learners
+
+
+@pytest.mark.parametrize("kind", ["regression", "classification"])
+@pytest.mark.parametrize(("tasks", "shot", "query"), [(2, 2, 3), (1, 1, 1), (5, 4, 2)])
+def test_export_answers_as_the_model_in_memory(exported, kind, tasks, shot, query):
+    root, learners = exported
+    data = episode(kind, tasks, shot, query)
+    answers = load(root / kind)(
+        support_x=data.support_x, support_y=data.support_y, query_x=data.query_x
+    )["predictions"]
+    expected = learners[kind].adapt_and_predict(data.support_x, data.support_y, data.query_x, 2)
+    assert answers.shape == data.query_y.shape
+    np.testing.assert_allclose(answers, expected, rtol=1e-4, atol=1e-5)
+    if kind == "classification":
+        np.testing.assert_allclose(np.sum(answers, axis=-1), 1.0, rtol=1e-5)
+
+
+def test_export_depends_on_the_support_set_and_repeats(exported):
+    root, _ = exported
+    signature = load(root / "regression")
+    data = episode("regression", 2, 3, 2)
+    inputs = {"support_x": data.support_x, "support_y": data.support_y, "query_x": data.query_x}
+    first, again = (signature(**inputs)["predictions"] for _ in range(2))
+    np.testing.assert_array_equal(first, again)
+    other = signature(**{**inputs, "support_y": 2 * data.support_y})["predictions"]
+    assert np.any(np.abs(other - first) > 1e-3)
+
+
+def test_process_without_the_package_gives_the_same_answers(exported, tmp_path):
+    root, learners = exported
+    names = []
+    for kind in learners:
+        folder = tmp_path / kind
+        data = episode(kind, 3, 2, 4)
+        np.savez(
+            f"{folder}.npz",
+            support_x=data.support_x,
+            support_y=data.support_y,
+            query_x=data.query_x,
+        )
+        (root / kind).rename(folder)
+        names.append(folder)
+    try:
+        subprocess.run(
+            [sys.executable, "-I", "-c", LOADER, *map(str, names)],
+            cwd=tmp_path,
+            check=True,
+            timeout=300,
+        )
+    finally:
+        for folder in names:
+            folder.rename(root / folder.name)
+    for kind, learner in learners.items():
+        data = episode(kind, 3, 2, 4)
+        expected = learner.adapt_and_predict(data.support_x, data.support_y, data.query_x, 2)
+        answers = np.load(tmp_path / f"{kind}.npy")
+        np.testing.assert_allclose(answers, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_number_of_steps_can_be_chosen_and_an_export_is_replaced(tmp_path):
+    learner = meta_learner("regression")
+    data = episode("regression", 2, 2, 3)
+    for steps in (None, 0):
+        write(learner, tmp_path / "model", data, num_updates=steps)
+        answers = load(tmp_path / "model")(
+            support_x=data.support_x, support_y=data.support_y, query_x=data.query_x
+        )["predictions"]
+        expected = learner.adapt_and_predict(
+            data.support_x, data.support_y, data.query_x, 2 if steps is None else steps
+        )
+        np.testing.assert_allclose(answers, expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(answers, learner.network(data.query_x), rtol=1e-4, atol=1e-5)
+    assert [p.name for p in tmp_path.iterdir()] == ["model"]
+
+
+def test_parent_folders_are_made(tmp_path):
+    write(meta_learner("regression"), tmp_path / "a" / "b", episode("regression", 1, 1, 1))
+    assert (tmp_path / "a" / "b" / "saved_model.pb").is_file()
+
+
+def test_folder_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").write_text("precious")
+    with pytest.raises(ExportError, match=f"{tmp_path} exists and is not a SavedModel"):
+        write(meta_learner("regression"), tmp_path, episode("regression", 1, 1, 1))
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ExportError, match=f"cannot write the SavedModel {tmp_path}/file/model"):
+        write(
+            meta_learner("regression"), tmp_path / "file" / "model", episode("regression", 1, 1, 1)
+        )
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+@pytest.mark.parametrize("failure", ["disk", "parity", "interrupt"])
+def test_failure_leaves_what_was_there(tmp_path, monkeypatch, failure, earlier):
+    folder = tmp_path / "model"
+    if earlier:
+        folder.mkdir()
+        (folder / "saved_model.pb").write_text("an earlier export")
+    save = tf.saved_model.save
+
+    def fail_half_way(module, path, **kwargs):
+        save(module, path, **kwargs)
+        if failure == "interrupt":
+            raise KeyboardInterrupt
+        raise OSError(28, "No space left on device")
+
+    if failure == "parity":
+        module = importlib.import_module("maml_tnet.export")  # `maml_tnet.export` is the function
+        monkeypatch.setattr(module, "PARITY_TOLERANCE", -1.0)
+    else:
+        monkeypatch.setattr(tf.saved_model, "save", fail_half_way)
+    error, message = {
+        "disk": (ExportError, "No space left on device"),
+        "parity": (ExportError, "predicts differently from the model in memory"),
+        "interrupt": (KeyboardInterrupt, ""),
+    }[failure]
+    with pytest.raises(error, match=message):
+        write(meta_learner("regression"), folder, episode("regression", 1, 1, 1))
+    assert [p.name for p in tmp_path.iterdir()] == (["model"] if earlier else [])
+    if earlier:
+        assert (folder / "saved_model.pb").read_text() == "an earlier export"
+
+
+def test_predictions_that_are_not_numbers_are_no_export(tmp_path):
+    learner = meta_learner("regression")
+    learner.network.transform_layers[0].kernel.assign(np.full([2, 6], np.nan))
+    with pytest.raises(ExportError, match="predicts differently"):
+        write(learner, tmp_path / "model", episode("regression", 1, 1, 1))
+    assert not list(tmp_path.iterdir())
