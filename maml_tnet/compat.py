@@ -4,6 +4,7 @@ Python <= 3.11: TensorFlow 2.15 with Keras 2 and TensorFlow Addons. Python >= 3.
 TensorFlow with Keras 3, for which no TensorFlow Addons exists.
 """
 
+from collections.abc import Sequence
 from types import ModuleType
 from typing import Any
 
@@ -25,6 +26,15 @@ def tensorflow_addons() -> ModuleType:
             f"Python <= 3.11 only, and this is TensorFlow {tf.__version__}"
         ) from error
     return tensorflow_addons
+
+
+def build_layer(layer: Any, input_shape: Sequence[Any]) -> None:
+    """Create a layer's variables under its name, which TensorBoard's histograms show.
+
+    Keras 3 names them after their layer, Keras 2 after the name scope that is open.
+    """
+    with tf.name_scope(layer.name):
+        layer.build(input_shape)
 
 
 def build_optimizer(optimizer: Any, variables: list[tf.Variable]) -> None:

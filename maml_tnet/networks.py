@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from tensorflow import keras
 
+from maml_tnet.compat import build_layer
 from maml_tnet.layers import (
     SharedWeight,
     TransformConv2D,
@@ -168,7 +169,7 @@ class Regressor(TaskNetwork):
             for i, units in enumerate(widths[1:])
         ]
         for layer, features in zip(self.transform_layers, widths, strict=False):
-            layer.build([None, None, features])
+            build_layer(layer, [None, None, features])
         self.built = True
 
     def prepare(self, x: tf.Tensor) -> tf.Tensor:
@@ -277,7 +278,7 @@ class ConvNet(TaskNetwork):
                 name=f"conv{i + 1}",
                 **shared,
             )
-            layer.build([None, height, width, None, channels])
+            build_layer(layer, [None, height, width, None, channels])
             convolutions.append(layer)
             height, width = (
                 (size // 2 if max_pool else (size + 1) // 2) for size in (height, width)
@@ -301,7 +302,7 @@ class ConvNet(TaskNetwork):
             name="head",
             **shared,
         )
-        head.build([None, None, features])
+        build_layer(head, [None, None, features])
         self.transform_layers = [*convolutions, head]
 
         self.normalizations = []
@@ -314,7 +315,7 @@ class ConvNet(TaskNetwork):
                 normalization(name=f"norm{i + 1}", dtype=self.dtype) for i in range(self.blocks)
             ]
             for layer in self.normalizations:
-                layer.build([None, None, None, None, num_filters])
+                build_layer(layer, [None, None, None, None, num_filters])
         self.built = True
 
     def prepare(self, x: tf.Tensor) -> PreparedImages:
