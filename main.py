@@ -98,6 +98,7 @@ def _export(learner: MetaLearner, source: TaskSource, config: Config, folder: st
 
 def main(argv: list[str]) -> int:
     """Run the program; return its exit code."""
+    tf.get_logger().setLevel("ERROR")  # what it warns of is ours to say, in one line
     try:
         parse(argv)
         config = config_from_flags(FLAGS)
