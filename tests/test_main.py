@@ -1,10 +1,13 @@
 """The program from its command line: training, evaluation, export, bad input."""
 
+import contextlib
 import csv
 import json
 import os
 import re
+import resource
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -344,7 +347,6 @@ DAMAGE = {
     "pointer garbled": ("checkpoint", lambda b: b"\xff\x00garbage{"),
     "pointer empty": ("checkpoint", lambda b: b""),
     "pointer cut off": ("checkpoint", lambda b: b[:15]),
-    "pointer missing": ("checkpoint", None),
     "pointer to nowhere": ("checkpoint", lambda b: b.replace(b"model-20", b"model-21")),
 }
 
@@ -363,6 +365,97 @@ def test_corrupt_checkpoint_is_one_line_and_left_as_it_is(copy, capsys, damage, 
     line = refused(capsys, *SINUSOID, "--metatrain_iterations=20", logdir, mode)
     assert str(folder / "checkpoints") in line
     assert program.snapshot(folder / "checkpoints") == before
+
+
+@pytest.mark.parametrize("half_written", [False, True])
+def test_run_killed_before_its_first_pointer_goes_on(trained, tmp_path, half_written):
+    folder = shutil.copytree(trained, tmp_path / NAME)
+    program.rewind(folder, 5)
+    (folder / "checkpoints" / "checkpoint").unlink()
+    if half_written:
+        data = folder / "checkpoints" / "model-5.data-00000-of-00001"
+        data.write_bytes(data.read_bytes()[:-40000])
+    arguments = (*SINUSOID, "--metatrain_iterations=20", f"--logdir={tmp_path}")
+    assert program.run(*arguments, only_train=True) == 0
+    program.assert_same_checkpoint(
+        program.newest(folder / "checkpoints"), program.newest(trained / "checkpoints")
+    )
+    assert (folder / "log.csv").read_bytes() == (trained / "log.csv").read_bytes()
+
+
+@contextlib.contextmanager
+def full_disk(limit):
+    """Let no file grow beyond a number of bytes: writing fails as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_full_disk_while_saving_keeps_the_last_checkpoint(trained, tmp_path, capsys, monkeypatch):
+    arguments = (*SINUSOID, "--metatrain_iterations=20", f"--logdir={tmp_path}")
+    save = Checkpoints.save
+
+    def save_on_full_disk(self, iteration, *rest):
+        with full_disk(10_000 if iteration == 15 else resource.RLIM_INFINITY):
+            save(self, iteration, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Checkpoints, "save", save_on_full_disk)
+        line = refused(capsys, *arguments)
+    folder = tmp_path / NAME / "checkpoints"
+    assert f"cannot save the checkpoint of iteration 15 in {folder}: " in line
+    assert line.endswith(f"the last good one is {folder}/model-10")
+    assert not list(folder.glob("model-15*"))
+    assert program.run(*arguments, only_train=True) == 0
+    program.assert_same_checkpoint(program.newest(folder), program.newest(trained / "checkpoints"))
+
+
+@pytest.mark.parametrize("limit", [0, 2_000, 20_000])
+def test_full_disk_while_writing_results_is_one_line(copy, capsys, limit):
+    folder, logdir = copy
+
+    def kept():
+        return [program.snapshot(folder / below) for below in ("saved_model", "checkpoints")]
+
+    before = kept()
+    with full_disk(limit):
+        refused(capsys, *SINUSOID, logdir, "--notrain", f"--export_dir={folder}/saved_model")
+    assert kept() == before
+    assert not list(folder.rglob("*.part"))
+    assert not list(folder.glob(".saved_model*"))
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Mount a disk of so many kilobytes; only root can."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(kilobytes):
+        command = ["mount", "-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs", str(folder)]
+        if shutil.which("mount") is None or subprocess.run(command, check=False).returncode:
+            pytest.skip("a file system cannot be mounted here")
+        return folder
+
+    yield mount
+    if folder.is_mount():
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+# From no room for the configuration, over the logs, to no room for the pointer or a checkpoint.
+@pytest.mark.parametrize("kilobytes", [4, 8, 16, 96, 140])
+def test_small_disk_is_one_line_and_does_not_block_a_later_run(small_disk, capsys, kilobytes):
+    disk = small_disk(kilobytes)
+    arguments = (*SINUSOID, "--metatrain_iterations=20", f"--logdir={disk}")
+    assert "No space left on device" in refused(capsys, *arguments)
+    subprocess.run(["mount", "-o", "remount,size=10m", str(disk)], check=True)
+    assert program.run(*arguments, only_train=True) == 0
+    assert program.iterations_saved(disk / NAME) == 20
 
 
 @pytest.mark.parametrize("tampered", [{"dim_hidden": 41}, {"use_T": False}, {"meta_sgd": True}])
