@@ -521,6 +521,18 @@ def test_bad_input_ends_the_process_with_code_2():
     assert "Traceback" not in ended.stderr
 
 
+def test_the_error_is_the_last_line_of_the_process(copy):
+    folder, logdir = copy
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"dim_hidden": 41}))
+    process = program.start(*SINUSOID, "--dim_hidden=41", logdir, "--notrain", per_epoch=5)
+    errors = process.communicate(timeout=120)[1]
+    assert process.returncode == 2
+    assert "is corrupt or of another architecture" in errors.splitlines()[-1]
+    assert errors.count("error: ") == 1
+    assert "WARNING:tensorflow" not in errors
+
+
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
