@@ -27,7 +27,6 @@ class EpisodeLike(Protocol):
     query_y: tf.Tensor
 
 
-@keras.utils.register_keras_serializable("maml_tnet")
 class MetaLearner(keras.Model):
     """MAML, Meta-SGD, T-net or MT-net, depending on the network's T and masks and on `meta_sgd`.
 
@@ -54,6 +53,9 @@ class MetaLearner(keras.Model):
         pretrain_iterations: number of first iterations that minimize the loss before adaptation
             instead (the pretraining and oracle baselines).
         seed: of the masks.
+
+    Raises:
+        ValueError: num_updates < 1, or an unknown `evaluation_mask`.
     """
 
     def __init__(
@@ -75,6 +77,8 @@ class MetaLearner(keras.Model):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        if num_updates < 1:
+            raise ValueError(f"num_updates must be at least 1, got {num_updates}")
         if evaluation_mask not in MASK_CHOICES:
             raise ValueError(
                 f"evaluation_mask must be one of {MASK_CHOICES}, got {evaluation_mask!r}"
