@@ -96,7 +96,7 @@ class Plan:
     def of_part(self, part: str) -> Iterator[Experiment]:
         """The experiments that a part of the results needs."""
         match part:
-            case "table1":
+            case "table1" | "original_tasks":
                 for method in METHODS:
                     yield from self.table1(method)
             case "table2":

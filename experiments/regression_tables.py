@@ -53,7 +53,11 @@ class Figure:
 
 def pool(results: Sequence[Result], shot: int, steps: int) -> Figure:
     """Summarize the losses of all seeds' tasks after some inner steps."""
-    losses = [result.after(steps, shot) for result in results]
+    return pool_losses([result.after(steps, shot) for result in results])
+
+
+def pool_losses(losses: Sequence[np.ndarray]) -> Figure:
+    """Summarize the losses of all seeds' tasks, one array [tasks] for every seed."""
     values = np.concatenate(losses)
     summary = summarize(values[:, np.newaxis])
     return Figure(
@@ -127,6 +131,28 @@ def table1(results: Mapping[str, Sequence[Result]], shots: Sequence[int]) -> str
         ]
         lines.append(f"- {better} better than {worse} after one step: {_which(held, shots)}.")
     return f"{markdown(header, rows)}\n\n{chr(10).join(lines)}"
+
+
+def original_tasks(losses: Mapping[tuple[str, int], Sequence[np.ndarray]]) -> str:
+    """Losses after one step by method and K, beside the paper's and the public code's figures."""
+    figures = {key: pool_losses(seeds) for key, seeds in losses.items()}
+    rows = [
+        [
+            method,
+            str(shot),
+            str(figure),
+            TABLE_1[method, shot],
+            PUBLIC_CODE.get((method, shot), ""),
+            verdict(figure, TABLE_1[method, shot]),
+            ", ".join(map(number, figure.seed_means)),
+        ]
+        for (method, shot), figure in figures.items()
+    ]
+    header = [
+        "method", "K", "ours, 1 step", "paper", "public code", "ours against the paper",
+        "every seed's mean",
+    ]  # fmt: skip
+    return markdown(header, rows)
 
 
 def _which(held: Sequence[int], shots: Sequence[int]) -> str:
