@@ -50,6 +50,8 @@ def train_and_evaluate(run: Run, source: TaskSource, settings: EvaluationSetting
 def evaluate(run: Run, source: TaskSource, settings: EvaluationSettings) -> None:
     """Measure a checkpoint on held-out tasks; export it if asked to."""
     run.check_config()
+    if FLAGS.test_best and FLAGS.test_iter != LATEST:
+        raise UsageError(f"--test_best and --test_iter={FLAGS.test_iter} exclude each other")
     learner = _learner(run.config, source, settings)
     checkpoints = Checkpoints(run, learner)
     if FLAGS.test_best:

@@ -147,6 +147,7 @@ class ProgressBar(keras.callbacks.Callback):
         super().__init__()
         self._start = start
         self._total = total
+        self._shown_iteration = start
         self._validation: Logs = {}
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
@@ -163,7 +164,9 @@ class ProgressBar(keras.callbacks.Callback):
         logs = (logs or {}) | self._validation
         values = [(name, logs[name]) for name in self.shown if name in logs]
         done = int(logs["iteration"])
-        self._bar.update(done - self._start, values, finalize=done == self._total)
+        if done > self._shown_iteration:  # spans may be empty
+            self._bar.update(done - self._start, values, finalize=done == self._total)
+            self._shown_iteration = done
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Remember the validation result."""

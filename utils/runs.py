@@ -70,19 +70,22 @@ class Run:
                 self._move_aside()
             self.folder.mkdir(parents=True, exist_ok=True)
             if self._config_file.exists():
-                self.check_config()
+                stored = self.check_config()
+                prolonged = self.config.metatrain_iterations > stored.metatrain_iterations
             elif self.checkpoint_folder.exists():
                 raise UsageError(
                     f"{self.folder} holds checkpoints but no config.json: choose another --logdir"
                 )
-            # Also when it is there: the number of iterations may have grown.
-            _write(self._config_file, self.config.to_json())
+            else:
+                prolonged = True
+            if prolonged:
+                _write(self._config_file, self.config.to_json())
             self._record_environment()
         except OSError as error:
             raise UsageError(f"--logdir: cannot write {self.folder}: {error}") from error
 
-    def check_config(self) -> None:
-        """Raise a UsageError unless the folder's run has this configuration."""
+    def check_config(self) -> Config:
+        """Return the stored configuration; raise a UsageError unless it is this run's."""
         if not self._config_file.exists():
             raise UsageError(
                 f"no run in {self.folder}: train it first, or name its --logdir and settings"
@@ -98,6 +101,7 @@ class Run:
                 f"{self.folder} belongs to a run with other settings: {'; '.join(differences)}; "
                 "give those, or another --logdir"
             )
+        return stored
 
     def trim_log(self, iteration: int) -> None:
         """Drop the rows of the log that are newer than the checkpoint training goes on from."""
@@ -127,7 +131,10 @@ class Run:
 
     def _record_environment(self) -> None:
         file = self.folder / "environment.json"
-        starts = json.loads(file.read_text()) if file.exists() else []
+        try:
+            starts = json.loads(file.read_text()) if file.exists() else []
+        except ValueError as error:
+            raise UsageError(f"{file} is not JSON: remove or repair it") from error
         starts.append(environment())
         _write(file, json.dumps(starts, indent=2) + "\n")
 

@@ -132,9 +132,11 @@ def test_progress_bar_counts_what_is_still_to_do(capsys):
     bar.on_train_batch_end(0, {"iteration": 200.0, "loss": 0.25, "hidden": 9.0})
     bar.on_epoch_end(0, {"val_accuracy": 0.75, "val_loss": 3.0})
     bar.on_train_batch_end(1, {"iteration": 300.0, "loss": 0.125})
+    bar.on_train_batch_end(2, {"iteration": 300.0, "loss": 0.125})  # an empty span
     output = capsys.readouterr().out
     last = output.splitlines()[-1]
     assert "200/200" in last
+    assert output.count("200/200") == 1
     assert "loss: 0.1250" in last
     assert "val_accuracy: 0.7500" in last
     assert "hidden" not in output

@@ -62,6 +62,22 @@ def test_start_records_configuration_and_every_start(run):
     assert [start["tensorflow"] for start in starts] == [tf.__version__] * 2
 
 
+def test_configuration_remembers_the_most_iterations_asked_for(tmp_path):
+    for iterations, remembered in ((200, 200), (100, 200), (300, 300)):
+        settings = config(f"--metatrain_iterations={iterations}")
+        run = Run.named_by(settings, str(tmp_path))
+        run.start(resume=True)
+        stored = Config.from_json((run.folder / "config.json").read_text(), "")
+        assert stored.metatrain_iterations == remembered
+
+
+def test_garbled_environment_is_one_line(run):
+    run.start(resume=True)
+    (run.folder / "environment.json").write_text("{")
+    with pytest.raises(UsageError, match=r"environment\.json is not JSON"):
+        run.start(resume=True)
+
+
 def test_environment_without_git_has_no_commit(monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     assert environment()["git_commit"] is None
