@@ -294,8 +294,8 @@ def shared_convolution(
 ) -> tf.Tensor:
     """`grouped_convolution(x, kernel + change)` for a change that is zero.
 
-    A convolution whose kernel all tasks share takes the tasks as examples, which is about twice as
-    fast as taking them as groups. Only the derivative with respect to `change` needs the groups.
+    A convolution whose kernel all tasks share takes the tasks as examples, which is faster than
+    taking them as groups. Only the derivative with respect to `change` needs the groups.
 
     Args:
         x: [examples, height, width, tasks, features].
