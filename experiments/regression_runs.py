@@ -20,16 +20,11 @@ from tensorflow import keras
 
 from data_generators.atomic_file import atomic_write
 from maml_tnet import MetaLearner
-from utils.assembly import (
-    EVALUATION_BATCH,
-    TaskSource,
-    build_learner,
-    build_source,
-    held_out_episodes,
-)
+from utils.assembly import TaskSource, build_learner, build_source
 from utils.callbacks import Logs
 from utils.config import Config
 from utils.errors import TrainingDiverged
+from utils.evaluation import evaluation_episodes
 from utils.flags import EvaluationSettings, config_from_flags, define, evaluation_settings, parse
 from utils.runs import Checkpoints, Run, environment
 from utils.training import train
@@ -270,14 +265,7 @@ def held_out_losses(
     The tasks are those of `utils.evaluation.measure`. Nothing is compiled: for a few batches of a
     small network that takes a tenth of the time that compiling their unrolled steps takes.
     """
-    episodes = held_out_episodes(
-        source,
-        settings.split,
-        tasks=settings.num_tasks,
-        batch=EVALUATION_BATCH[config.datasource],
-        shot=settings.shot,
-        query=settings.query,
-    )
+    episodes = evaluation_episodes(config, source, settings)
     losses = [learner.predict_step(numbered)["loss"].numpy() for numbered in episodes]
     return np.concatenate(losses)[: settings.num_tasks]
 

@@ -3,7 +3,9 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+import tensorflow as tf
 
+from data_generators import MiniImagenet, Omniglot
 from maml_tnet import MetaLearner
 from utils.assembly import EVALUATION_BATCH, EVALUATION_SEED, TaskSource, held_out_episodes
 from utils.config import Config
@@ -40,14 +42,17 @@ class Evaluation:
         return summarize(self.losses if self.accuracies is None else self.accuracies)
 
 
-def measure(
-    config: Config, learner: MetaLearner, source: TaskSource, settings: EvaluationSettings
-) -> Evaluation:
-    """Adapt to the split's held-out tasks and measure their queries after every inner step.
+def evaluation_episodes(
+    config: Config, source: TaskSource, settings: EvaluationSettings
+) -> tf.data.Dataset:
+    """Number and draw the split's held-out tasks, the same for every run of the data source.
 
-    The tasks of a split are the same for every run of the data source.
+    Raises:
+        DataError: the split has too few classes or images for them.
     """
-    episodes = held_out_episodes(
+    if isinstance(source, Omniglot | MiniImagenet):
+        source.check(settings.split, shot=settings.shot, query=settings.query)
+    return held_out_episodes(
         source,
         settings.split,
         tasks=settings.num_tasks,
@@ -55,6 +60,17 @@ def measure(
         shot=settings.shot,
         query=settings.query,
     )
+
+
+def measure(
+    config: Config, learner: MetaLearner, source: TaskSource, settings: EvaluationSettings
+) -> Evaluation:
+    """Adapt to the split's held-out tasks and measure their queries after every inner step.
+
+    Raises:
+        DataError: see `evaluation_episodes`.
+    """
+    episodes = evaluation_episodes(config, source, settings)
     with evaluation_weights(learner):
         results = learner.predict(episodes, verbose=0)
     accuracies = results.get("accuracy")
@@ -75,6 +91,7 @@ def evaluate_run(
 ) -> None:
     """Evaluate, print the table and write CSV, JSON and plots into the run's folder."""
     config = run.config
+    as_trained = settings.update_lr == config.update_lr
     evaluations = [
         measure(config, learner, source, replace(settings, shot=shot))
         for shot in shots_to_evaluate(config, settings.shot)
@@ -84,7 +101,7 @@ def evaluate_run(
             label=f"{evaluation.settings.shot}-shot",
             summary=evaluation.summary,
             percent=config.is_classification,
-            paper=paper_figure(config, evaluation.settings.shot),
+            paper=paper_figure(config, evaluation.settings.shot) if as_trained else None,
         )
         for evaluation in evaluations
     ]

@@ -8,9 +8,17 @@ import tensorflow as tf
 from absl import flags
 from PIL import Image
 
+from data_generators import DataError
 from maml_tnet import Regressor
 from utils.assembly import EVALUATION_SEED, build_learner, build_source
-from utils.evaluation import evaluate_run, fits, measure, report_name, shots_to_evaluate
+from utils.evaluation import (
+    evaluate_run,
+    evaluation_episodes,
+    fits,
+    measure,
+    report_name,
+    shots_to_evaluate,
+)
 from utils.flags import config_from_flags, define, evaluation_settings, parse
 from utils.runs import Run
 
@@ -166,3 +174,26 @@ def test_fits_are_of_held_out_tasks_and_their_true_functions():
         episode.support_x[2:3], episode.support_y[2:3], episode.query_x[2:3], 1
     )
     np.testing.assert_allclose(shown[2].predictions[1], expected[0, :, 0], rtol=1e-4)
+
+
+def test_more_examples_than_a_class_has_are_refused_before_anything_is_drawn(
+    omniglot_path, omniglot_cache
+):
+    config, settings = parsed("--datasource=omniglot", "--notrain")
+    source = build_source(config, str(omniglot_path), omniglot_cache)
+    with pytest.raises(DataError, match=r"--update_batch_size=15 .* needs 30 images"):
+        evaluation_episodes(config, source, replace(settings, shot=15, query=15))
+
+
+@pytest.mark.parametrize(("alpha", "shown"), [("0.01", True), ("0.02", False)])
+def test_the_papers_figure_is_shown_for_the_trained_step_size_only(capsys, tmp_path, alpha, shown):
+    config, settings = parsed(
+        "--notrain",
+        f"--update_lr={alpha}",
+        "--train_update_lr=0.01",
+        "--num_test_tasks=2",
+        "--dim_hidden=2",
+    )
+    learner, source = built(config, settings)
+    evaluate_run(Run.named_by(config, str(tmp_path)), learner, source, settings)
+    assert ("0.71 ± 0.07" in capsys.readouterr().out) is shown
