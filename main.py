@@ -17,8 +17,9 @@ from absl import app, flags
 
 from data_generators import DataError
 from maml_tnet import ExportError, MetaLearner, export
-from utils.assembly import EVALUATION_SEED, TaskSource, build_learner, build_source
+from utils.assembly import TaskSource, build_learner, build_source
 from utils.config import Config
+from utils.datasets import EVALUATION_SEED
 from utils.errors import TrainingInterrupted, UsageError, one_line
 from utils.evaluation import evaluate_run
 from utils.flags import (

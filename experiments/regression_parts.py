@@ -30,7 +30,7 @@ from experiments.regression_plan import (
 from experiments.regression_readme import write_text
 from experiments.regression_runs import Experiment, Runs
 from experiments.update_metric import observe, relative_error, singular_values_of_changes
-from utils.assembly import EVALUATION_SEED
+from utils.datasets import EVALUATION_SEED
 from utils.evaluation import fits
 
 FITTED_SINUSOIDS = 2

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from maml_tnet.layers import SharedWeight, broadcastable, variation
 from maml_tnet.losses import Loss
 from maml_tnet.networks import TaskNetwork
 
@@ -30,12 +31,13 @@ class InnerStep(NamedTuple):
     """One point of a task's path.
 
     Attributes:
-        weights: the tasks' own W and b after this many steps, each [..., tasks, units].
+        weights: the tasks' own W and b after this many steps, each [..., tasks, units]; after
+            none, `SharedWeight`s.
         support_outputs: outputs on the support examples BEFORE the step that led here,
             [examples, tasks, outputs]; None for the start of the path.
     """
 
-    weights: list[tf.Tensor]
+    weights: list[tf.Tensor | SharedWeight]
     support_outputs: tf.Tensor | None
 
 
@@ -69,24 +71,25 @@ def adaptation_path(
     Yields:
         `InnerStep` after 0, 1, ..., num_updates steps.
     """
-    weights = network.initial_weights(tasks)
-    yield InnerStep(weights, None)
     # Until the first step all tasks have the same weights, which saves time.
-    shared = network.shared_weights(tasks)
+    weights = network.shared_weights(tasks)
+    yield InnerStep(weights, None)
     for step in range(num_updates):
-        current = shared if step == 0 else weights
-        varied = [weight.change for weight in shared] if step == 0 else weights
+        varied = [variation(weight) for weight in weights]
         with tf.GradientTape() as tape:
             tape.watch(varied)
-            outputs = network.forward(support.inputs, current)
+            outputs = network.forward(support.inputs, weights)
             # Tasks share nothing that is adapted, so the gradient of the sum is every task's own.
             total = tf.reduce_sum(loss(outputs, support.targets, tf.shape(outputs)[0]))
         gradients = tape.gradient(total, varied)
         if first_order:
             gradients = [tf.stop_gradient(gradient) for gradient in gradients]
+        # -alpha M first: it is smaller than the gradient, which is then read only once.
+        rates = [-alpha for alpha in step_sizes]
         if masks is not None:
-            gradients = [m * g for m, g in zip(masks[step], gradients, strict=True)]
+            rates = [rate * m for rate, m in zip(rates, masks[step], strict=True)]
         weights = [
-            w - alpha * g for w, alpha, g in zip(weights, step_sizes, gradients, strict=True)
+            broadcastable(w) + rate * g
+            for w, rate, g in zip(weights, rates, gradients, strict=True)
         ]
         yield InnerStep(weights, outputs)

@@ -10,33 +10,16 @@ kernel as equation (8) is written, T is one product over the last axis, and the 
 tasks are one grouped convolution over tasks * features channels.
 """
 
-import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tensorflow import keras
 
+from maml_tnet.convolutions import shared_convolution, task_convolution
+from maml_tnet.task_axis import sizes
+
 MASK_PER = ("unit", "weight")
-
-
-def merge_tasks(x: tf.Tensor) -> tf.Tensor:
-    """Join the last two axes: [..., tasks, features] -> [..., tasks * features]."""
-    return tf.reshape(x, [*_sizes(x)[:-2], _product(_sizes(x)[-2:])])
-
-
-def split_tasks(x: tf.Tensor, features: int) -> tf.Tensor:
-    """Undo `merge_tasks`: [..., tasks * features] -> [..., tasks, features]."""
-    return tf.reshape(x, [*_sizes(x)[:-1], -1, features])
-
-
-def _sizes(x: tf.Tensor) -> list[int | tf.Tensor]:
-    dynamic = tf.shape(x)
-    return [dynamic[i] if size is None else size for i, size in enumerate(x.shape)]
-
-
-def _product(sizes: Sequence[int | tf.Tensor]) -> int | tf.Tensor:
-    return sizes[0] * sizes[1]
 
 
 def for_every_task(weight: tf.Tensor, tasks: int | tf.Tensor) -> tf.Tensor:
@@ -65,8 +48,18 @@ class SharedWeight(NamedTuple):
 def per_task(weight: tf.Tensor | SharedWeight) -> tf.Tensor:
     """The tasks' own weights [..., tasks, units]."""
     if isinstance(weight, SharedWeight):
-        return tf.expand_dims(weight.value, -2) + weight.change
+        return broadcastable(weight) + weight.change
     return weight
+
+
+def broadcastable(weight: tf.Tensor | SharedWeight) -> tf.Tensor:
+    """What broadcasts to the tasks' own weights: [..., 1, units] if they share it."""
+    return tf.expand_dims(weight.value, -2) if isinstance(weight, SharedWeight) else weight
+
+
+def variation(weight: tf.Tensor | SharedWeight) -> tf.Tensor:
+    """The tensor [..., tasks, units] that differs from task to task: differentiate by this."""
+    return weight.change if isinstance(weight, SharedWeight) else weight
 
 
 class TransformLayer(keras.layers.Layer):
@@ -191,7 +184,7 @@ class TransformLayer(keras.layers.Layer):
             [examples, ..., tasks, units].
         """
         if adapted_weights is None:
-            adapted_weights = [for_every_task(w, _sizes(x)[-2]) for w in self.adapted_weights]
+            adapted_weights = [for_every_task(w, sizes(x)[-2]) for w in self.adapted_weights]
         y = self.linear(x, adapted_weights[0])
         if self.bias is not None:
             y += per_task(adapted_weights[1])
@@ -262,109 +255,8 @@ class TransformConv2D(TransformLayer):
         """The convolution of every task's x with its own kernel, or with the shared one."""
         if isinstance(kernel, SharedWeight):
             return shared_convolution(x, *kernel, self.strides)
-        return grouped_convolution(x, kernel, self.strides)
+        return task_convolution(x, kernel, self.strides)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
         return {**super().get_config(), "size": self.size, "strides": self.strides}
-
-
-def grouped_convolution(x: tf.Tensor, kernel: tf.Tensor, strides: int) -> tf.Tensor:
-    """One SAME convolution in which every task is a group of channels.
-
-    Where TensorFlow has no gradient of grouped convolutions, the tasks are unrolled.
-
-    Args:
-        x: [examples, height, width, tasks, features].
-        kernel: [size, size, features, tasks, filters].
-        strides: in both directions.
-
-    Returns:
-        [examples, height / strides, width / strides, tasks, filters].
-    """
-    if _groups_have_gradients(x.dtype):
-        y = tf.nn.conv2d(merge_tasks(x), merge_tasks(kernel), strides, "SAME")
-        return split_tasks(y, kernel.shape[-1])
-    pairs = zip(tf.unstack(x, axis=-2), tf.unstack(kernel, axis=-2), strict=True)
-    return tf.stack([tf.nn.conv2d(a, w, strides, "SAME") for a, w in pairs], axis=-2)
-
-
-def shared_convolution(
-    x: tf.Tensor, kernel: tf.Tensor, change: tf.Tensor, strides: int
-) -> tf.Tensor:
-    """`grouped_convolution(x, kernel + change)` for a change that is zero.
-
-    A convolution whose kernel all tasks share takes the tasks as examples, which is faster than
-    taking them as groups. Only the derivative with respect to `change` needs the groups.
-
-    Args:
-        x: [examples, height, width, tasks, features].
-        kernel: [size, size, features, filters].
-        change: zeros [size, size, features, tasks, filters].
-        strides: in both directions.
-    """
-    examples, height, width, tasks, features = _sizes(x)
-
-    def tasks_as_examples(a: tf.Tensor) -> tf.Tensor:
-        a = tf.transpose(a, [0, 3, 1, 2, 4])
-        return tf.reshape(a, [-1, *_sizes(a)[2:]])
-
-    def undo(a: tf.Tensor) -> tf.Tensor:
-        a = tf.reshape(a, [examples, tasks, *_sizes(a)[1:]])
-        return tf.transpose(a, [0, 2, 3, 1, 4])
-
-    @tf.custom_gradient
-    def convolution(x: tf.Tensor, kernel: tf.Tensor, change: tf.Tensor) -> Any:
-        rows = tasks_as_examples(x)
-        y = undo(tf.nn.conv2d(rows, kernel, strides, "SAME"))
-
-        def gradient(dy: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-            dy_rows = tasks_as_examples(dy)
-            dx = tf.nn.conv2d_transpose(
-                dy_rows, kernel, [examples * tasks, height, width, features], strides, "SAME"
-            )
-            dkernel = _kernel_gradient(rows, dy_rows, kernel.shape, strides)
-            return undo(dx), dkernel, _change_gradient(x, dy, change, strides)
-
-        return y, gradient
-
-    return convolution(x, kernel, change)
-
-
-def _change_gradient(x: tf.Tensor, dy: tf.Tensor, change: tf.Tensor, strides: int) -> tf.Tensor:
-    """The gradient [size, size, features, tasks, filters] with respect to every task's kernel."""
-    if _groups_have_gradients(x.dtype):
-        sizes = tf.shape(merge_tasks(change))
-        merged = _kernel_gradient(merge_tasks(x), merge_tasks(dy), sizes, strides)
-        return tf.reshape(merged, tf.shape(change))
-    sizes = [*change.shape[:-2], change.shape[-1]]
-    pairs = zip(tf.unstack(x, axis=-2), tf.unstack(dy, axis=-2), strict=True)
-    return tf.stack([_kernel_gradient(a, d, sizes, strides) for a, d in pairs], axis=-2)
-
-
-def _kernel_gradient(
-    x: tf.Tensor, dy: tf.Tensor, sizes: tf.Tensor | Sequence[int], strides: int
-) -> tf.Tensor:
-    return tf.raw_ops.Conv2DBackpropFilter(
-        input=x,
-        filter_sizes=sizes,
-        out_backprop=dy,
-        strides=[1, strides, strides, 1],
-        padding="SAME",
-    )
-
-
-@functools.cache
-def _groups_have_gradients(dtype: tf.DType) -> bool:
-    """Whether TensorFlow can differentiate a grouped convolution here.
-
-    On a CPU only oneDNN's kernels can, which are there for float32 on x86 unless switched off.
-    """
-
-    with tf.init_scope():
-        x, dy = tf.ones([1, 4, 4, 4], dtype), tf.ones([1, 2, 2, 4], dtype)
-        try:
-            _kernel_gradient(x, dy, [3, 3, 2, 4], strides=2)
-        except tf.errors.OpError:
-            return False
-    return True

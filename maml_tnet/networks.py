@@ -18,9 +18,7 @@ from maml_tnet.layers import (
     TransformDense,
     TransformLayer,
     for_every_task,
-    merge_tasks,
     per_task,
-    split_tasks,
 )
 from maml_tnet.normalization import (
     PatchStatistics,
@@ -28,6 +26,7 @@ from maml_tnet.normalization import (
     TaskLayerNormalization,
     patch_statistics,
 )
+from maml_tnet.task_axis import merge_tasks, split_tasks
 
 AdaptedWeights = Sequence[tf.Tensor | SharedWeight]
 NORMS = ("batch_norm", "layer_norm", None)

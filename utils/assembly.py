@@ -11,11 +11,6 @@ from maml_tnet.networks import TaskNetwork
 from utils.config import Config
 from utils.optimizers import meta_optimizer
 
-# Held-out tasks are the same for every run, method and seed, so that results compare pairwise.
-EVALUATION_SEED = 0
-# Held-out tasks measured at a time: as many as fill the machine and fit into its memory.
-EVALUATION_BATCH = {"sinusoid": 100, "polynomial": 100, "omniglot": 20, "miniimagenet": 4}
-
 TaskSource = Sinusoid | Polynomial | Omniglot | MiniImagenet
 
 
@@ -111,16 +106,3 @@ def build_learner(
     )
     build_optimizer(learner.optimizer, learner.trainable_variables)
     return learner
-
-
-def held_out_episodes(
-    source: TaskSource, split: str, *, tasks: int, batch: int, shot: int, query: int
-) -> tf.data.Dataset:
-    """Number and draw at least `tasks` episodes of a held-out split, `batch` at a time."""
-    batches = -(-tasks // batch)
-    draw = tf.data.Dataset.range(batches).map(
-        lambda number: source.episodes(
-            split, EVALUATION_SEED, tf.cast(number, tf.int32), tasks=batch, shot=shot, query=query
-        )
-    )
-    return draw.enumerate().prefetch(1)

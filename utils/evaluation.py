@@ -7,8 +7,9 @@ import tensorflow as tf
 
 from data_generators import MiniImagenet, Omniglot
 from maml_tnet import MetaLearner
-from utils.assembly import EVALUATION_BATCH, EVALUATION_SEED, TaskSource, held_out_episodes
+from utils.assembly import TaskSource
 from utils.config import Config
+from utils.datasets import EVALUATION_BATCH, EVALUATION_SEED, held_out_episodes
 from utils.flags import EvaluationSettings
 from utils.optimizers import evaluation_weights
 from utils.paper import paper_figure

@@ -3,11 +3,10 @@
 import itertools
 
 import numpy as np
-import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet import MetaLearner
-from utils.assembly import EVALUATION_BATCH, TaskSource, held_out_episodes
+from utils.assembly import TaskSource
 from utils.callbacks import (
     EvaluateAveragedWeights,
     LogUpdateProbabilities,
@@ -17,6 +16,7 @@ from utils.callbacks import (
     StopOnDivergence,
 )
 from utils.config import Config
+from utils.datasets import EVALUATION_BATCH, held_out_episodes, training_spans
 from utils.runs import Checkpoints, Run
 
 VALIDATION_TASKS = 200
@@ -113,10 +113,9 @@ def train(
             ),
             keras.callbacks.CSVLogger(str(run.log_file), append=True),
         ]
-    starts, stops = zip(*plan, strict=True)
     try:
         learner.fit(
-            tf.data.Dataset.from_tensor_slices((tf.constant(starts), tf.constant(stops))),
+            training_spans(plan),
             initial_epoch=start // per_epoch,
             epochs=start // per_epoch + len(plan) // spans,
             steps_per_epoch=spans,

@@ -114,7 +114,11 @@ class Ours:
         """One span, which is one Keras batch."""
         stop = self.iteration + iterations
         span = tf.constant(self.iteration), tf.constant(stop)
-        logs = self.meta_learner.train_function(iter(tf.data.Dataset.from_tensors(span)))
+        spans = tf.data.Dataset.from_tensors(span)
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        spans = spans.with_options(options)
+        logs = self.meta_learner.train_function(iter(spans))
         if int(logs["iteration"]) != stop:
             raise ArithmeticError(f"the loss of iteration {int(logs['iteration'])} is not finite")
         self.iteration = stop

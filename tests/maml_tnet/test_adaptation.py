@@ -10,26 +10,26 @@ from linear_network import LinearNetwork, half_squared_error
 from random_episodes import image_episode, randomize, regression_episode
 
 from maml_tnet import ConvNet, Regressor, adaptation_path, examples
+from maml_tnet.layers import per_task
 from maml_tnet.losses import cross_entropy, squared_error
 
 TASKS = 3
 
 
 def walk(network, episode, *, masks=None, update_lr=0.05, num_updates=2, **options):
-    """The path of an episode's tasks, as a list."""
+    """The path of an episode's tasks, as a list, with every task's own weights."""
     loss = cross_entropy if isinstance(network, ConvNet) else squared_error
-    return list(
-        adaptation_path(
-            network,
-            options.pop("loss", loss),
-            examples(network, episode.support_x, episode.support_y),
-            tasks=episode.support_x.shape[0],
-            step_sizes=[update_lr] * len(network.adapted_weights),
-            masks=masks,
-            num_updates=num_updates,
-            **options,
-        )
+    path = adaptation_path(
+        network,
+        options.pop("loss", loss),
+        examples(network, episode.support_x, episode.support_y),
+        tasks=episode.support_x.shape[0],
+        step_sizes=[update_lr] * len(network.adapted_weights),
+        masks=masks,
+        num_updates=num_updates,
+        **options,
     )
+    return [step._replace(weights=[per_task(w) for w in step.weights]) for step in path]
 
 
 def make(kind, rng, *, use_transform=True, mask_per="unit"):
@@ -192,7 +192,7 @@ def test_step_size_per_weight_scales_that_weights_step(rng):
         start, end = adaptation_path(
             network, squared_error, support, tasks=TASKS, step_sizes=step_sizes, num_updates=1
         )
-        steps[name] = [b - a for a, b in zip(start.weights, end.weights, strict=True)]
+        steps[name] = [b - per_task(a) for a, b in zip(start.weights, end.weights, strict=True)]
     for one, learned, size in zip(steps["one"], steps["learned"], sizes, strict=True):
         np.testing.assert_allclose(learned, one * np.expand_dims(size, -2), rtol=1e-9, atol=1e-13)
 

@@ -4,7 +4,8 @@ import tensorflow as tf
 from component_contract import check_call_modes, check_configuration_round_trip
 
 from maml_tnet import TransformConv2D, TransformDense
-from maml_tnet.layers import for_every_task, merge_tasks, split_tasks
+from maml_tnet.layers import for_every_task
+from maml_tnet.task_axis import merge_tasks, split_tasks
 
 TASKS = 4
 # Every kind of layer, with the shape of its inputs and outputs for one example.

@@ -8,6 +8,7 @@ from finite_differences import assert_gradients_along_random_directions, entrywi
 from random_episodes import image_episode, randomize, regression_episode
 
 from maml_tnet import ConvNet, MetaLearner, Regressor, adaptation_path, examples
+from maml_tnet.layers import per_task
 from maml_tnet.losses import cross_entropy, squared_error
 from maml_tnet.masks import relaxed_mask
 
@@ -221,7 +222,7 @@ def test_first_order_freezes_the_inner_gradients(rng, name):
 
     # With the inner gradients constant, what a task adds to W and b is a constant displacement.
     start, *_, end = learner.adapted(episode, 2, seed)[2]
-    displacements = [a - b for a, b in zip(end.weights, start.weights, strict=True)]
+    displacements = [a - per_task(b) for a, b in zip(end.weights, start.weights, strict=True)]
     shot = episode.support_y.shape[1] / episode.support_y.shape[2]
     with tf.GradientTape() as tape:
         losses = []

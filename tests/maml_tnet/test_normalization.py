@@ -7,6 +7,7 @@ from maml_tnet.normalization import (
     TaskBatchNormalization,
     TaskLayerNormalization,
     patch_statistics,
+    standardize,
 )
 
 SHAPE = [5, 4, 3, 2, 6]  # examples, height, width, tasks, features
@@ -43,6 +44,34 @@ def test_output_is_normalized_by_the_statistics_of_the_batch(cls, rng, epsilon):
     variance = x.var(AXES[cls], keepdims=True)
     expected = (x - mean) / np.sqrt(variance + epsilon) + layer.beta.numpy()
     np.testing.assert_allclose(layer(tf.constant(x)), expected, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("compiled", [False, True], ids=["eager", "graph"])
+def test_hand_written_gradient_equals_the_automatic_one_to_third_order(cls, rng, compiled):
+    axes = list(AXES[cls])
+    x = tf.constant(rng.normal(size=SHAPE))
+    factors = tf.constant(rng.normal(size=SHAPE))
+
+    def automatic(x):
+        centered = x - tf.reduce_mean(x, axes, keepdims=True)
+        scale = 1 / tf.sqrt(tf.reduce_mean(centered**2, axes, keepdims=True) + 0.1)
+        return centered * scale, scale
+
+    def derivative(function, x, order):
+        if order == 0:
+            z, scale = function(x)
+            return tf.reduce_sum(tf.sin(z) * factors) + tf.reduce_sum(scale**3)
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            value = derivative(function, x, order - 1)
+        return tf.reduce_sum(tf.cos(tape.gradient(value, x)) * factors)
+
+    def up_to_third_order(function):
+        return [derivative(function, x, order) for order in range(4)]
+
+    run = tf.function(up_to_third_order) if compiled else up_to_third_order
+    ours = run(lambda x: standardize(x, axes, 0.1))
+    np.testing.assert_allclose(ours, run(automatic), rtol=1e-9)
 
 
 def test_epsilon_is_a_thousandth(cls):

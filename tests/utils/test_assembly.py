@@ -4,13 +4,7 @@ import tensorflow as tf
 from absl import flags
 
 from data_generators import DataError, Omniglot, Polynomial, Sinusoid
-from utils.assembly import (
-    EVALUATION_SEED,
-    build_learner,
-    build_network,
-    build_source,
-    held_out_episodes,
-)
+from utils.assembly import build_learner, build_network, build_source
 from utils.flags import config_from_flags, define, parse
 
 
@@ -127,24 +121,3 @@ def test_training_episodes_follow_the_seed_and_have_the_flags_sizes():
     expected = Sinusoid().episodes("train", 2, 5, tasks=3, shot=4, query=6)
     np.testing.assert_array_equal(episode.support_x, expected.support_x)
     assert np.any(episode.support_x != drawn("--seed=3").support_x)
-
-
-def test_held_out_episodes_are_numbered_and_enough():
-    source = Sinusoid()
-    sizes = {"shot": 5, "query": 7}
-    drawn = list(held_out_episodes(source, "test", tasks=50, batch=20, **sizes))
-    assert [int(number) for number, _ in drawn] == [0, 1, 2]
-    for number, episode in drawn:
-        expected = source.episodes("test", EVALUATION_SEED, int(number), tasks=20, **sizes)
-        np.testing.assert_array_equal(episode.query_y, expected.query_y)
-
-
-def test_held_out_tasks_differ_between_splits_and_batches():
-    sizes = {"tasks": 40, "batch": 20, "shot": 5, "query": 5}
-    batches = [
-        episode.support_x.numpy()
-        for split in ("val", "test")
-        for _, episode in held_out_episodes(Sinusoid(), split, **sizes)
-    ]
-    tasks = np.concatenate(batches).reshape(80, -1)
-    assert len(np.unique(tasks, axis=0)) == 80

@@ -10,7 +10,8 @@ from PIL import Image
 
 from data_generators import DataError
 from maml_tnet import Regressor
-from utils.assembly import EVALUATION_SEED, build_learner, build_source
+from utils.assembly import build_learner, build_source
+from utils.datasets import EVALUATION_SEED
 from utils.evaluation import (
     evaluate_run,
     evaluation_episodes,

@@ -1,0 +1,20 @@
+"""The task axis, which in all activations is second to last: [examples, ..., tasks, features]."""
+
+import tensorflow as tf
+
+
+def merge_tasks(x: tf.Tensor) -> tf.Tensor:
+    """Join the last two axes: [..., tasks, features] -> [..., tasks * features]."""
+    *others, tasks, features = sizes(x)
+    return tf.reshape(x, [*others, tasks * features])
+
+
+def split_tasks(x: tf.Tensor, features: int) -> tf.Tensor:
+    """Undo `merge_tasks`: [..., tasks * features] -> [..., tasks, features]."""
+    return tf.reshape(x, [*sizes(x)[:-1], -1, features])
+
+
+def sizes(x: tf.Tensor) -> list[int | tf.Tensor]:
+    """Return the shape, with a scalar tensor for every size that the graph does not know."""
+    dynamic = tf.shape(x)
+    return [dynamic[i] if size is None else size for i, size in enumerate(x.shape)]
