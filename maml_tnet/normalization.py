@@ -119,10 +119,9 @@ class TaskBatchNormalization(_OffsetNormalization):
             `conv(images, kernel) + offset` equals `self(conv(images, original kernel))`.
         """
         columns = tf.reshape(kernel, [-1, *tf.unstack(tf.shape(kernel)[-2:])])
-        variance = tf.einsum(
-            "itf,itf->tf", columns, tf.einsum("tij,jtf->itf", statistics.covariance, columns)
-        )
-        mean = tf.einsum("ti,itf->tf", statistics.mean, columns)
+        covariance = tf.einsum("tij,jtf->itf", statistics.covariance, columns)
+        variance = tf.reduce_sum(columns * covariance, axis=0)
+        mean = tf.reduce_sum(tf.transpose(statistics.mean)[..., tf.newaxis] * columns, axis=0)
         scale = tf.math.rsqrt(variance + self.epsilon)
         return kernel * scale, self.beta - mean * scale
 
