@@ -8,6 +8,7 @@ import tensorflow as tf
 from maml_tnet.layers import SharedWeight, broadcastable, variation
 from maml_tnet.losses import Loss
 from maml_tnet.networks import TaskNetwork
+from maml_tnet.recomputation import recomputed
 
 
 class Examples(NamedTuple):
@@ -51,6 +52,7 @@ def adaptation_path(
     masks: Sequence[Sequence[tf.Tensor]] | None = None,
     num_updates: int,
     first_order: bool = False,
+    recompute: bool = False,
 ) -> Iterator[InnerStep]:
     """Walk all tasks' inner gradient steps at once, lines 4 to 9 of Algorithm 2.
 
@@ -67,14 +69,16 @@ def adaptation_path(
         masks: for every step, M for every adapted weight, each [..., tasks, units].
         num_updates: number of inner steps.
         first_order: do not differentiate through the inner gradients (the original's stop_grad).
+        recompute: keep only the weights between steps for the backward pass, which computes each
+            step again: less memory where there are many steps, for more time.
 
     Yields:
         `InnerStep` after 0, 1, ..., num_updates steps.
     """
-    # Until the first step all tasks have the same weights, which saves time.
-    weights = network.shared_weights(tasks)
-    yield InnerStep(weights, None)
-    for step in range(num_updates):
+
+    def descend(
+        weights: Sequence[tf.Tensor | SharedWeight], rates: Sequence[tf.Tensor | float]
+    ) -> InnerStep:
         varied = [variation(weight) for weight in weights]
         with tf.GradientTape() as tape:
             tape.watch(varied)
@@ -84,12 +88,17 @@ def adaptation_path(
         gradients = tape.gradient(total, varied)
         if first_order:
             gradients = [tf.stop_gradient(gradient) for gradient in gradients]
+        moved = zip(weights, rates, gradients, strict=True)
+        return InnerStep([broadcastable(w) + rate * g for w, rate, g in moved], outputs)
+
+    # Until the first step all tasks have the same weights, which saves time.
+    step = InnerStep(network.shared_weights(tasks), None)
+    yield step
+    for number in range(num_updates):
         # -alpha M first: it is smaller than the gradient, which is then read only once.
         rates = [-alpha for alpha in step_sizes]
         if masks is not None:
-            rates = [rate * m for rate, m in zip(rates, masks[step], strict=True)]
-        weights = [
-            broadcastable(w) + rate * g
-            for w, rate, g in zip(weights, rates, gradients, strict=True)
-        ]
-        yield InnerStep(weights, outputs)
+            rates = [rate * m for rate, m in zip(rates, masks[number], strict=True)]
+        take_step = recomputed(descend) if recompute and number > 0 else descend
+        step = take_step(step.weights, rates)
+        yield step

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from maml_tnet.compat import tf_variable
 from maml_tnet.meta_learner import MetaLearner
@@ -75,7 +76,13 @@ def export(
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        tf.saved_model.save(module, str(temporary), signatures=adapt_and_predict)
+        tf.saved_model.save(
+            module,
+            str(temporary),
+            signatures=adapt_and_predict,
+            options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
+        )
+        _forget_gradients(temporary / "saved_model.pb")
         # Compiled, too: many inner steps amplify the rounding in which eager execution differs.
         expected = adapt_and_predict(support_x, support_y, query_x)["predictions"]
         exported = tf.saved_model.load(str(temporary)).signatures["serving_default"](
@@ -94,3 +101,16 @@ def export(
         raise ExportError(f"cannot write the SavedModel {folder}: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _forget_gradients(file: Path) -> None:
+    """Drop the names of hand-written gradients, which are not exported, from a `saved_model.pb`.
+
+    The signature is not meant to be differentiated, and whoever loads it would be warned of them.
+    """
+    model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
+    for graph in model.meta_graphs:
+        for function in graph.graph_def.library.function:
+            for node in function.node_def:
+                node.attr.pop("_gradient_op_type", None)
+    file.write_bytes(model.SerializeToString())

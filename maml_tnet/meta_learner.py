@@ -46,6 +46,7 @@ class MetaLearner(keras.Model):
         num_updates: inner steps in training.
         evaluation_updates: inner steps that `predict` reports.
         first_order: do not differentiate through the inner gradients.
+        recompute: less memory in training with many inner steps, for more time.
         meta_sgd: learn a step size for every adapted weight.
         temperature: of the masks, T of equation (11).
         evaluation_mask: "sample" or "mode": how M is had in evaluation.
@@ -68,6 +69,7 @@ class MetaLearner(keras.Model):
         num_updates: int,
         evaluation_updates: int = 10,
         first_order: bool = False,
+        recompute: bool = False,
         meta_sgd: bool = False,
         temperature: float = 1.0,
         evaluation_mask: str = "sample",
@@ -91,6 +93,7 @@ class MetaLearner(keras.Model):
         self.num_updates = num_updates
         self.evaluation_updates = evaluation_updates
         self.first_order = first_order
+        self.recompute = recompute
         self.temperature = temperature
         self.evaluation_mask = evaluation_mask
         self.meta_grad_clip = meta_grad_clip
@@ -161,6 +164,7 @@ class MetaLearner(keras.Model):
             masks=self.masks(tasks, steps, mask_seed, mask),
             num_updates=steps,
             first_order=self.first_order,
+            recompute=self.recompute,
         )
         return support, query, list(path)
 

@@ -60,6 +60,7 @@ def build_learner(
     config: Config,
     source: TaskSource,
     *,
+    recompute: bool = False,
     update_lr: float | None = None,
     evaluation_updates: int = 10,
     evaluation_mask: str = "sample",
@@ -69,6 +70,7 @@ def build_learner(
     Args:
         config: of the run.
         source: of its episodes.
+        recompute: train with less memory and more time, see `adaptation_path`.
         update_lr: inner step size, where evaluation uses another than training did.
         evaluation_updates: inner steps that `predict` reports.
         evaluation_mask: "sample" or "mode".
@@ -93,6 +95,7 @@ def build_learner(
         num_updates=config.num_updates,
         evaluation_updates=evaluation_updates,
         first_order=config.stop_grad,
+        recompute=recompute,
         meta_sgd=config.meta_sgd,
         temperature=config.temp,
         evaluation_mask=evaluation_mask,

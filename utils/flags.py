@@ -193,6 +193,12 @@ def _define_run_flags(flag_values: flags.FlagValues) -> None:
         "train", True, "train; --notrain evaluates a trained run", flag_values=flag_values
     )
     flags.DEFINE_bool("resume", True, "go on from the last checkpoint", flag_values=flag_values)
+    flags.DEFINE_bool(
+        "recompute",
+        False,
+        "compute inner steps again in the backward pass: less memory, more time",
+        flag_values=flag_values,
+    )
     flags.DEFINE_bool("log", True, "write TensorBoard and CSV logs", flag_values=flag_values)
     flags.DEFINE_string("logdir", "logs", "folder of the runs' folders", flag_values=flag_values)
     flags.DEFINE_integer(

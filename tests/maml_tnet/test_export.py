@@ -120,12 +120,15 @@ def test_process_without_the_package_gives_the_same_answers(exported, tmp_path):
         (root / kind).rename(folder)
         names.append(folder)
     try:
-        subprocess.run(
+        loading = subprocess.run(
             [sys.executable, "-I", "-c", LOADER, *map(str, names)],
             cwd=tmp_path,
             check=True,
             timeout=300,
+            stderr=subprocess.PIPE,
+            text=True,
         )
+        assert "gradient" not in loading.stderr
     finally:
         for folder in names:
             folder.rename(root / folder.name)
