@@ -3,22 +3,25 @@
 python main.py --use_T --use_M                                  the paper's sinusoid MT-net
 python main.py --datasource=omniglot --use_T --use_M            5-way 1-shot Omniglot
 python main.py --datasource=omniglot --use_T --use_M --notrain --test_set
+python main.py --predict --model=RUN --support=DIR --query=DIR  classify your own images
 """
 
 import os
 import signal
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import tensorflow as tf
 from absl import app, flags
 
-from data_generators import DataError
+from data_generators import DataError, Polynomial, Sinusoid
 from maml_tnet import ExportError, MetaLearner, export
 from utils.assembly import TaskSource, build_learner, build_source
-from utils.config import Config
+from utils.config import IMAGE_SOURCES, Config
+from utils.contact_sheet import plot_contact_sheet
 from utils.datasets import EVALUATION_SEED
 from utils.errors import TrainingInterrupted, UsageError, one_line
 from utils.evaluation import evaluate_run
@@ -31,7 +34,9 @@ from utils.flags import (
     evaluation_settings,
     parse,
 )
+from utils.model_input import ModelInput
 from utils.optimizers import evaluation_weights
+from utils.prediction import find_model, held_out_task, predict, read_queries, read_support
 from utils.runs import Checkpoints, Run
 from utils.training import train
 
@@ -69,6 +74,32 @@ def evaluate(run: Run, source: TaskSource, settings: EvaluationSettings) -> None
         _export(learner, source, run.config, FLAGS.export_dir)
 
 
+def classify() -> None:
+    """Learn a support set with a trained model, and print and draw what it says of other images."""
+    model = find_model(FLAGS.model)
+    if (FLAGS.support is None) != (FLAGS.query is None):
+        raise UsageError("--support and --query belong together: give both or neither")
+    if FLAGS.support is None:
+        config = config_from_flags(FLAGS)
+        source = build_source(config, FLAGS.data_path, str(cache_folder(FLAGS)))
+        if isinstance(source, Sinusoid | Polynomial):
+            raise UsageError(
+                f"--predict needs --support and --query, or --datasource="
+                f"{' or '.join(IMAGE_SOURCES)}, got {config.datasource!r}"
+            )
+        support, names, x, truth = held_out_task(
+            source, config.seed, shot=config.update_batch_size, query=config.query_batch_size
+        )
+        predictions = predict(model, support, names, x, truth)
+    else:
+        model_input = ModelInput.beside(model)
+        support = read_support(FLAGS.support, model_input)
+        predictions = predict(model, support, *read_queries(FLAGS.query, model_input))
+    print(predictions.to_json() if FLAGS.json else predictions.to_table())
+    plot_contact_sheet(Path(FLAGS.picture), predictions)
+    print(f"wrote {FLAGS.picture}", file=sys.stderr)
+
+
 def _learner(config: Config, source: TaskSource, settings: EvaluationSettings) -> MetaLearner:
     return build_learner(
         config,
@@ -96,8 +127,15 @@ def _export(learner: MetaLearner, source: TaskSource, config: Config, folder: st
             support_x=episode.support_x,
             support_y=episode.support_y,
             query_x=episode.query_x,
+            extra_files=_extra_files(source, config),
         )
     print(f"exported to {folder}; checked against the model in memory")
+
+
+def _extra_files(source: TaskSource, config: Config) -> dict[str, str]:
+    if not config.is_classification:
+        return {}
+    return ModelInput.of(config, source.input_shape).to_files()
 
 
 def main(argv: list[str]) -> int:
@@ -105,6 +143,9 @@ def main(argv: list[str]) -> int:
     tf.get_logger().setLevel("ERROR")  # what it warns of is ours to say, in one line
     try:
         parse(argv)
+        if FLAGS.predict:
+            classify()
+            return 0
         config = config_from_flags(FLAGS)
         settings = evaluation_settings(FLAGS, config)
         source = build_source(config, FLAGS.data_path, str(cache_folder(FLAGS)))

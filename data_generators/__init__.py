@@ -2,9 +2,10 @@
 
 from data_generators.episode import Episode
 from data_generators.errors import DataError
+from data_generators.images import Images
 from data_generators.miniimagenet import MiniImagenet
 from data_generators.omniglot import Omniglot
 from data_generators.polynomial import Polynomial
 from data_generators.sinusoid import Sinusoid
 
-__all__ = ["DataError", "Episode", "MiniImagenet", "Omniglot", "Polynomial", "Sinusoid"]
+__all__ = ["DataError", "Episode", "Images", "MiniImagenet", "Omniglot", "Polynomial", "Sinusoid"]

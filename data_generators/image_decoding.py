@@ -8,6 +8,8 @@ from PIL import Image
 from data_generators.errors import DataError
 from data_generators.file_tree import FileTree
 
+CHANNELS = {"L": 1, "RGB": 3}
+
 
 def read_image(tree: FileTree, name: str, mode: str, side: int) -> np.ndarray:
     """Read an image, convert it to `mode` and resize it to side x side (Lanczos).

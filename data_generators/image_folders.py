@@ -3,6 +3,8 @@
 import csv
 import io
 
+from PIL import Image
+
 from data_generators.errors import DataError
 from data_generators.file_tree import FileTree
 from data_generators.random_streams import SPLITS
@@ -12,6 +14,12 @@ LAYOUT = (
     "a folder or zip with train/, val/ and test/, each with a folder of images per class, "
     "or with images/ and train.csv, val.csv, test.csv (filename,label)"
 )
+
+
+def is_image(name: str) -> bool:
+    """Whether Pillow reads files of this name's suffix."""
+    return name.lower().endswith(tuple(Image.registered_extensions()))
+
 
 ClassFiles = dict[str, list[str]]
 """Name of a class -> paths of its images."""

@@ -264,7 +264,48 @@ def figure4(results: Mapping[int, Sequence[Result]]) -> str:
         "order", "P(update) = sigmoid(zeta)", "printed exp(-zeta)/(exp(-zeta) + 1)",
         "every seed's P(update)", "loss after 1 step, K = 10",
     ]  # fmt: skip
-    return f"{markdown(header, rows)}\n\n{which_grows(probabilities)}"
+    learned = {
+        order: [r.update_probability for r in seeds if learned_the_shape(r, order)]
+        for order, seeds in results.items()
+        if order > 0
+    }
+    return "\n\n".join(
+        [
+            markdown(header, rows),
+            which_grows(probabilities),
+            "Not every run learned more than a constant: where all units of a hidden layer died "
+            "early, nothing but the last bias adapts, and the mask logits stay where they began. "
+            "Runs whose loss is a tenth below that of the best constant for each task, by order: "
+            + "; ".join(
+                f"{order}: {len(v)} of {len(results[order])}" for order, v in learned.items()
+            )
+            + ".",
+            _of_those_that_learned(learned),
+        ]
+    )
+
+
+def best_constant_loss(order: int) -> float:
+    """Mean squared error of the best constant for each polynomial, in expectation.
+
+    c_i is uniform in [-1, 1], of variance 1/3, and multiplies u^i with u = x/2 uniform in [-1, 1].
+    """
+    powers = np.arange(1, order + 1)
+    variances = 1 / (2 * powers + 1) - np.where(powers % 2 == 0, 1 / (powers + 1) ** 2, 0)
+    return float(np.sum(variances) / 3)
+
+
+def learned_the_shape(result: Result, order: int) -> bool:
+    """Whether a run predicts better than constants, by a tenth."""
+    return float(np.mean(result.after(1))) < 0.9 * best_constant_loss(order)
+
+
+def _of_those_that_learned(probabilities: Mapping[int, Sequence[float]]) -> str:
+    known = {order: values for order, values in probabilities.items() if values}
+    means = ", ".join(f"order {order}: {np.mean(values):.3f}" for order, values in known.items())
+    if len(known) < 2 or sum(map(len, known.values())) < 4:
+        return f"P(update) of these alone: {means or 'none'}."
+    return f"Of these alone, P(update) is {means}. {which_grows(known)}"
 
 
 def which_grows(probabilities: Mapping[int, Sequence[float]]) -> str:

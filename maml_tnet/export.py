@@ -3,6 +3,7 @@
 import os
 import shutil
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from maml_tnet.compat import tf_variable
 from maml_tnet.meta_learner import MetaLearner
 
 PARITY_TOLERANCE = 1e-4
+EXTRA_FILES = "assets.extra"
 
 
 class ExportError(Exception):
@@ -27,6 +29,7 @@ def export(
     support_y: tf.Tensor,
     query_x: tf.Tensor,
     num_updates: int | None = None,
+    extra_files: Mapping[str, str] | None = None,
 ) -> None:
     """Write a SavedModel whose default signature adapts and predicts, and check it.
 
@@ -45,6 +48,7 @@ def export(
         support_y: their targets.
         query_x: queries to check it with.
         num_updates: inner steps to take; by default as many as in training.
+        extra_files: name -> text of files to put beside the model, into `assets.extra`.
 
     Raises:
         ExportError: the folder cannot be written or holds something else than a SavedModel, or the
@@ -83,6 +87,9 @@ def export(
             options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
         )
         _forget_gradients(temporary / "saved_model.pb")
+        for name, text in (extra_files or {}).items():
+            (temporary / EXTRA_FILES).mkdir(exist_ok=True)
+            (temporary / EXTRA_FILES / name).write_text(text)
         # Compiled, too: many inner steps amplify the rounding in which eager execution differs.
         expected = adapt_and_predict(support_x, support_y, query_x)["predictions"]
         exported = tf.saved_model.load(str(temporary)).signatures["serving_default"](

@@ -673,3 +673,97 @@ def test_best_checkpoint_is_evaluated_on_request(omniglot, capsys):
     tests = report(folder, "test-1shot-mode")
     percent = np.array(cells(output))[:, 0]
     np.testing.assert_allclose(percent[:, 0], 100 * np.array(tests["accuracy"]["mean"]), atol=0.006)
+
+
+def coloured_folders(folder, classes, images=6):
+    """Class folders of plain images, each class of another colour."""
+    for number in range(classes):
+        (folder / f"class{number}").mkdir(parents=True)
+        for i in range(images):
+            colour = (37 * number % 256, 91 * number % 256, 40 + i)
+            Image.new("RGB", (20, 20), colour).save(folder / f"class{number}" / f"{i}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def own_images(tmp_path_factory):
+    """The folder of a run on a user's own images, and the images."""
+    root = tmp_path_factory.mktemp("images")
+    data = coloured_folders(root / "data", 7)
+    code = program.run(
+        "--datasource=images",
+        f"--data_path={data}",
+        f"--cache_dir={root / 'cache'}",
+        f"--logdir={root / 'logs'}",
+        "--image_size=16",
+        "--num_classes=2",
+        "--query_batch_size=2",
+        "--num_filters=4",
+        "--num_updates=1",
+        "--metatrain_iterations=2",
+        "--num_test_tasks=4",
+        "--use_T",
+    )
+    assert code == 0
+    return root / "logs" / "images-2way-1shot-tnet-seed0", data
+
+
+@pytest.mark.parametrize("model", ["", "saved_model"])
+def test_own_images_are_classified_by_a_run_trained_on_others(own_images, tmp_path, capsys, model):
+    run, data = own_images
+    for name in ("class1", "class4"):
+        shutil.copytree(data / name, tmp_path / "support" / name)
+        shutil.copy(data / name / "0.png", tmp_path / f"{name}.png")
+    arguments = ("--predict", f"--model={run / model}", f"--support={tmp_path / 'support'}")
+    query = tmp_path / "query"
+    query.mkdir()
+    for file in tmp_path.glob("*.png"):
+        file.rename(query / file.name)
+    picture = tmp_path / "out" / "sheet.png"
+    assert program.run(*arguments, f"--query={query}", "--json", f"--picture={picture}") == 0
+    printed = capsys.readouterr()
+    answers = json.loads(printed.out)
+    assert answers["classes"] == ["class1", "class4"]
+    assert [answer["image"] for answer in answers["queries"]] == ["class1.png", "class4.png"]
+    assert f"wrote {picture}" in printed.err
+    with Image.open(picture) as image:
+        assert min(image.size) > 100
+    assert program.run(*arguments, f"--query={query}", f"--picture={picture}") == 0
+    assert "| class4.png | " in capsys.readouterr().out
+
+
+def test_a_task_of_the_data_source_is_classified(own_images, tmp_path, capsys):
+    run, data = own_images
+    arguments = (
+        "--predict",
+        f"--model={run}",
+        "--datasource=images",
+        f"--data_path={data}",
+        f"--cache_dir={tmp_path}",
+        "--image_size=16",
+        "--num_classes=2",
+        "--query_batch_size=2",
+        f"--picture={tmp_path / 'sheet.png'}",
+    )
+    assert program.run(*arguments) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2 + 4
+    assert (tmp_path / "sheet.png").is_file()
+    assert "takes images of (16, 16, 3), got (18, 18, 3)" in refused(
+        capsys, *arguments, "--image_size=18"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ((), "--predict needs --model"),
+        (("--model=nowhere",), "--model=nowhere is neither a SavedModel nor"),
+        (("--model={run}", "--support={data}"), "--support and --query belong together"),
+        (("--model={run}", "--support={data}", "--query={data}"), "tells 2 classes apart"),
+        (("--model={run}",), "--predict needs --support and --query, or --datasource=omniglot or"),
+    ],
+)
+def test_bad_input_of_a_prediction_is_one_line(own_images, capsys, arguments, line):
+    run, data = own_images
+    arguments = [argument.format(run=run, data=data) for argument in arguments]
+    assert line in refused(capsys, "--predict", *arguments)

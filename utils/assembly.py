@@ -4,14 +4,14 @@ from typing import Any
 
 import tensorflow as tf
 
-from data_generators import MiniImagenet, Omniglot, Polynomial, Sinusoid
+from data_generators import Images, MiniImagenet, Omniglot, Polynomial, Sinusoid
 from maml_tnet import ConvNet, MetaLearner, Regressor
 from maml_tnet.compat import build_optimizer
 from maml_tnet.networks import TaskNetwork
 from utils.config import Config
 from utils.optimizers import meta_optimizer
 
-TaskSource = Sinusoid | Polynomial | Omniglot | MiniImagenet
+TaskSource = Sinusoid | Polynomial | Omniglot | MiniImagenet | Images
 
 
 def build_source(config: Config, data_path: str | None, cache_dir: str) -> TaskSource:
@@ -20,13 +20,24 @@ def build_source(config: Config, data_path: str | None, cache_dir: str) -> TaskS
     Raises:
         DataError: the data is missing or bad, or has too few classes or images.
     """
-    match config.datasource:
-        case "sinusoid":
-            return Sinusoid(oracle=config.baseline == "oracle")
-        case "polynomial":
-            return Polynomial(config.poly_order)
-    image_source = Omniglot if config.datasource == "omniglot" else MiniImagenet
-    source = image_source.load(data_path, cache_dir, config.num_classes, config.num_train_classes)
+    if config.datasource == "sinusoid":
+        return Sinusoid(oracle=config.baseline == "oracle")
+    if config.datasource == "polynomial":
+        return Polynomial(config.poly_order)
+    where = (data_path, cache_dir, config.num_classes, config.num_train_classes)
+    source: Omniglot | MiniImagenet | Images
+    if config.datasource == "omniglot":
+        source = Omniglot.load(*where)
+    elif config.datasource == "miniimagenet":
+        source = MiniImagenet.load(*where)
+    else:
+        source = Images.load(
+            *where,
+            image_size=config.image_size,
+            grey=config.grey,
+            split_seed=config.split_seed,
+            per_class=config.update_batch_size + config.query_batch_size,
+        )
     for split in ("train", "val", "test"):
         source.check(split, shot=config.update_batch_size, query=config.query_batch_size)
     return source
@@ -51,7 +62,7 @@ def build_network(config: Config, source: TaskSource) -> TaskNetwork:
         num_filters=config.num_filters,
         norm=config.norm,
         max_pool=config.max_pool,
-        flatten=config.datasource == "miniimagenet",
+        flatten=config.datasource != "omniglot",
         **shared,
     )
 

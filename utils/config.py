@@ -9,7 +9,7 @@ from typing import Any, Self
 from utils.errors import UsageError
 
 REGRESSION_SOURCES = ("sinusoid", "polynomial")
-IMAGE_SOURCES = ("omniglot", "miniimagenet")
+IMAGE_SOURCES = ("omniglot", "miniimagenet", "images")
 DATA_SOURCES = REGRESSION_SOURCES + IMAGE_SOURCES
 ALL_CLASSES = -1
 
@@ -29,6 +29,8 @@ _AT_LEAST: dict[str, float] = {
     "query_batch_size": 1,
     "num_updates": 1,
     "poly_order": 0,
+    "image_size": 16,
+    "split_seed": 0,
     "dim_hidden": 1,
     "num_filters": 1,
     "seed": 0,
@@ -64,6 +66,9 @@ class Config:
     update_lr: float
     num_updates: int
     poly_order: int
+    image_size: int
+    grey: bool
+    split_seed: int
     use_T: bool  # noqa: N815  (the original programs' names)
     use_M: bool  # noqa: N815
     share_M: bool  # noqa: N815
@@ -190,6 +195,8 @@ class Config:
             ignored |= {"num_classes", "num_train_classes", "num_filters"}
         if self.datasource != "polynomial":
             ignored |= {"poly_order"}
+        if self.datasource != "images":
+            ignored |= {"image_size", "grey", "split_seed"}
         if not self.use_M:
             ignored |= {"share_M", "temp", "logit_init"}
         return ignored

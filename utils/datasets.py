@@ -9,7 +9,13 @@ from utils.assembly import TaskSource
 # Held-out tasks are the same for every run, method and seed, so that results compare pairwise.
 EVALUATION_SEED = 0
 # Held-out tasks measured at a time: as many as fill the machine and fit into its memory.
-EVALUATION_BATCH = {"sinusoid": 100, "polynomial": 100, "omniglot": 20, "miniimagenet": 4}
+EVALUATION_BATCH = {
+    "sinusoid": 100,
+    "polynomial": 100,
+    "omniglot": 20,
+    "miniimagenet": 4,
+    "images": 4,
+}
 
 
 def training_spans(spans: Sequence[tuple[int, int]]) -> tf.data.Dataset:

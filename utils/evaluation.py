@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import tensorflow as tf
 
-from data_generators import MiniImagenet, Omniglot
+from data_generators import Omniglot
+from data_generators.image_episodes import ImageEpisodes
 from maml_tnet import MetaLearner
 from utils.assembly import TaskSource
 from utils.config import Config
@@ -51,7 +52,7 @@ def evaluation_episodes(
     Raises:
         DataError: the split has too few classes or images for them.
     """
-    if isinstance(source, Omniglot | MiniImagenet):
+    if isinstance(source, Omniglot | ImageEpisodes):
         source.check(settings.split, shot=settings.shot, query=settings.query)
     return held_out_episodes(
         source,

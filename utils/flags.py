@@ -70,6 +70,7 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagValues:
     _define_training_flags(flag_values)
     _define_model_flags(flag_values)
     _define_run_flags(flag_values)
+    _define_prediction_flags(flag_values)
     return flag_values
 
 
@@ -77,7 +78,7 @@ def _define_task_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_string(
         "datasource",
         "sinusoid",
-        "sinusoid, polynomial, omniglot or miniimagenet",
+        "sinusoid, polynomial, omniglot, miniimagenet or images",
         flag_values=flag_values,
     )
     flags.DEFINE_integer(
@@ -90,6 +91,16 @@ def _define_task_flags(flag_values: flags.FlagValues) -> None:
         flag_values=flag_values,
     )
     flags.DEFINE_integer("poly_order", 1, "order of the polynomials", flag_values=flag_values)
+    flags.DEFINE_integer(
+        "image_size", 84, "images: height and width to resize to, pixels", flag_values=flag_values
+    )
+    flags.DEFINE_bool("grey", False, "images: one channel, not colours", flag_values=flag_values)
+    flags.DEFINE_integer(
+        "split_seed",
+        0,
+        "images: which classes are for train, val and test, unless folders say so",
+        flag_values=flag_values,
+    )
     flags.DEFINE_string(
         "baseline",
         None,
@@ -236,6 +247,33 @@ def _define_run_flags(flag_values: flags.FlagValues) -> None:
         flag_values=flag_values,
     )
     flags.DEFINE_string("export_dir", None, "write a SavedModel there", flag_values=flag_values)
+
+
+def _define_prediction_flags(flag_values: flags.FlagValues) -> None:
+    flags.DEFINE_bool(
+        "predict", False, "classify images with a trained model", flag_values=flag_values
+    )
+    flags.DEFINE_string(
+        "model", None, "--predict: a SavedModel, or the folder of a run", flag_values=flag_values
+    )
+    flags.DEFINE_string(
+        "support",
+        None,
+        "--predict: class folders to learn from (default: a task of --datasource's test split)",
+        flag_values=flag_values,
+    )
+    flags.DEFINE_string(
+        "query", None, "--predict: folder of images to classify", flag_values=flag_values
+    )
+    flags.DEFINE_bool(
+        "json", False, "--predict: print JSON instead of a table", flag_values=flag_values
+    )
+    flags.DEFINE_string(
+        "picture",
+        "prediction.png",
+        "--predict: contact sheet to write",
+        flag_values=flag_values,
+    )
 
 
 def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> list[str]:

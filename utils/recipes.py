@@ -33,6 +33,8 @@ def recipe(datasource: str, num_classes: int = DEFAULT_NUM_CLASSES) -> dict[str,
         return omniglot_20_way() if num_classes >= 20 else omniglot_5_way()
     if datasource == "miniimagenet":
         return miniimagenet()
+    if datasource == "images":
+        return images()
     raise UsageError(f"--datasource must be one of {', '.join(DATA_SOURCES)}, got {datasource!r}")
 
 
@@ -118,3 +120,11 @@ def miniimagenet() -> dict[str, Any]:
         "num_filters": 32,
         "max_pool": True,
     }
+
+
+def images() -> dict[str, Any]:
+    """A user's own images: miniImagenet's recipe, with fewer queries for smaller classes.
+
+    Command: python main.py --datasource=images --data_path=DIR --use_T --use_M
+    """
+    return miniimagenet() | {"query_batch_size": 5}

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
+import threading
 import zipfile
 
 import numpy as np
@@ -14,7 +14,8 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from data_generators import DataError, MiniImagenet
+from data_generators import DataError, MiniImagenet, image_cache
+from data_generators.image_decoding import read_image
 
 CLASSES = {"train": ["ant", "bee", "cat"], "val": ["dog", "eel"], "test": ["fox", "gnu"]}
 COUNTS = {"ant": 4, "bee": 6, "cat": 5, "dog": 4, "eel": 4, "fox": 7, "gnu": 4}
@@ -140,7 +141,7 @@ def test_other_sizes_and_formats_are_resized_to_84(tmp_path, cache):
     jpeg = Image.open(io.BytesIO(images["train", "ant", "ant0.jpg"])).convert("RGB")
     for row, image in ((0, jpeg), (1, gradient.convert("RGB"))):
         expected = image.resize((84, 84), Image.Resampling.LANCZOS)
-        np.testing.assert_array_equal(stored[row], np.asarray(expected))
+        np.testing.assert_array_equal(stored["pixels"][row], np.asarray(expected))
 
 
 def test_same_arguments_give_the_same_bits_eagerly_and_traced(data, cache):
@@ -172,9 +173,9 @@ def test_the_cache_is_mapped_and_built_once(data, cache, tmp_path, monkeypatch, 
     again = MiniImagenet.load(data, cache, 2)
     assert capsys.readouterr().err == ""
     assert len(os.listdir(cache)) == 1
-    assert isinstance(again._images, np.memmap)
-    assert not again._images.flags.writeable
-    np.testing.assert_array_equal(first._images, again._images)
+    assert isinstance(again._pixels.base, np.memmap)
+    assert not again._pixels.flags.writeable
+    np.testing.assert_array_equal(first._pixels, again._pixels)
 
 
 def test_a_changed_image_is_not_served_from_the_old_cache(data, cache):
@@ -182,7 +183,7 @@ def test_a_changed_image_is_not_served_from_the_old_cache(data, cache):
     write_to = os.path.join(data, "train", "ant", "ant0.png")
     with open(write_to, "wb") as file:
         file.write(image_bytes(200))
-    assert MiniImagenet.load(data, cache, 2)._images[0, 0, 0, 0] == 200
+    assert MiniImagenet.load(data, cache, 2)._pixels[0, 0, 0, 0] == 200
 
 
 def truncate(path):
@@ -199,46 +200,86 @@ def no_array(path):
 
 @pytest.mark.parametrize("damage", [truncate, wrong_shape, no_array])
 def test_a_damaged_cache_is_noticed_and_made_again(data, cache, tmp_path, damage, caplog):
-    first = np.array(MiniImagenet.load(data, cache, 2)._images)
+    first = np.array(MiniImagenet.load(data, cache, 2)._pixels)
     (file,) = (tmp_path / "cache").iterdir()
     damage(file)
-    np.testing.assert_array_equal(MiniImagenet.load(data, cache, 2)._images, first)
+    np.testing.assert_array_equal(MiniImagenet.load(data, cache, 2)._pixels, first)
     assert str(file) in caplog.text
 
 
-def open_for_reader(pipe, reader):
-    """Open the pipe for writing as soon as the process has opened it for reading."""
-    while reader.poll() is None:
-        try:
-            return os.fdopen(os.open(pipe, os.O_WRONLY | os.O_NONBLOCK), "wb")
-        except OSError:  # No reader yet.
-            time.sleep(0.02)
-    pytest.fail(f"the process ended with {reader.returncode} before it came to the pipe")
+BUILD_AND_STOP_AT_THE_11TH = """
+import sys
+from data_generators import MiniImagenet, image_cache
+
+image_cache.SYNC_EVERY = 4
+read_image, names = image_cache.read_image, []
+
+def read_ten(tree, name, *arguments):
+    names.append(name)
+    if len(names) == 11:
+        print("ten are read", flush=True)
+        sys.stdin.read()
+    return read_image(tree, name, *arguments)
+
+image_cache.read_image = read_ten
+MiniImagenet.load(*sys.argv[1:], 2)
+"""
 
 
-def test_killed_while_the_cache_is_built_leaves_nothing_that_is_trusted(data, cache):
-    # A pipe in place of the last image holds the builder until this test opens it.
-    last = os.path.join(data, "test", "gnu", "gnu3.png")
-    os.remove(last)
-    os.mkfifo(last)
-    program = (
-        "import sys; from data_generators import MiniImagenet; MiniImagenet.load(*sys.argv[1:], 2)"
-    )
+def start_building(data, cache):
+    """A process that has read ten images and waits."""
     builder = subprocess.Popen(
-        [sys.executable, "-c", program, data, cache],
+        [sys.executable, "-c", BUILD_AND_STOP_AT_THE_11TH, data, cache],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
     )
-    with builder, open_for_reader(last, builder):
+    assert builder.stdout.readline() == b"ten are read\n"
+    return builder
+
+
+@pytest.fixture
+def images_read(monkeypatch):
+    names = []
+
+    def read(tree, name, *arguments):
+        names.append(name)
+        return read_image(tree, name, *arguments)
+
+    monkeypatch.setattr(image_cache, "read_image", read)
+    monkeypatch.setattr(image_cache, "SYNC_EVERY", 4)
+    return names
+
+
+def test_a_cache_killed_half_way_is_finished_by_the_next_run(data, cache, images_read):
+    with start_building(data, cache) as builder:
         (half,) = os.listdir(cache)
         assert half.endswith(".part")
         builder.send_signal(signal.SIGKILL)
-    os.remove(last)
-    with open(last, "wb") as file:
-        file.write(image_bytes(SHADES["test", "gnu", "gnu3.png"]))
     source = MiniImagenet.load(data, cache, 2)
+    assert len(images_read) == 34 - 8  # two times four had certainly reached the disk
+    assert not any(name.endswith(".part") for name in os.listdir(cache))
     for split in CLASSES:
         check_episodes(source, split)
+
+
+def test_a_second_process_waits_for_the_first_and_reads_nothing(data, cache, images_read):
+    with start_building(data, cache) as builder:
+        threading.Timer(0.5, builder.stdin.close).start()
+        source = MiniImagenet.load(data, cache, 2)
+    assert images_read == []
+    for split in CLASSES:
+        check_episodes(source, split)
+
+
+def test_images_changed_since_the_kill_are_read_again(data, cache, images_read):
+    with start_building(data, cache) as builder:
+        builder.send_signal(signal.SIGKILL)
+    with open(os.path.join(data, "train", "ant", "ant0.png"), "wb") as file:
+        file.write(image_bytes(200))
+    assert MiniImagenet.load(data, cache, 2)._pixels[0, 0, 0, 0] == 200
+    assert len(images_read) == 34
 
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(data, cache, monkeypatch):

@@ -5,6 +5,7 @@ import pytest
 
 from experiments.regression_runs import STORED_STEPS, Result, sigmoid
 from experiments.regression_tables import (
+    best_constant_loss,
     figure4,
     pool,
     table1,
@@ -154,3 +155,12 @@ def test_update_probabilities_are_by_layer_and_over_all_logits():
 
 def test_sigmoid_does_not_overflow():
     np.testing.assert_allclose(sigmoid(np.array([-1000.0, 0.0, 1000.0])), [0.0, 0.5, 1.0])
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_best_constant_loss_is_that_of_drawn_polynomials(order):
+    rng = np.random.default_rng(0)
+    x = np.linspace(-2, 2, 2001)
+    coefficients = rng.uniform(-1, 1, size=[20000, order + 1]) / 2.0 ** np.arange(order + 1)
+    y = coefficients @ x ** np.arange(order + 1)[:, np.newaxis]
+    assert best_constant_loss(order) == pytest.approx(y.var(axis=1).mean(), rel=0.03)

@@ -22,6 +22,9 @@ SINUSOID = {
     "update_lr": 0.01,
     "num_updates": 1,
     "poly_order": 1,
+    "image_size": 84,
+    "grey": False,
+    "split_seed": 0,
     "use_T": False,
     "use_M": False,
     "share_M": True,
@@ -46,7 +49,7 @@ def test_config_cannot_be_changed():
 @pytest.mark.parametrize(
     ("base", "changes", "line"),
     [
-        (SINUSOID, {"datasource": "x"}, "--datasource must be sinusoid, polynomial, omniglot or "),
+        (SINUSOID, {"datasource": "x"}, "--datasource must be sinusoid, polynomial, omniglot, "),
         (OMNIGLOT, {"num_classes": 1}, "--num_classes must be at least 2, got 1"),
         (OMNIGLOT, {"num_classes": "5"}, "--num_classes must be an integer, got '5'"),
         (OMNIGLOT, {"num_classes": True}, "--num_classes must be an integer, got True"),
@@ -88,7 +91,11 @@ def test_config_cannot_be_changed():
         (SINUSOID, {"norm": "batch_norm"}, "--norm must be None for --datasource=sinusoid, "),
         (SINUSOID, {"dim_hidden": 0}, "--dim_hidden must be at least 1, got 0"),
         (OMNIGLOT, {"num_filters": 0}, "--num_filters must be at least 1, got 0"),
-        (SINUSOID, {"max_pool": True}, "--max_pool needs --datasource=omniglot or miniimagenet, "),
+        (
+            SINUSOID,
+            {"max_pool": True},
+            "--max_pool needs --datasource=omniglot or miniimagenet or ",
+        ),
         (SINUSOID, {"stop_grad": 1.0}, "--stop_grad must be true or false, got 1.0"),
         (SINUSOID, {"seed": -1}, "--seed must be at least 0, got -1"),
         (SINUSOID, {"seed": 2**31}, "--seed must be at most 2147483647, got 2147483648"),
@@ -191,6 +198,9 @@ def test_every_field_but_the_prolonged_one_can_differ():
         "update_lr": 0.2,
         "num_updates": 5,
         "poly_order": 3,
+        "image_size": 28,
+        "grey": True,
+        "split_seed": 1,
         "use_T": True,
         "use_M": True,
         "share_M": False,
@@ -211,6 +221,8 @@ def test_every_field_but_the_prolonged_one_can_differ():
             base = base | {"datasource": "omniglot"}
         if name == "poly_order":
             base = base | {"datasource": "polynomial"}
+        if name in ("image_size", "grey", "split_seed"):
+            base = base | {"datasource": "images"}
         lines = Config(**base).differences(Config(**(base | {name: value})))
         assert lines == [f"{name} is {value} there, {base[name]} here"]
 
@@ -224,6 +236,9 @@ def test_every_field_but_the_prolonged_one_can_differ():
         {"temp": 2.0},
         {"num_filters": 32},
         {"num_classes": 20},
+        {"image_size": 28},
+        {"grey": True},
+        {"split_seed": 1},
     ],
 )
 def test_a_longer_run_and_ignored_fields_are_no_difference(changes):

@@ -139,7 +139,8 @@ def test_unreadable_command_line_is_one_line(arguments, line):
     [
         (
             ["--datasource=cifar"],
-            "--datasource must be one of sinusoid, polynomial, omniglot, miniimagenet, got 'cifar'",
+            "--datasource must be one of sinusoid, polynomial, omniglot, miniimagenet, images, "
+            "got 'cifar'",
         ),
         (["--num_classes=1"], "--num_classes must be at least 2, got 1"),
         (["--meta_lr=nan"], "--meta_lr must be finite, got nan"),

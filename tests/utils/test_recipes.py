@@ -15,6 +15,7 @@ TABLE = {
     ("omniglot", 5): (60000, 32, 1, 0.4, 1),
     ("omniglot", 20): (60000, 16, 1, 0.1, 1),
     ("miniimagenet", 5): (60000, 4, 1, 0.01, 5),
+    ("images", 5): (60000, 4, 1, 0.01, 5),
 }
 
 
@@ -34,9 +35,15 @@ def test_networks_of_the_recipes():
     assert omniglot["norm"] == miniimagenet["norm"] == "batch_norm"
 
 
-def test_only_miniimagenet_clips_meta_gradients():
+def test_only_photographs_clip_meta_gradients():
     clips = {source: recipes.recipe(source)["meta_grad_clip"] for source, _ in TABLE}
-    assert clips == {"sinusoid": 0, "polynomial": 0, "omniglot": 0, "miniimagenet": 10}
+    assert clips == {
+        "sinusoid": 0,
+        "polynomial": 0,
+        "omniglot": 0,
+        "miniimagenet": 10,
+        "images": 10,
+    }
 
 
 @pytest.mark.parametrize(("way", "alpha"), [(5, 0.4), (19, 0.4), (20, 0.1), (50, 0.1)])
@@ -57,7 +64,8 @@ def test_unknown_data_source_lists_the_known_ones():
     with pytest.raises(UsageError) as caught:
         recipes.recipe("cifar")
     assert str(caught.value) == (
-        "--datasource must be one of sinusoid, polynomial, omniglot, miniimagenet, got 'cifar'"
+        "--datasource must be one of sinusoid, polynomial, omniglot, miniimagenet, images, "
+        "got 'cifar'"
     )
 
 
