@@ -147,6 +147,22 @@ def test_figure_4_shows_both_formulas_as_complements():
     assert float(re.match(r"[\d.]+", row[2])[0]) == pytest.approx(1 - probability, abs=1e-3)
 
 
+def test_figure_4_counts_the_runs_that_learned_more_than_a_constant():
+    def seeds(order, losses, logit):
+        scale = best_constant_loss(order) if order else 1.0
+        return [result(loss * scale, mask_logits={"dense1": np.array([logit])}) for loss in losses]
+
+    results = {
+        0: seeds(0, [0.0, 0.0], 0.0),
+        1: seeds(1, [1.1, 0.5, 0.5], 1.0),
+        2: seeds(2, [0.6, 0.89, 0.91], 2.0),
+        3: seeds(3, [1.0, 1.0, 1.0], 0.0),
+    }
+    text = figure4(results)
+    assert "by order: 1: 2 of 3; 2: 2 of 3; 3: 0 of 3." in text
+    assert "P(update) is order 1: 0.731, order 2: 0.881." in text
+
+
 def test_update_probabilities_are_by_layer_and_over_all_logits():
     logits = {"dense1": np.array([0.0, 0.0, 0.0]), "dense2": np.array([40.0])}
     (row,) = cells(update_probabilities({"MT-net": [result(0.1, mask_logits=logits)]}), "MT-net")
