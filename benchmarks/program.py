@@ -8,6 +8,7 @@ Prints a table for Omniglot 5-way 1-shot and the sinusoid, MT-net, and writes it
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from utils.training import train
 SOURCES = ("omniglot", "sinusoid")
 EVALUATION_TASKS = 600
 ROUNDS = 5
+MANY_STEPS = 20
 FIRST = "first iteration done"
 
 
@@ -65,6 +67,30 @@ def start_up_seconds(name: str, data_path: str | None, cache: str) -> float:
         if FIRST not in result.stdout:
             raise RuntimeError(result.stderr)
     return statistics.median(seconds)
+
+
+def many_inner_steps(recompute: bool, data_path: str | None, cache: str) -> None:
+    """Print milliseconds per meta-iteration and peak MB of `MANY_STEPS` inner steps."""
+    config = _config("omniglot", f"--num_updates={MANY_STEPS}")
+    learner = build_learner(config, build_source(config, data_path, cache), recompute=recompute)
+    learner.make_train_function()
+    for span in ((0, 1), (1, 4)):  # the first compiles
+        start = time.perf_counter()
+        int(learner.train_function(iter(training_spans([span])))["iteration"])
+    milliseconds = 1000 * (time.perf_counter() - start) / 3
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps([milliseconds, peak_mb]))
+
+
+def recomputation(data_path: str | None, cache: str) -> dict[str, list[float]]:
+    """`many_inner_steps` without and with recomputation, each in a process of its own."""
+    found = {}
+    for recompute in (False, True):
+        call = f"many_inner_steps({recompute}, {data_path!r}, {cache!r})"
+        command = [sys.executable, "-c", f"from benchmarks.program import *; {call}"]
+        result = subprocess.run(command, capture_output=True, text=True, check=True)
+        found["recomputed" if recompute else "stored"] = json.loads(result.stdout.splitlines()[-1])
+    return found
 
 
 def drawing_share(config: Config, source: TaskSource, iterations: int) -> float:
@@ -142,11 +168,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         for name in SOURCES:
             results[name] = measure(name, options.data_path, cache)
+        steps = recomputation(options.data_path, cache)
+    results[f"omniglot, {MANY_STEPS} inner steps: ms, peak MB"] = steps
     columns = list(results[SOURCES[0]])
     print(f"{found['cpu']}, {found['cores']} cores, TensorFlow {tf.__version__}\n")
     print("| MT-net | " + " | ".join(columns) + " |\n" + "| --- " * (len(columns) + 1) + "|")
     for name in SOURCES:
         print(f"| {name} | " + " | ".join(f"{results[name][c]:.3g}" for c in columns) + " |")
+    print(f"\nOmniglot, {MANY_STEPS} inner steps, ms per meta-iteration and peak MB: {steps}")
     options.output.mkdir(parents=True, exist_ok=True)
     file = options.output / f"program-tensorflow-{tf.__version__}.json"
     file.write_text(json.dumps(results, indent=1) + "\n")
