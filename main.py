@@ -18,13 +18,13 @@ import tensorflow as tf
 from absl import app, flags
 
 from data_generators import DataError, Polynomial, Sinusoid
-from maml_tnet import ExportError, MetaLearner, export
+from maml_tnet import ExportError, MetaLearner
 from utils.assembly import TaskSource, build_learner, build_source
 from utils.config import IMAGE_SOURCES, Config
 from utils.contact_sheet import plot_contact_sheet
-from utils.datasets import EVALUATION_SEED
 from utils.errors import TrainingInterrupted, UsageError, one_line
 from utils.evaluation import evaluate_run
+from utils.exporting import export_trained
 from utils.flags import (
     LATEST,
     EvaluationSettings,
@@ -35,7 +35,6 @@ from utils.flags import (
     parse,
 )
 from utils.model_input import ModelInput
-from utils.optimizers import evaluation_weights
 from utils.prediction import find_model, held_out_task, predict, read_queries, read_support
 from utils.runs import Checkpoints, Run
 from utils.training import train
@@ -77,6 +76,9 @@ def evaluate(run: Run, source: TaskSource, settings: EvaluationSettings) -> None
 def classify() -> None:
     """Learn a support set with a trained model, and print and draw what it says of other images."""
     model = find_model(FLAGS.model)
+    model_input = ModelInput.beside(model)
+    if Path(FLAGS.picture).suffix not in (".png", ".pdf"):
+        raise UsageError(f"--picture must end in .png or .pdf, got {FLAGS.picture!r}")
     if (FLAGS.support is None) != (FLAGS.query is None):
         raise UsageError("--support and --query belong together: give both or neither")
     if FLAGS.support is None:
@@ -92,7 +94,6 @@ def classify() -> None:
         )
         predictions = predict(model, support, names, x, truth)
     else:
-        model_input = ModelInput.beside(model)
         support = read_support(FLAGS.support, model_input)
         predictions = predict(model, support, *read_queries(FLAGS.query, model_input))
     print(predictions.to_json() if FLAGS.json else predictions.to_table())
@@ -112,30 +113,8 @@ def _learner(config: Config, source: TaskSource, settings: EvaluationSettings) -
 
 
 def _export(learner: MetaLearner, source: TaskSource, config: Config, folder: str) -> None:
-    episode = source.episodes(
-        "val",
-        EVALUATION_SEED,
-        0,
-        tasks=2,
-        shot=config.update_batch_size,
-        query=config.query_batch_size,
-    )
-    with evaluation_weights(learner):
-        export(
-            learner,
-            folder,
-            support_x=episode.support_x,
-            support_y=episode.support_y,
-            query_x=episode.query_x,
-            extra_files=_extra_files(source, config),
-        )
+    export_trained(learner, source, config, Path(folder))
     print(f"exported to {folder}; checked against the model in memory")
-
-
-def _extra_files(source: TaskSource, config: Config) -> dict[str, str]:
-    if not config.is_classification:
-        return {}
-    return ModelInput.of(config, source.input_shape).to_files()
 
 
 def main(argv: list[str]) -> int:

@@ -44,26 +44,26 @@ class _StopAfterFirst(keras.callbacks.Callback):
         os._exit(0)
 
 
-def first_iteration(name: str, data_path: str | None, cache: str) -> None:
+def first_iteration(name: str, data_path: str | None, cache: str, logdir: str) -> None:
     """What `main.py` does up to the end of the first iteration, in a process of its own."""
     config = _config(name, "--metatrain_iterations=1")
     source = build_source(config, data_path, cache)
-    with tempfile.TemporaryDirectory() as logdir:
-        run = Run.named_by(config, logdir)
-        run.start(resume=False)
-        learner = build_learner(config, source)
-        train(run, learner, source, log=False, progress=_StopAfterFirst())
+    run = Run.named_by(config, logdir)
+    run.start(resume=False)
+    learner = build_learner(config, source)
+    train(run, learner, source, log=False, progress=_StopAfterFirst())
 
 
 def start_up_seconds(name: str, data_path: str | None, cache: str) -> float:
     """From the start of a process to its first trained iteration; median of three."""
-    code = f"from benchmarks.program import *; first_iteration({name!r}, {data_path!r}, {cache!r})"
-    command = [sys.executable, "-c", code]
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
-        result = subprocess.run(command, capture_output=True, text=True)
-        seconds.append(time.perf_counter() - start)
+        with tempfile.TemporaryDirectory() as logdir:
+            call = f"first_iteration({name!r}, {data_path!r}, {cache!r}, {logdir!r})"
+            command = [sys.executable, "-c", f"from benchmarks.program import *; {call}"]
+            start = time.perf_counter()
+            result = subprocess.run(command, capture_output=True, text=True)
+            seconds.append(time.perf_counter() - start)
         if FIRST not in result.stdout:
             raise RuntimeError(result.stderr)
     return statistics.median(seconds)
@@ -158,7 +158,7 @@ def _config(name: str, *arguments: str) -> Config:
 
 
 def main() -> None:
-    """Print the table and write `program.json`."""
+    """Print the table and write `program-tensorflow-VERSION.json`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.program")
     parser.add_argument("--data_path", default=os.environ.get("OMNIGLOT_PATH"))
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))

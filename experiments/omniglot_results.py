@@ -12,12 +12,10 @@ from matplotlib.figure import Figure
 
 from data_generators.atomic_file import atomic_write
 from experiments.regression_runs import Experiment
-from maml_tnet import MetaLearner, export
+from maml_tnet import MetaLearner
 from utils.assembly import TaskSource, build_learner, build_source
-from utils.datasets import EVALUATION_SEED
 from utils.evaluation import measure
-from utils.model_input import ModelInput
-from utils.optimizers import evaluation_weights
+from utils.exporting import export_trained
 from utils.paper import paper_figure
 from utils.plots import save_figure
 from utils.reports import summarize
@@ -30,7 +28,7 @@ CURVE = ("iteration", "loss", "accuracy", "val_loss", "val_accuracy")
 def is_finished(experiment: Experiment, output: Path) -> bool:
     """Whether the experiment's results are there and of this configuration."""
     document = _document(experiment, output)
-    return document is not None and document["configuration"] == experiment.config.to_dict()
+    return document is not None
 
 
 def finish(
@@ -84,20 +82,11 @@ def export_pretrained(
 ) -> None:
     """Write the SavedModel, with a README that says how it was made."""
     config = experiment.config
-    episode = source.episodes("val", EVALUATION_SEED, 0, tasks=2, shot=1, query=1)
     made = (
         f"{config.method}, {config.num_classes}-way 1-shot Omniglot: "
         f"`python main.py {' '.join(experiment.flags)}`, {config.total_iterations} iterations.\n"
     )
-    with evaluation_weights(learner):
-        export(
-            learner,
-            folder,
-            support_x=episode.support_x,
-            support_y=episode.support_y,
-            query_x=episode.query_x,
-            extra_files=ModelInput.of(config, source.input_shape).to_files() | {"README.md": made},
-        )
+    export_trained(learner, source, config, folder, {"README.md": made})
 
 
 def _curve(log_file: Path) -> str:
@@ -179,6 +168,8 @@ def _plot_curves(finished: Iterable[Experiment], output: Path) -> None:
 
 def _document(experiment: Experiment, output: Path) -> dict[str, Any] | None:
     try:
-        return json.loads((output / f"{experiment.name}.json").read_text())
-    except (OSError, ValueError):
+        document = json.loads((output / f"{experiment.name}.json").read_text())
+        fits = document["configuration"] == experiment.config.to_dict()
+    except (OSError, ValueError, KeyError, TypeError):
         return None
+    return document if fits else None

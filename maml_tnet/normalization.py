@@ -65,8 +65,8 @@ def standardize(x: tf.Tensor, axes: list[int], epsilon: float) -> tuple[tf.Tenso
         scale = tf.math.rsqrt(variance + epsilon)
 
         def gradient(dz: tf.Tensor, dscale: tf.Tensor) -> tf.Tensor:
-            # Again, as then the gradient of this gradient is written by hand, too; TensorFlow
-            # does not compute it again.
+            # Again, as then the gradient of this gradient is written by hand, too; in a graph
+            # the optimizer merges the two.
             z, scale = standardized(x)
             count = tf.cast(tf.size(x) / tf.size(scale), x.dtype)
             along_z = tf.reduce_mean(dz * z, axes, keepdims=True) + scale * dscale / count

@@ -759,6 +759,7 @@ def test_a_task_of_the_data_source_is_classified(own_images, tmp_path, capsys):
         ((), "--predict needs --model"),
         (("--model=nowhere",), "--model=nowhere is neither a SavedModel nor"),
         (("--model={run}", "--support={data}"), "--support and --query belong together"),
+        (("--model={run}", "--picture=sheet.xyz"), "--picture must end in .png or .pdf, got"),
         (("--model={run}", "--support={data}", "--query={data}"), "tells 2 classes apart"),
         (("--model={run}",), "--predict needs --support and --query, or --datasource=omniglot or"),
     ],

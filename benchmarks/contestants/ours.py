@@ -12,6 +12,7 @@ from data_generators import Episode
 from maml_tnet import ConvNet, MetaLearner, Regressor
 from maml_tnet.compat import tf_variable
 from maml_tnet.masks import straight_through_mask
+from utils.datasets import training_spans
 
 
 class _GivenNoise(MetaLearner):
@@ -113,12 +114,8 @@ class Ours:
     def run(self, iterations: int) -> None:
         """One span, which is one Keras batch."""
         stop = self.iteration + iterations
-        span = tf.constant(self.iteration), tf.constant(stop)
-        spans = tf.data.Dataset.from_tensors(span)
-        options = tf.data.Options()
-        options.autotune.enabled = False
-        spans = spans.with_options(options)
-        logs = self.meta_learner.train_function(iter(spans))
+        span = training_spans([(self.iteration, stop)])
+        logs = self.meta_learner.train_function(iter(span))
         if int(logs["iteration"]) != stop:
             raise ArithmeticError(f"the loss of iteration {int(logs['iteration'])} is not finite")
         self.iteration = stop
