@@ -20,7 +20,7 @@ class Batch:
     """The data of one meta-iteration.
 
     Attributes:
-        support_x: [tasks, support, height, width, 1] or [tasks, points, 1].
+        support_x: [tasks, support, height, width, channels] or [tasks, points, 1].
         support_y: [tasks, support, outputs], one-hot or values.
         query_x: as support_x.
         query_y: as support_y.

@@ -42,14 +42,10 @@ def kernel_flops(layer: LayerShape) -> int:
     return 2 * layer.positions * layer.taps * layer.inputs * layer.units
 
 
-def transform_flops(layer: LayerShape) -> int:
-    """Of one pass of y T over one example."""
-    return 2 * layer.positions * layer.units**2
-
-
-def is_folded(layer: LayerShape) -> bool:
-    """Whether T is rather multiplied into the kernel: the first layer of a convolutional net."""
-    return layer.taps > 1 and layer.inputs == 1
+def transform_rows(layer: LayerShape, examples: int) -> int:
+    """What a task multiplies by T: its outputs y or, where it has fewer rows, its kernel W."""
+    outputs = examples * layer.positions
+    return outputs if layer.taps == 1 else min(outputs, layer.taps * layer.inputs)
 
 
 class Operations(NamedTuple):
@@ -74,22 +70,15 @@ def count(workload: Workload) -> list[Operations]:
     """
     result = []
     for i, layer in enumerate(workload.layers):
-        kernel = kernel_passes(workload, i)
-        per_example = [passes * kernel_flops(layer) for passes in kernel]
-        per_task = [0] * len(kernel)
-        if workload.is_mtnet:
-            transform = transform_passes(workload)
-            if is_folded(layer):
-                fold = 2 * layer.taps * layer.inputs * layer.units**2
-                per_task = [passes * fold for passes in transform]
-            else:
-                for j, passes in enumerate(transform):
-                    per_example[j] += passes * transform_flops(layer)
         examples = [workload.support] * 3 + [workload.queries]
         totals = [
-            float(workload.tasks * (n * flops + fold))
-            for n, flops, fold in zip(examples, per_example, per_task, strict=True)
+            float(passes * workload.tasks * n * kernel_flops(layer))
+            for passes, n in zip(kernel_passes(workload, i), examples, strict=True)
         ]
+        if workload.is_mtnet:
+            for j, (passes, n) in enumerate(zip(transform_passes(workload), examples, strict=True)):
+                flops = 2 * transform_rows(layer, n) * layer.units**2
+                totals[j] += passes * workload.tasks * flops
         result.append(Operations(i, *totals))
     return result
 
@@ -105,7 +94,8 @@ def product_bytes(workload: Workload) -> float:
     A pass touches three arrays once: the layer's input, its kernel (one a task) and its output.
     """
     total = 0.0
-    positions_in = 28 * 28 if workload.is_classification else 1
+    height, width, _ = workload.image_shape if workload.is_classification else (1, 1, 1)
+    positions_in = height * width
     for i, layer in enumerate(workload.layers):
         kernel = kernel_passes(workload, i)
         examples = [workload.support] * 3 + [workload.queries]
@@ -113,9 +103,9 @@ def product_bytes(workload: Workload) -> float:
         for passes, n in zip(kernel, examples, strict=True):
             x, y = n * positions_in * layer.inputs, n * layer.positions * layer.units
             total += passes * workload.tasks * FLOAT32 * (x + weight + y)
-        if workload.is_mtnet and not is_folded(layer):
+        if workload.is_mtnet:
             for passes, n in zip(transform_passes(workload), examples, strict=True):
-                y = n * layer.positions * layer.units
+                y = transform_rows(layer, n) * layer.units
                 total += passes * FLOAT32 * (2 * workload.tasks * y + layer.units**2)
-        positions_in = layer.positions
+        positions_in = layer.positions // 4 if workload.max_pool else layer.positions
     return total

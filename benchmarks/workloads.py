@@ -26,7 +26,7 @@ class Workload:
 
     Attributes:
         name: for the command line and the tables.
-        datasource: "omniglot" or "sinusoid".
+        datasource: "omniglot", "miniimagenet" or "sinusoid".
         method: "mtnet" (T in every layer and one mask per unit) or "maml" (neither).
         tasks: the meta-batch.
         way: classes; outputs of the network. 1 for regression.
@@ -51,7 +51,17 @@ class Workload:
     @property
     def is_classification(self) -> bool:
         """Whether the loss is cross-entropy and the network convolutional."""
-        return self.datasource == "omniglot"
+        return self.datasource != "sinusoid"
+
+    @property
+    def max_pool(self) -> bool:
+        """Whether blocks pool the outputs of stride 1 and the head sees all positions."""
+        return self.datasource == "miniimagenet"
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+        return (84, 84, 3) if self.max_pool else (28, 28, 1)
 
     @property
     def is_mtnet(self) -> bool:
@@ -74,12 +84,14 @@ class Workload:
         if not self.is_classification:
             widths = [1, self.units, self.units, 1]
             return [LayerShape(1, widths[i], widths[i + 1], 1) for i in range(3)]
-        inputs = [1, self.units, self.units, self.units]
-        sides = [14, 7, 4, 2]  # 28 x 28 halved, rounded up
-        blocks = [
-            LayerShape(9, n, self.units, side * side) for n, side in zip(inputs, sides, strict=True)
-        ]
-        return [*blocks, LayerShape(1, self.units, self.way, 1)]
+        side, _, inputs = self.image_shape
+        blocks = []
+        for _ in range(4):
+            outputs = side if self.max_pool else (side + 1) // 2
+            blocks.append(LayerShape(9, inputs, self.units, outputs * outputs))
+            side, inputs = (outputs // 2 if self.max_pool else outputs), self.units
+        features = side * side * self.units if self.max_pool else self.units
+        return [*blocks, LayerShape(1, features, self.way, 1)]
 
     @property
     def has_bias(self) -> list[bool]:
@@ -90,6 +102,11 @@ class Workload:
 def omniglot(name: str, method: str, *, way: int, tasks: int, alpha: float) -> Workload:
     """Section 6.4, 1-shot, 64 filters, one inner step."""
     return Workload(name, "omniglot", method, tasks, way, 1, 1, 1, alpha, 64)
+
+
+def miniimagenet(name: str, *, inner_steps: int) -> Workload:
+    """Section 6.4, MT-net, 4 tasks of 5-way 1-shot, 15 queries a class, 32 filters."""
+    return Workload(name, "miniimagenet", "mtnet", 4, 5, 1, 15, inner_steps, 0.01, 32)
 
 
 def sinusoid(name: str, method: str) -> Workload:
@@ -104,6 +121,8 @@ WORKLOADS = {
         omniglot("omniglot-20way-mtnet", "mtnet", way=20, tasks=16, alpha=0.1),
         omniglot("omniglot-5way-maml", "maml", way=5, tasks=32, alpha=0.4),
         omniglot("omniglot-20way-maml", "maml", way=20, tasks=16, alpha=0.1),
+        miniimagenet("miniimagenet-1step-mtnet", inner_steps=1),
+        miniimagenet("miniimagenet-5steps-mtnet", inner_steps=5),
         sinusoid("sinusoid-mtnet", "mtnet"),
         sinusoid("sinusoid-maml", "maml"),
     )

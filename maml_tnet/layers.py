@@ -168,6 +168,17 @@ class TransformLayer(keras.layers.Layer):
         flat = tf.reshape(y, [-1, self.units])
         return tf.reshape(tf.matmul(flat, self.transform), tf.shape(y))
 
+    def transformed(self, weight: tf.Tensor | SharedWeight) -> tf.Tensor | SharedWeight:
+        """W T or b T: the weight of the layer without T that computes the same."""
+        if isinstance(weight, SharedWeight):
+            return SharedWeight(*map(self.apply_transform, weight))
+        return self.apply_transform(weight)
+
+    def transforms_weights(self, x: tf.Tensor) -> bool:
+        """Whether x (W T) + b T takes less than (x W + b) T."""
+        del x
+        return False
+
     def linear(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """The product x W, task by task."""
         raise NotImplementedError
@@ -185,10 +196,13 @@ class TransformLayer(keras.layers.Layer):
         """
         if adapted_weights is None:
             adapted_weights = [for_every_task(w, sizes(x)[-2]) for w in self.adapted_weights]
+        into_weights = self.transforms_weights(x)
+        if into_weights:
+            adapted_weights = [self.transformed(weight) for weight in adapted_weights]
         y = self.linear(x, adapted_weights[0])
         if self.bias is not None:
             y += per_task(adapted_weights[1])
-        return self.apply_transform(y)
+        return y if into_weights else self.apply_transform(y)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -250,6 +264,14 @@ class TransformConv2D(TransformLayer):
     def kernel_shape(self, inputs: int) -> list[int]:
         """W is [size, size, features, filters]."""
         return [self.size, self.size, inputs, self.units]
+
+    def transforms_weights(self, x: tf.Tensor) -> bool:
+        """Whether a task's outputs have more rows to multiply by T than its kernel has."""
+        if self.transform is None or not x.shape.is_fully_defined():
+            return False
+        examples, height, width, _, features = x.shape
+        outputs = examples * -(-height // self.strides) * -(-width // self.strides)
+        return outputs > self.size**2 * features
 
     def linear(self, x: tf.Tensor, kernel: tf.Tensor | SharedWeight) -> tf.Tensor:
         """The convolution of every task's x with its own kernel, or with the shared one."""

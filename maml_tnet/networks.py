@@ -331,15 +331,19 @@ class ConvNet(TaskNetwork):
         hidden = inputs.images
         for i, (layer, weights) in enumerate(body):
             if i == 0 and self._folds_first_block:
-                hidden = self._first_block(inputs, weights)
+                hidden, offset = self._first_block(inputs, weights)
             else:
-                hidden = layer(hidden, weights)
+                hidden, offset = layer(hidden, weights), None
                 if self.normalizations:
-                    hidden = self.normalizations[i](hidden)
-            hidden = tf.nn.relu(hidden)
+                    normalization = self.normalizations[i]
+                    hidden = normalization.standardize(hidden)
+                    offset = tf.convert_to_tensor(normalization.beta)
+            # The largest of four numbers stays the largest under an offset and under ReLU, so
+            # pooling comes first: there is less to add to and to rectify.
             if self.max_pool:
                 pooled = tf.nn.max_pool2d(merge_tasks(hidden), 2, 2, "VALID")
                 hidden = split_tasks(pooled, layer.units)
+            hidden = tf.nn.relu(hidden if offset is None else _add_offset(hidden, offset))
         layer, weights = head
         return layer(self._features(hidden), weights)
 
@@ -349,13 +353,18 @@ class ConvNet(TaskNetwork):
             self.normalizations[0], TaskBatchNormalization
         )
 
-    def _first_block(self, inputs: PreparedImages, adapted_weights: AdaptedWeights) -> tf.Tensor:
-        """Convolution, T and batch normalization of the images by one folded kernel."""
+    def _first_block(
+        self, inputs: PreparedImages, adapted_weights: AdaptedWeights
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Convolution, T and batch normalization of the images by one folded kernel.
+
+        Returns:
+            the normalized activations without their offset, and the offset, [tasks, filters].
+        """
         layer, normalization = self.transform_layers[0], self.normalizations[0]
         kernel = layer.apply_transform(per_task(adapted_weights[0]))
         kernel, offset = normalization.fold(kernel, inputs.statistics)
-        y = merge_tasks(layer.linear(inputs.images, kernel))
-        return split_tasks(tf.nn.bias_add(y, tf.reshape(offset, [-1])), layer.units)
+        return layer.linear(inputs.images, kernel), offset
 
     def _features(self, hidden: tf.Tensor) -> tf.Tensor:
         """[examples, height, width, tasks, filters] -> [examples, tasks, features]."""
@@ -364,6 +373,17 @@ class ConvNet(TaskNetwork):
         shape = tf.shape(hidden)
         features = hidden.shape[1] * hidden.shape[2] * hidden.shape[4]
         return tf.reshape(tf.transpose(hidden, [0, 3, 1, 2, 4]), [shape[0], shape[3], features])
+
+
+def _add_offset(x: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
+    """Add an offset [tasks, features] or [features] to activations.
+
+    As a bias, which TensorFlow adds within a convolution and whose gradient is fast.
+    """
+    if offset.shape.rank == 1:
+        return tf.nn.bias_add(x, offset)
+    y = tf.nn.bias_add(merge_tasks(x), tf.reshape(offset, [-1]))
+    return split_tasks(y, offset.shape[-1])
 
 
 def _layer_seed(seed: int, layer: int) -> int:

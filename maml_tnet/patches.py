@@ -41,6 +41,12 @@ def _gather_rows(rows: tf.Tensor, indices: np.ndarray) -> tf.Tensor:
     return tf.gather(tf.pad(rows, [[0, 1], [0, 0]]), indices)
 
 
+def same_padding(extent: int, size: int, strides: int) -> tuple[int, int]:
+    """How many zeros SAME puts before and after `extent` values."""
+    missing = max((-(-extent // strides) - 1) * strides + size - extent, 0)
+    return missing // 2, missing - missing // 2
+
+
 @functools.lru_cache(maxsize=64)
 def _rows(
     examples: int, height: int, width: int, tasks: int, size: int, strides: int
@@ -53,12 +59,8 @@ def _rows(
     """
     rows = np.arange(examples * height * width * tasks).reshape(examples, height, width, tasks)
     count = rows.size
-    outputs = [-(-extent // strides) for extent in (height, width)]
-    padding = [
-        max((out - 1) * strides + size - extent, 0)
-        for out, extent in zip(outputs, (height, width), strict=True)
-    ]
-    pads = [(0, 0), *((pad // 2, pad - pad // 2) for pad in padding), (0, 0)]
+    sides = [same_padding(extent, size, strides) for extent in (height, width)]
+    pads = [(0, 0), *sides, (0, 0)]
     padded = np.pad(rows, pads, constant_values=count)
     windows = np.lib.stride_tricks.sliding_window_view(padded, (size, size), axis=(1, 2))
     windows = windows[:, ::strides, ::strides]  # examples, *outputs, tasks, size, size

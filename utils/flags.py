@@ -20,6 +20,8 @@ SAME_AS_EVALUATED = -1
 EVALUATED_STEPS = 10
 NUM_TEST_TASKS = {"miniimagenet": 4000}
 DEFAULT_NUM_TEST_TASKS = 600
+# Evaluated with K queries per class, as in the original code, whatever training had.
+QUERIED_LIKE_SHOT = ("miniimagenet",)
 RETIRED = {
     "conv": "images always take the convolutional network",
     "debug": "give --metatrain_iterations a small number instead",
@@ -340,6 +342,8 @@ def evaluation_settings(flag_values: flags.FlagValues, config: Config) -> Evalua
             f"sizes from {config.update_lr}: got {values['update_lr']}"
         )
     query = values["query_batch_size"]
+    if config.datasource in QUERIED_LIKE_SHOT and flag_values.query_batch_size is None:
+        query = SAME_AS_SHOT
     num_tasks = flag_values.num_test_tasks
     if num_tasks is None:
         num_tasks = NUM_TEST_TASKS.get(config.datasource, DEFAULT_NUM_TEST_TASKS)

@@ -104,6 +104,8 @@ def omniglot_20_way() -> dict[str, Any]:
 def miniimagenet() -> dict[str, Any]:
     """Section 6.4: 1-shot recognition of one of 5 kinds of objects.
 
+    15 queries a class in training; an evaluation has as many as the shot, as in the original code.
+
     Command: python main.py --datasource=miniimagenet --data_path=DIR --use_T --use_M
     Target: Table 3, accuracy 51.69 +- 0.70 %.
     """

@@ -96,7 +96,7 @@ def train(
             batch=EVALUATION_BATCH[config.datasource],
             shot=config.update_batch_size,
             query=config.query_batch_size,
-        ).cache()
+        )
     signals = SaveOnSignal(checkpoints)
     callbacks = [
         StopOnDivergence([stop for _, stop in plan]),

@@ -41,7 +41,7 @@ class Entry:
     is_ours: bool
     package: str
     description: str
-    datasources: tuple[str, ...] = ("omniglot", "sinusoid")
+    datasources: tuple[str, ...] = ("omniglot", "miniimagenet", "sinusoid")
     methods: tuple[str, ...] = ("mtnet", "maml")
     requires: str | None = None
 
@@ -58,7 +58,12 @@ class Entry:
 ENTRIES = {
     "ours": Entry("ours", "Ours", True, "tensorflow", "maml_tnet"),
     "tf-map-fn": Entry(
-        "tf_map_fn", "MapFn", True, "tensorflow", "tf.map_fn over tasks, as in the public TF1 code"
+        "tf_map_fn",
+        "MapFn",
+        True,
+        "tensorflow",
+        "tf.map_fn over tasks, as in the public TF1 code",
+        datasources=("omniglot", "sinusoid"),
     ),
     "torch-loop": Entry(
         "torch_loop", "TorchLoop", False, "torch", "loop over tasks, autograd.grad(create_graph)"
@@ -74,7 +79,12 @@ ENTRIES = {
         requires="higher",
     ),
     "jax-vmap": Entry(
-        "jax_contestants", "JaxVmap", False, "jax", "jit of vmap, convolution as patches"
+        "jax_contestants",
+        "JaxVmap",
+        False,
+        "jax",
+        "jit of vmap, convolution as patches",
+        datasources=("omniglot", "sinusoid"),
     ),
     "jax-map": Entry(
         "jax_contestants",

@@ -43,7 +43,14 @@ class Ours:
             "mask_per": "unit" if workload.is_mtnet else None,
         }
         if workload.is_classification:
-            self.network = ConvNet(outputs=workload.way, num_filters=workload.units, **options)
+            self.network = ConvNet(
+                workload.image_shape,
+                workload.way,
+                num_filters=workload.units,
+                max_pool=workload.max_pool,
+                flatten=workload.max_pool,
+                **options,
+            )
         else:
             self.network = Regressor(dim_hidden=workload.units, **options)
         self.parameters = {name: tf_variable(v) for name, v in self._named_parameters()}

@@ -41,9 +41,7 @@ def to_task(batch: Batch) -> Task:
     """A batch's tensors, each with the task axis first."""
 
     def convert(x: np.ndarray) -> torch.Tensor:
-        if x.ndim == 5:  # one channel, so its place in memory is free
-            x = x.reshape(*x.shape[:2], 1, *x.shape[2:4])
-        return torch.tensor(x, device=DEVICE)
+        return torch.tensor(np.moveaxis(x, -1, 2).copy() if x.ndim == 5 else x, device=DEVICE)
 
     return (
         convert(batch.support_x),
@@ -55,22 +53,33 @@ def to_task(batch: Batch) -> Task:
 
 
 def conv_block(
-    x: torch.Tensor, kernel: torch.Tensor, transform: torch.Tensor | None, beta: torch.Tensor
+    x: torch.Tensor,
+    kernel: torch.Tensor,
+    transform: torch.Tensor | None,
+    beta: torch.Tensor,
+    *,
+    max_pool: bool,
 ) -> torch.Tensor:
-    """3x3 convolution with stride 2 as TensorFlow's SAME pads it, T, batch norm, ReLU.
+    """3x3 convolution padded as TensorFlow's SAME, T, batch norm, ReLU, max pooling if any.
 
-    For one input channel T goes into the kernel, which is 100 times less work.
+    Where a task has more outputs than its kernel has rows, T goes into the kernel.
     """
-    if transform is not None and x.shape[1] == 1:
+    examples, features, height, width = x.shape
+    outputs = examples * height * width // (1 if max_pool else 4)
+    if transform is not None and outputs > 9 * features:
         kernel = torch.einsum("jihw,jk->kihw", kernel, transform)
         transform = None
-    if x.shape[-1] % 2 == 0:
+    if max_pool:
+        x = functional.conv2d(x, kernel, padding=1)
+    elif x.shape[-1] % 2 == 0:
         x = functional.conv2d(functional.pad(x, (0, 1, 0, 1)), kernel, stride=2)
     else:
         x = functional.conv2d(x, kernel, stride=2, padding=1)
     if transform is not None:
         x = functional.conv2d(x, transform.t()[:, :, None, None])
-    return functional.relu(functional.batch_norm(x, None, None, bias=beta, training=True, eps=1e-3))
+    x = functional.batch_norm(x, None, None, bias=beta, training=True, eps=1e-3)
+    # ReLU after pooling is the same, and faster.
+    return functional.relu(functional.max_pool2d(x, 2) if max_pool else x)
 
 
 def network(workload: Workload, weights: Tensors, x: torch.Tensor) -> torch.Tensor:
@@ -79,10 +88,12 @@ def network(workload: Workload, weights: Tensors, x: torch.Tensor) -> torch.Tens
     for i, layer in enumerate(workload.layers):
         kernel, transform = weights[f"layer{i}.kernel"], weights.get(f"layer{i}.transform")
         if layer.taps > 1:
-            x = conv_block(x, kernel, transform, weights[f"layer{i}.beta"])
+            beta = weights[f"layer{i}.beta"]
+            x = conv_block(x, kernel, transform, beta, max_pool=workload.max_pool)
             continue
         if x.ndim == 4:
-            x = x.mean((2, 3))
+            # In TensorFlow features come last, which decides the order of the head's inputs.
+            x = x.permute(0, 2, 3, 1).flatten(1) if workload.max_pool else x.mean((2, 3))
         x = x @ kernel + weights[f"layer{i}.bias"]
         if transform is not None:
             x = x @ transform

@@ -24,9 +24,16 @@ INTERPRETERS = session.Interpreters(
 )
 SMALL = {
     "omniglot": {"tasks": 8, "units": 8, "shot": 2, "query": 3, "inner_steps": 2},
+    "miniimagenet": {"tasks": 8, "units": 4, "query": 1, "inner_steps": 2},
     "sinusoid": {"tasks": 8, "units": 8, "inner_steps": 2},
 }
-KINDS = ("omniglot-5way-mtnet", "omniglot-5way-maml", "sinusoid-mtnet", "sinusoid-maml")
+KINDS = (
+    "omniglot-5way-mtnet",
+    "omniglot-5way-maml",
+    "miniimagenet-5steps-mtnet",
+    "sinusoid-mtnet",
+    "sinusoid-maml",
+)
 PEERS = [
     (kind, name)
     for kind in KINDS

@@ -4,7 +4,8 @@ import tensorflow as tf
 from component_contract import check_call_modes, check_configuration_round_trip
 
 from maml_tnet import TransformConv2D, TransformDense
-from maml_tnet.layers import for_every_task
+from maml_tnet.compat import tf_variable
+from maml_tnet.layers import SharedWeight, for_every_task, variation
 from maml_tnet.task_axis import merge_tasks, split_tasks
 
 TASKS = 4
@@ -148,6 +149,38 @@ def test_convolution_is_the_equation_task_by_task(rng, name):
         linear = convolve(x.numpy()[..., task, :], adapted[0][..., task, :], layer.strides)
         bias = adapted[1][task] if layer.use_bias else 0.0
         np.testing.assert_allclose(y[..., task, :], (linear + bias) @ T, rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("use_bias", [True, False])
+@pytest.mark.parametrize("shared", [True, False])
+def test_transform_goes_into_the_weights_where_outputs_are_many(rng, monkeypatch, use_bias, shared):
+    layer = TransformConv2D(4, use_transform=True, use_bias=use_bias, dtype="float64")
+    few, many = (tf.constant(rng.normal(size=[n, 3, 3, TASKS, 2])) for n in (2, 3))
+    layer.build(many.shape)
+    layer.transform.assign(rng.normal(size=[4, 4]))
+    assert not layer.transforms_weights(few)  # 18 rows of outputs, 18 of the kernel
+    assert layer.transforms_weights(many)
+
+    copies = [for_every_task(w, TASKS) for w in layer.adapted_weights]
+    values = [rng.normal(size=w.shape) for w in layer.adapted_weights]
+    changes = [tf.constant(rng.normal(size=w.shape)) for w in copies]
+
+    def output_and_gradients(x):
+        weights = [
+            SharedWeight(tf.constant(value), tf.zeros_like(change)) if shared else change
+            for value, change in zip(values, changes, strict=True)
+        ]
+        with tf.GradientTape() as tape:
+            varied = [variation(weight) for weight in weights]
+            tape.watch([x, *varied])
+            total = tf.reduce_sum(layer(x, weights) ** 3)
+        transform = tf_variable(layer.transform)
+        return total, *tape.gradient(total, [x, transform, *varied])
+
+    into_weights = output_and_gradients(many)
+    monkeypatch.setattr(TransformConv2D, "transforms_weights", lambda *_: False)
+    for a, b in zip(into_weights, output_and_gradients(many), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
 
 
 def test_without_own_weights_every_task_uses_the_layers(case, rng):

@@ -196,6 +196,15 @@ def test_evaluation_is_like_training_unless_told_otherwise():
     assert (result.num_steps, result.mask, result.split) == (10, "sample", "val")
 
 
+@pytest.mark.parametrize(
+    ("flags", "training", "evaluation"), [("", 15, 5), ("--query_batch_size=7", 7, 7)]
+)
+def test_miniimagenet_is_evaluated_with_as_many_queries_as_the_shot(flags, training, evaluation):
+    arguments = ["--datasource=miniimagenet", "--update_batch_size=5", *flags.split()]
+    assert config(*arguments).query_batch_size == training
+    assert settings(*arguments).query == evaluation
+
+
 def test_a_run_is_looked_up_by_what_it_was_trained_with():
     arguments = (
         "--notrain --update_batch_size=20 --train_update_batch_size=5",
