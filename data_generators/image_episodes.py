@@ -56,6 +56,15 @@ class ImageEpisodes:
         """Return the places in `class_names` of the classes of a split."""
         return self._class_ids[split]
 
+    def labelled_images(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """All images of a split, uint8 [images, height, width, channels], and their classes.
+
+        The classes are numbered from 0 within the split.
+        """
+        sizes, firsts = (a[self.class_ids(split)] for a in (self._sizes, self._first_rows))
+        places = [np.arange(first, first + size) for first, size in zip(firsts, sizes, strict=True)]
+        return self._read(np.concatenate(places)), np.repeat(np.arange(len(sizes)), sizes)
+
     def check(self, split: str, *, shot: int, query: int) -> None:
         """Raise the DataError that `episodes` would raise for these sizes."""
         ids = self.class_ids(split)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from experiments import regression_tables as tables
+from experiments.experiment import Experiment
 from experiments.original_tasks import original_sinusoids
 from experiments.regression_bounds import bounds_of
 from experiments.regression_figures import (
@@ -28,7 +29,7 @@ from experiments.regression_plan import (
     Plan,
 )
 from experiments.regression_readme import write_text
-from experiments.regression_runs import Experiment, Runs
+from experiments.regression_runs import Runs
 from experiments.update_metric import observe, relative_error, singular_values_of_changes
 from utils.datasets import EVALUATION_SEED
 from utils.evaluation import fits

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from experiments.regression_runs import Experiment
+from experiments.experiment import Experiment
 
 METHODS = {
     "MAML": (),

@@ -9,60 +9,28 @@ import json
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from absl.flags import FlagValues
 from tensorflow import keras
 
 from data_generators.atomic_file import atomic_write
+from experiments.experiment import Experiment
 from maml_tnet import MetaLearner
 from utils.assembly import TaskSource, build_learner, build_source
 from utils.callbacks import Logs
 from utils.config import Config
 from utils.errors import TrainingDiverged
 from utils.evaluation import evaluation_episodes
-from utils.flags import EvaluationSettings, config_from_flags, define, evaluation_settings, parse
+from utils.flags import EvaluationSettings
 from utils.runs import Checkpoints, Run, environment
 from utils.training import train
 
 # Inner steps of which every task's loss is stored; the means are stored for all steps.
 STORED_STEPS = (0, 1, 5, 10)
 SIGNIFICANT_DIGITS = 5
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """One run: `main.py` with some flags, and how it is evaluated.
-
-    Attributes:
-        name: of its folder and files.
-        flags: of `main.py`.
-        shots: the numbers K of support points that it is evaluated with.
-    """
-
-    name: str
-    flags: tuple[str, ...]
-    shots: tuple[int, ...] = (10,)
-
-    @cached_property
-    def _parsed(self) -> FlagValues:
-        values = define(FlagValues())
-        parse(["main.py", *self.flags], values)
-        return values
-
-    @cached_property
-    def config(self) -> Config:
-        """Of the run."""
-        return config_from_flags(self._parsed)
-
-    def settings(self, shot: int) -> EvaluationSettings:
-        """How it is evaluated with `shot` support points."""
-        settings = evaluation_settings(self._parsed, self.config)
-        return replace(settings, shot=shot, split="test")
 
 
 @dataclass(frozen=True)

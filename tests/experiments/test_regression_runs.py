@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from experiments.experiment import Experiment
 from experiments.regression_bounds import bounds_of
 from experiments.regression_parts import PARTS
 from experiments.regression_plan import ALPHAS, Plan
-from experiments.regression_runs import STORED_STEPS, Experiment, Runs
+from experiments.regression_runs import STORED_STEPS, Runs
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from experiments import omniglot_results
-from experiments.omniglot import EXPERIMENTS
-from experiments.regression_runs import Experiment
+from experiments.classification_runs import Folders, finish, finished
+from experiments.experiment import Experiment
+from experiments.omniglot import EXPERIMENTS, write_readme
 from utils.model_input import ModelInput
 from utils.recipes import recipe
 
@@ -28,18 +28,14 @@ SHORT = Experiment(
 
 
 @pytest.fixture(scope="module")
-def finished(omniglot_path, omniglot_cache, tmp_path_factory):
+def root(omniglot_path, omniglot_cache, tmp_path_factory):
     root = tmp_path_factory.mktemp("omniglot")
-    assert not omniglot_results.is_finished(SHORT, root / "results")
-    omniglot_results.finish(
-        SHORT,
-        data_path=str(omniglot_path),
-        cache_dir=omniglot_cache,
-        workdir=root / "runs",
-        output=root / "results",
-        pretrained=root / "pretrained",
+    folders = Folders(
+        str(omniglot_path), omniglot_cache, root / "runs", root / "results", root / "pretrained"
     )
-    omniglot_results.write_readme([SHORT], root / "results")
+    assert not finished([SHORT], folders.output)
+    finish(SHORT, folders, export_as="short")
+    write_readme([SHORT], folders.output)
     return root
 
 
@@ -52,8 +48,8 @@ def test_the_experiments_are_the_recipes():
                 assert getattr(config, field) == value
 
 
-def test_every_task_of_both_splits_and_masks_is_stored(finished):
-    document = json.loads((finished / "results" / "short.json").read_text())
+def test_every_task_of_both_splits_and_masks_is_stored(root):
+    document = json.loads((root / "results" / "short.json").read_text())
     kinds = [(e["settings"]["split"], e["settings"]["mask"]) for e in document["evaluations"]]
     assert kinds == [("val", "sample"), ("val", "mode"), ("test", "sample"), ("test", "mode")]
     values = [np.array(e["accuracy"]) for e in document["evaluations"]]
@@ -63,27 +59,27 @@ def test_every_task_of_both_splits_and_masks_is_stored(finished):
     assert np.any(values[2] != values[3])
 
 
-def test_results_of_another_configuration_do_not_count(finished):
-    assert omniglot_results.is_finished(SHORT, finished / "results")
+def test_results_of_another_configuration_do_not_count(root):
+    assert finished([SHORT], root / "results")
     other = Experiment("short", (*SHORT.flags, "--seed=1"), shots=(1,))
-    assert not omniglot_results.is_finished(other, finished / "results")
+    assert not finished([other], root / "results")
 
 
-def test_the_table_has_the_stored_means(finished):
-    text = (finished / "results" / "README.md").read_text()
-    document = json.loads((finished / "results" / "short.json").read_text())
+def test_the_table_has_the_stored_means(root):
+    text = (root / "results" / "README.md").read_text()
+    document = json.loads((root / "results" / "short.json").read_text())
     accuracy = 100 * np.array(document["evaluations"][2]["accuracy"])[:, 1]
     cell = f"{accuracy.mean():.2f} ± {1.96 * accuracy.std() / np.sqrt(20):.2f}"
     (row,) = (line for line in text.splitlines() if line.startswith("| MT-net 5-way | " + cell))
     assert row.endswith("| 99.5 ± 0.3 |")
-    curve = (finished / "results" / "short-curve.csv").read_text().splitlines()
+    curve = (root / "results" / "short-curve.csv").read_text().splitlines()
     assert curve[0] == "iteration,loss,accuracy,val_loss,val_accuracy"
     assert curve[1].startswith("2,")
-    assert (finished / "results" / "curves.png").stat().st_size > 1000
+    assert (root / "results" / "curves.png").stat().st_size > 1000
 
 
-def test_the_saved_model_knows_its_input_and_how_it_was_made(finished):
-    folder = finished / "pretrained"
+def test_the_saved_model_knows_its_input_and_how_it_was_made(root):
+    folder = root / "pretrained" / "short"
     assert ModelInput.beside(folder) == ModelInput(28, grey=True, ink_is_one=True)
     made = (folder / "assets.extra" / "README.md").read_text()
     assert "--metatrain_iterations=2" in made

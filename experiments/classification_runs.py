@@ -1,0 +1,184 @@
+"""A classification run to its end: training, held-out tasks of both splits, files of results."""
+
+import csv
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from data_generators.atomic_file import atomic_write
+from experiments.experiment import Experiment
+from maml_tnet import MetaLearner
+from utils.assembly import TaskSource, build_learner, build_source
+from utils.evaluation import measure
+from utils.exporting import export_trained
+from utils.plots import save_figure
+from utils.reports import summarize
+from utils.runs import Run, environment
+from utils.training import train
+
+CURVE = ("iteration", "loss", "accuracy", "val_loss", "val_accuracy")
+Document = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where an experiment finds and leaves its files.
+
+    Attributes:
+        data_path: of the data source.
+        cache_dir: for its decoded images.
+        workdir: for the runs and their checkpoints.
+        output: for results.
+        pretrained: for SavedModels.
+    """
+
+    data_path: str | None
+    cache_dir: str
+    workdir: Path
+    output: Path
+    pretrained: Path
+
+
+def finish(experiment: Experiment, folders: Folders, export_as: str | None = None) -> None:
+    """Train to the end, measure both held-out splits with both kinds of masks, export.
+
+    Args:
+        experiment: whose first shot is the one of training.
+        folders: of its files.
+        export_as: name of the SavedModel; None for none.
+    """
+    config = experiment.config
+    source = build_source(config, folders.data_path, folders.cache_dir)
+    learner = build_learner(config, source)
+    run = Run(folders.workdir / experiment.name, config)
+    run.start(resume=True)
+    train(run, learner, source, log=True)
+    document = {
+        "main.py": " ".join(experiment.flags),
+        "configuration": config.to_dict(),
+        "versions": {k: v for k, v in environment().items() if k != "command"},
+        "evaluations": _evaluations(experiment, learner, source),
+    }
+    if export_as is not None:
+        export_pretrained(learner, source, experiment, folders.pretrained / export_as)
+    with atomic_write(folders.output / f"{experiment.name}-curve.csv") as file:
+        file.write(_curve(run.log_file).encode())
+    # Last, as it says that the experiment is finished.
+    write_document(folders.output / f"{experiment.name}.json", document)
+
+
+def _evaluations(
+    experiment: Experiment, learner: MetaLearner, source: TaskSource
+) -> list[Document]:
+    evaluations = []
+    for split in ("val", "test"):
+        for mask in ("sample", "mode") if experiment.config.use_M else ("sample",):
+            settings = replace(experiment.settings(experiment.shots[0]), split=split, mask=mask)
+            learner.evaluation_mask = mask
+            learner.predict_function = None  # compiled for the other kind of mask
+            accuracies = measure(experiment.config, learner, source, settings).accuracies
+            evaluations.append(
+                {"settings": asdict(settings), "accuracy": np.round(accuracies, 4).tolist()}
+            )
+    return evaluations
+
+
+def export_pretrained(
+    learner: MetaLearner, source: TaskSource, experiment: Experiment, folder: Path
+) -> None:
+    """Write the SavedModel, with a README that says how it was made."""
+    config = experiment.config
+    made = (
+        f"{config.method}, {config.num_classes}-way {config.update_batch_size}-shot "
+        f"{config.datasource}: `python main.py {' '.join(experiment.flags)}`, "
+        f"{config.total_iterations} iterations.\n"
+    )
+    export_trained(learner, source, config, folder, {"README.md": made})
+
+
+def _curve(log_file: Path) -> str:
+    with log_file.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = [",".join(CURVE)]
+    lines += [",".join(f"{float(row[name]):.6g}" for name in CURVE) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def write_document(path: Path, document: Document) -> None:
+    """Write JSON, whole or not at all."""
+    with atomic_write(path) as file:
+        file.write((json.dumps(document) + "\n").encode())
+
+
+def finished(experiments: Iterable[Experiment], output: Path) -> dict[Experiment, Document]:
+    """The documents of those experiments whose results are there and of this configuration."""
+    documents = {experiment: _document(experiment, output) for experiment in experiments}
+    return {experiment: found for experiment, found in documents.items() if found is not None}
+
+
+def _document(experiment: Experiment, output: Path) -> Document | None:
+    try:
+        document = json.loads((output / f"{experiment.name}.json").read_text())
+        fits = document["configuration"] == experiment.config.to_dict()
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return document if fits else None
+
+
+def cell(document: Document, split: str, mask: str, step: int) -> str:
+    """Mean accuracy in % with its 95 % interval; empty if it was not measured."""
+    for evaluation in document["evaluations"]:
+        settings = evaluation["settings"]
+        if (settings["split"], settings["mask"]) == (split, mask):
+            summary = summarize(100 * np.array(evaluation["accuracy"]))
+            return f"{summary.mean[step]:.2f} ± {summary.ci95[step]:.2f}"
+    return ""
+
+
+def steps_table(documents: dict[Experiment, Document]) -> list[str]:
+    """Markdown: test accuracy after 0 to 10 inner steps, the trained number of them in bold."""
+    lines = ["| run | " + " | ".join(map(str, range(11))) + " |", "| --- " + "| ---: " * 11 + "|"]
+    for experiment, document in documents.items():
+        cells = [cell(document, "test", "sample", step) for step in range(11)]
+        trained = experiment.config.num_updates
+        cells[trained] = f"**{cells[trained]}**"
+        lines.append(f"| {experiment.name} | {' | '.join(cells)} |")
+    return lines
+
+
+def made_with(documents: dict[Experiment, Document]) -> list[str]:
+    """Markdown: the command and the versions behind every run."""
+    lines = []
+    for experiment, document in documents.items():
+        versions = ", ".join(f"{key} {value}" for key, value in document["versions"].items())
+        lines.append(f"- {experiment.name}: `main.py {document['main.py']}`; {versions}")
+    return lines
+
+
+def plot_curves(experiments: Iterable[Experiment], output: Path, lowest: float) -> None:
+    """Draw every run's validation accuracy against iterations into curves.png.
+
+    Args:
+        experiments: finished.
+        output: folder of their results.
+        lowest: of the axis, %.
+    """
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for experiment in experiments:
+        with (output / f"{experiment.name}-curve.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        iterations = [float(row["iteration"]) for row in rows]
+        accuracies = [100 * float(row["val_accuracy"]) for row in rows]
+        axes.plot(iterations, accuracies, label=experiment.name, linewidth=1)
+    axes.set_xlabel("meta-iteration")
+    axes.set_ylabel("validation accuracy, %")
+    axes.set_ylim(bottom=lowest)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    save_figure(figure, output / "curves.png")

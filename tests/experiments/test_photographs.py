@@ -1,0 +1,86 @@
+"""Short runs on small images, from the folders to the table."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from experiments import photographs
+from experiments.classification_runs import Folders, finish
+from experiments.experiment import Experiment
+from utils.recipes import recipe
+
+SHORT = ("--metatrain_iterations=1", "--num_filters=2", "--num_test_tasks=4")
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """Six classes a split, of one colour each, with some noise."""
+    root = tmp_path_factory.mktemp("photographs")
+    random = np.random.RandomState(0)
+    for split in ("train", "val", "test"):
+        for label in range(6):
+            folder = root / "data" / split / f"{split}{label}"
+            folder.mkdir(parents=True)
+            color = random.uniform(0, 255, size=3)
+            for number in range(16):
+                pixels = color + random.normal(scale=60, size=[84, 84, 3])
+                image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+                image.save(folder / f"{number}.png")
+    return Folders(
+        str(root / "data"), str(root / "cache"), root / "runs", root / "results", root / "models"
+    )
+
+
+@pytest.fixture(scope="module")
+def readme(folders):
+    """Of one meta-learner and the baselines, all hardly trained."""
+    short = {}
+    for name, experiment in photographs.EXPERIMENTS.items():
+        short[name] = Experiment(name, (*experiment.flags, *SHORT), experiment.shots)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(photographs, "EXPERIMENTS", short)
+        finish(short["maml-1shot"], folders)
+        document = photographs.measure_baselines(
+            folders, epochs=1, validation_tasks=20, test_tasks=20
+        )
+        photographs.write_document(folders.output / "baselines.json", document)
+        photographs.write_readme(folders.output)
+    return (folders.output / "README.md").read_text()
+
+
+def test_the_experiments_are_the_recipe_with_fewer_iterations():
+    for name, experiment in photographs.EXPERIMENTS.items():
+        config, settings = experiment.config, experiment.settings(experiment.shots[0])
+        shot = experiment.shots[0]
+        assert name == f"{config.method.replace('-', '').lower()}-{shot}shot"
+        changed = {"metatrain_iterations": 5000, "update_batch_size": shot}
+        for field, value in (recipe("miniimagenet") | changed).items():
+            assert getattr(config, field) == value
+        assert (settings.query, settings.num_tasks, settings.split) == (shot, 600, "test")
+
+
+def test_the_table_has_the_stored_means(folders, readme):
+    rows = {line.split(" | ")[0]: line.split(" | ") for line in readme.splitlines()}
+    document = json.loads((folders.output / "maml-1shot.json").read_text())
+    (accuracy,) = (
+        100 * np.array(e["accuracy"])[:, 5]
+        for e in document["evaluations"]
+        if e["settings"]["split"] == "test"
+    )
+    cell = f"{accuracy.mean():.2f} ± {1.96 * accuracy.std() / 2:.2f}"
+    assert rows["| MAML"][1:3] == [cell, ""]
+    baselines = json.loads((folders.output / "baselines.json").read_text())
+    for name, title in photographs.BASELINES.items():
+        for column, shot in ((1, 1), (2, 5)):
+            values = 100 * np.array(baselines[f"{name}-{shot}shot"]["accuracy"])
+            assert len(values) == 20
+            assert rows[f"| {title}"][column].startswith(f"{values.mean():.2f} ± ")
+    assert "distance " in readme
+    assert "step_size " in readme
+
+
+def test_finished_baselines_are_not_trained_again(folders, readme, monkeypatch):
+    monkeypatch.setattr(photographs, "measure_baselines", lambda folders: pytest.fail("trained"))
+    photographs.do_baselines(folders)
