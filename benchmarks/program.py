@@ -2,7 +2,8 @@
 
     python -m benchmarks.program --data_path DIR
 
-Prints a table for Omniglot 5-way 1-shot and the sinusoid, MT-net, and writes it as JSON.
+Prints a table for Omniglot 5-way 1-shot and the sinusoid, MT-net, and writes it as JSON. With
+--photographs also how much of miniImagenet's meta-iteration it takes to read and draw the images.
 """
 
 import argparse
@@ -119,6 +120,12 @@ def drawing_share(config: Config, source: TaskSource, iterations: int) -> float:
     return statistics.median(shares[1:])  # the first round compiles
 
 
+def feeding_share(photographs: str, cache: str) -> float:
+    """Percent of miniImagenet's meta-iteration that reading and drawing its images takes."""
+    config = _config("miniimagenet")
+    return 100 * drawing_share(config, build_source(config, photographs, cache), iterations=3)
+
+
 def tasks_per_second(config: Config, source: TaskSource, batch: int, tasks: int) -> float:
     """Of an evaluation after 0 to 10 inner steps, compiled beforehand."""
     learner = build_learner(config, source)
@@ -161,6 +168,7 @@ def main() -> None:
     """Print the table and write `program-tensorflow-VERSION.json`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.program")
     parser.add_argument("--data_path", default=os.environ.get("OMNIGLOT_PATH"))
+    parser.add_argument("--photographs", default=os.environ.get("PHOTOS_PATH"))
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
     options = parser.parse_args()
     found = machine.describe()
@@ -169,13 +177,17 @@ def main() -> None:
         for name in SOURCES:
             results[name] = measure(name, options.data_path, cache)
         steps = recomputation(options.data_path, cache)
+        share = feeding_share(options.photographs, cache) if options.photographs else None
     results[f"omniglot, {MANY_STEPS} inner steps: ms, peak MB"] = steps
+    results["miniimagenet: drawing share %"] = share
     columns = list(results[SOURCES[0]])
     print(f"{found['cpu']}, {found['cores']} cores, TensorFlow {tf.__version__}\n")
     print("| MT-net | " + " | ".join(columns) + " |\n" + "| --- " * (len(columns) + 1) + "|")
     for name in SOURCES:
         print(f"| {name} | " + " | ".join(f"{results[name][c]:.3g}" for c in columns) + " |")
     print(f"\nOmniglot, {MANY_STEPS} inner steps, ms per meta-iteration and peak MB: {steps}")
+    if share is not None:
+        print(f"\nminiImagenet's meta-iteration: {share:.2g} % for its images")
     options.output.mkdir(parents=True, exist_ok=True)
     file = options.output / f"program-tensorflow-{tf.__version__}.json"
     file.write_text(json.dumps(results, indent=1) + "\n")

@@ -26,6 +26,7 @@ from maml_tnet.normalization import (
     TaskLayerNormalization,
     patch_statistics,
 )
+from maml_tnet.pooling import max_pool
 from maml_tnet.task_axis import merge_tasks, split_tasks
 
 AdaptedWeights = Sequence[tf.Tensor | SharedWeight]
@@ -341,8 +342,7 @@ class ConvNet(TaskNetwork):
             # The largest of four numbers stays the largest under an offset and under ReLU, so
             # pooling comes first: there is less to add to and to rectify.
             if self.max_pool:
-                pooled = tf.nn.max_pool2d(merge_tasks(hidden), 2, 2, "VALID")
-                hidden = split_tasks(pooled, layer.units)
+                hidden = split_tasks(max_pool(merge_tasks(hidden)), layer.units)
             hidden = tf.nn.relu(hidden if offset is None else _add_offset(hidden, offset))
         layer, weights = head
         return layer(self._features(hidden), weights)

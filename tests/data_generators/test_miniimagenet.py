@@ -127,6 +127,15 @@ def test_every_layout_gives_labelled_distinct_images_of_the_split(
         check_episodes(source, split)
 
 
+def test_all_images_of_a_split_come_with_their_classes(data, cache):
+    source = MiniImagenet.load(data, cache, 2)
+    for split, classes in CLASSES.items():
+        pixels, labels = source.labelled_images(split)
+        expected = [shade for key, shade in SHADES.items() if key[0] == split]
+        np.testing.assert_array_equal(pixels[:, 40, 40, 0], expected)
+        assert [classes[i] for i in labels] == [key[1] for key in SHADES if key[0] == split]
+
+
 def test_other_sizes_and_formats_are_resized_to_84(tmp_path, cache):
     images = made_up()
     images["train", "ant", "ant0.jpg"] = image_bytes(9, (300, 200), "jpeg")
