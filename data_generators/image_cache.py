@@ -3,6 +3,7 @@
 import fcntl
 import io
 import logging
+import mmap
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -65,6 +66,20 @@ def open_image_cache(
             ) from error
         images = _map(path, len(files), record)
     raise DataError(f"cannot read {path} back after writing it")
+
+
+def read_rows(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Copy rows of an array; of a mapped file, none of its pages stay with this process.
+
+    They stay in the system's cache, so that reading them again is as fast.
+    """
+    copy = images[rows]
+    owner = images
+    while isinstance(owner, np.ndarray) and owner.base is not None:
+        owner = owner.base
+    if isinstance(owner, mmap.mmap):
+        owner.madvise(mmap.MADV_DONTNEED)
+    return copy
 
 
 def _map(path: Path, count: int, record: np.dtype) -> np.ndarray | None:

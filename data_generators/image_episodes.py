@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from data_generators.class_sampling import check_classes, first_train_classes, sample_classes
 from data_generators.episode import Episode, split_episode
+from data_generators.image_cache import read_rows
 from data_generators.random_streams import SPLITS, stream_id
 
 ClassRows = Mapping[str, np.ndarray]
@@ -101,4 +102,4 @@ class ImageEpisodes:
         return split_episode(x, tf.one_hot(sample.labels, way), way * shot)
 
     def _read(self, images: np.ndarray) -> np.ndarray:
-        return self._pixels[self._rows[images]]
+        return read_rows(self._pixels, self._rows[images])

@@ -8,7 +8,7 @@ import numpy as np
 
 from data_generators.errors import DataError
 from data_generators.file_tree import FileTree, fingerprint, open_tree
-from data_generators.image_cache import open_image_cache
+from data_generators.image_cache import open_image_cache, read_rows
 from data_generators.image_episodes import ClassRows, ImageEpisodes
 from data_generators.image_folders import ClassFiles, is_image
 from data_generators.random_streams import SPLITS
@@ -68,7 +68,7 @@ class Images(ImageEpisodes):
         cache = open_image_cache(
             Path(cache_dir, name), tree, files, image_size, mode, skip_unreadable=True
         )
-        readable = cache["readable"] == 1
+        readable = read_rows(cache["readable"], np.arange(len(files))) == 1
         _report_unreadable(tree, [f for f, ok in zip(files, readable, strict=True) if not ok])
         row = {file: number for number, file in enumerate(files) if readable[number]}
         rows = {split: _large_enough(split, part, row, per_class) for split, part in splits.items()}

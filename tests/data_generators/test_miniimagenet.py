@@ -187,6 +187,27 @@ def test_the_cache_is_mapped_and_built_once(data, cache, tmp_path, monkeypatch, 
     np.testing.assert_array_equal(first._pixels, again._pixels)
 
 
+def resident_kilobytes(path):
+    """How much of a mapped file is in this process's memory, by the system's account."""
+    with open("/proc/self/smaps") as file:
+        lines = file.read().splitlines()
+    (start,) = (i for i, line in enumerate(lines) if line.endswith(str(path)))
+    (rss,) = (line for line in lines[start : start + 5] if line.startswith("Rss:"))
+    return int(rss.split()[1])
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="needs Linux's /proc")
+def test_images_that_were_drawn_do_not_stay_in_memory(data, cache):
+    source = MiniImagenet.load(data, cache, 2)
+    (file,) = (os.path.join(cache, name) for name in os.listdir(cache))
+    total = os.path.getsize(file) // 1024
+    source._pixels.sum()
+    assert resident_kilobytes(file) > total - 8  # what touches all pages is seen
+    for iteration in range(20):
+        source.episodes("train", 0, iteration, **SIZES)
+    assert resident_kilobytes(file) < total / 10
+
+
 def test_a_changed_image_is_not_served_from_the_old_cache(data, cache):
     MiniImagenet.load(data, cache, 2)
     write_to = os.path.join(data, "train", "ant", "ant0.png")
