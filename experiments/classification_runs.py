@@ -14,6 +14,8 @@ from data_generators.atomic_file import atomic_write
 from experiments.experiment import Experiment
 from maml_tnet import MetaLearner
 from utils.assembly import TaskSource, build_learner, build_source
+from utils.config import Config
+from utils.errors import UsageError
 from utils.evaluation import measure
 from utils.exporting import export_trained
 from utils.plots import save_figure
@@ -122,10 +124,11 @@ def finished(experiments: Iterable[Experiment], output: Path) -> dict[Experiment
 
 
 def _document(experiment: Experiment, output: Path) -> Document | None:
+    path = output / f"{experiment.name}.json"
     try:
-        document = json.loads((output / f"{experiment.name}.json").read_text())
-        fits = document["configuration"] == experiment.config.to_dict()
-    except (OSError, ValueError, KeyError, TypeError):
+        document = json.loads(path.read_text())
+        fits = Config.from_dict(document["configuration"], str(path)) == experiment.config
+    except (OSError, ValueError, KeyError, TypeError, UsageError):
         return None
     return document if fits else None
 

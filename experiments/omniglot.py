@@ -41,6 +41,10 @@ EXPERIMENTS = {
         "maml-5way": (),
         "maml-20way": ("--num_classes=20",),
         "tnet-5way": ("--use_T",),
+        "mtnet-5way-best": ("--recipe=best", *MT_NET),
+        "mtnet-20way-best": ("--recipe=best", "--num_classes=20", *MT_NET),
+        "maml-5way-best": ("--recipe=best",),
+        "maml-20way-best": ("--recipe=best", "--num_classes=20"),
     }.items()
 }
 
@@ -73,6 +77,8 @@ def write_readme(experiments: Iterable[Experiment], output: Path) -> None:
             for split, mask in (("test", "sample"), ("test", "mode"), ("val", "sample"))
         ]
         name = f"{config.method} {config.num_classes}-way"
+        if experiment.name.endswith("-best"):
+            name += ", `--recipe=best`"
         lines.append(f"| {name} | {' | '.join(cells)} | {paper_figure(config, 1) or ''} |")
     lines += [
         "",

@@ -22,7 +22,7 @@ from maml_tnet import MetaLearner
 from utils.assembly import TaskSource, build_learner, build_source
 from utils.callbacks import Logs
 from utils.config import Config
-from utils.errors import TrainingDiverged
+from utils.errors import TrainingDiverged, UsageError
 from utils.evaluation import evaluation_episodes
 from utils.flags import EvaluationSettings
 from utils.runs import Checkpoints, Run, environment
@@ -201,11 +201,12 @@ class Runs:
         try:
             document = json.loads(self._file(experiment).read_text())
             evaluations = document["evaluations"]
-            fits = document["configuration"] == experiment.config.to_dict() and all(
+            stored = Config.from_dict(document["configuration"], experiment.name)
+            fits = stored == experiment.config and all(
                 evaluations[str(shot)]["settings"] == asdict(experiment.settings(shot))
                 for shot in experiment.shots
             )
-        except (OSError, ValueError, KeyError):
+        except (OSError, ValueError, KeyError, UsageError):
             return None
         return read_result(document) if fits else None
 

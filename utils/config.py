@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Self
 
 from utils.errors import UsageError
@@ -17,6 +17,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "datasource": DATA_SOURCES,
     "baseline": ("oracle", None),
     "meta_optimizer": ("adam", "rectified_adam", "lookahead", "moving_average"),
+    "meta_lr_schedule": ("constant", "cosine"),
     "norm": ("batch_norm", "layer_norm", None),
 }
 _AT_LEAST: dict[str, float] = {
@@ -43,6 +44,8 @@ _KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "a s
 @dataclass(frozen=True)
 class Config:
     """Everything that determines a training run; each field is the flag of the same name.
+
+    Fields with a default are younger than runs that are still around: those had the default.
 
     A field that the data source or the method has no use for keeps its value and is ignored:
     `poly_order` without polynomials, `share_M`, `temp` and `logit_init` without `use_M`, and so on.
@@ -81,6 +84,7 @@ class Config:
     max_pool: bool
     stop_grad: bool
     seed: int
+    meta_lr_schedule: str = "constant"
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -169,17 +173,22 @@ class Config:
         for old, new in replacements.items():
             method = method.replace(old, new)
         method = method.lower().replace(" ", "-")
+        if self.meta_lr_schedule != "constant":
+            method += f"-{self.meta_lr_schedule}"
         return f"{source}-{self.update_batch_size}shot-{method}-seed{self.seed}"
 
     def differences(self, other: "Config") -> list[str]:
         """Say what `other`, the configuration of a stored run, has different from this one.
 
-        `metatrain_iterations` does not count, as a run may be prolonged, nor does what both ignore.
+        `metatrain_iterations` does not count, as a run may be prolonged (but not one whose step
+        size depends on its end), nor does what both ignore.
 
         Returns:
             lines such as "num_filters is 64 there, 32 here"; empty for the same run.
         """
-        skipped = {"metatrain_iterations"} | (self._ignored_fields() & other._ignored_fields())
+        skipped = self._ignored_fields() & other._ignored_fields()
+        if self.meta_lr_schedule == "constant":
+            skipped |= {"metatrain_iterations"}
         here, there = asdict(self), asdict(other)
         return [
             f"{name} is {there[name]} there, {here[name]} here"
@@ -214,7 +223,7 @@ class Config:
         """Make a configuration of stored fields.
 
         Args:
-            values: every field by name.
+            values: every field by name; those with a default may be missing.
             origin: the file they come from, for the error.
 
         Raises:
@@ -224,7 +233,7 @@ class Config:
         for name in values:
             if name not in names:
                 raise UsageError(f"{origin}: unknown field {name!r}")
-        for name in names:
+        for name in (field.name for field in fields(cls) if field.default is MISSING):
             if name not in values:
                 raise UsageError(f"{origin}: field {name!r} is missing")
         try:

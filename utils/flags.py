@@ -121,6 +121,12 @@ def _define_task_flags(flag_values: flags.FlagValues) -> None:
 
 
 def _define_training_flags(flag_values: flags.FlagValues) -> None:
+    flags.DEFINE_string(
+        "recipe",
+        "paper",
+        "paper, or best (omniglot): what flags marked (recipe) are when not given",
+        flag_values=flag_values,
+    )
     flags.DEFINE_integer(
         "pretrain_iterations",
         0,
@@ -135,6 +141,12 @@ def _define_training_flags(flag_values: flags.FlagValues) -> None:
     )
     flags.DEFINE_float(
         "meta_lr", 1e-3, "step size beta of the meta-optimizer", flag_values=flag_values
+    )
+    flags.DEFINE_string(
+        "meta_lr_schedule",
+        None,
+        "constant, or cosine: meta_lr falls to 0 until the last iteration (recipe)",
+        flag_values=flag_values,
     )
     flags.DEFINE_string(
         "meta_optimizer",
@@ -369,7 +381,7 @@ def cache_folder(flag_values: flags.FlagValues = flags.FLAGS) -> Path:
 
 def _effective(flag_values: flags.FlagValues) -> dict[str, Any]:
     """Return the recipe's values, each replaced by its flag if that was given."""
-    values = recipe(flag_values.datasource, flag_values.num_classes)
+    values = recipe(flag_values.datasource, flag_values.num_classes, flag_values.recipe)
     given = {name: flag_values[name].value for name in values}
     return values | {name: value for name, value in given.items() if value is not None}
 

@@ -9,11 +9,14 @@ from typing import Any
 from utils.config import DATA_SOURCES
 from utils.errors import UsageError
 
+RECIPES = ("paper", "best")
 DEFAULT_NUM_CLASSES = 5
 SAME_AS_SHOT = None
 
 
-def recipe(datasource: str, num_classes: int = DEFAULT_NUM_CLASSES) -> dict[str, Any]:
+def recipe(
+    datasource: str, num_classes: int = DEFAULT_NUM_CLASSES, name: str = "paper"
+) -> dict[str, Any]:
     """Return the values of the recipe-given flags, by name.
 
     `query_batch_size` may be `SAME_AS_SHOT`: as many queries per class as `update_batch_size`.
@@ -21,10 +24,19 @@ def recipe(datasource: str, num_classes: int = DEFAULT_NUM_CLASSES) -> dict[str,
     Args:
         datasource: one of `DATA_SOURCES`.
         num_classes: the way N; Omniglot has a recipe for 20-way, taken from there on.
+        name: one of `RECIPES`.
 
     Raises:
-        UsageError: unknown data source.
+        UsageError: unknown data source or recipe, or there is nothing better than the paper's.
     """
+    if name not in RECIPES:
+        raise UsageError(f"--recipe must be {' or '.join(RECIPES)}, got {name!r}")
+    if name == "best":
+        if datasource != "omniglot":
+            raise UsageError(
+                f"--recipe=best is for --datasource=omniglot; --datasource={datasource} has none"
+            )
+        return omniglot_best(num_classes)
     if datasource == "sinusoid":
         return sinusoid()
     if datasource == "polynomial":
@@ -48,6 +60,7 @@ def sinusoid() -> dict[str, Any]:
     return {
         "metatrain_iterations": 60000,
         "meta_batch_size": 4,
+        "meta_lr_schedule": "constant",
         "meta_grad_clip": 0.0,
         "update_batch_size": 10,
         "query_batch_size": 10,
@@ -78,6 +91,7 @@ def omniglot_5_way() -> dict[str, Any]:
     return {
         "metatrain_iterations": 60000,
         "meta_batch_size": 32,
+        "meta_lr_schedule": "constant",
         "meta_grad_clip": 0.0,
         "update_batch_size": 1,
         "query_batch_size": SAME_AS_SHOT,
@@ -101,6 +115,14 @@ def omniglot_20_way() -> dict[str, Any]:
     return omniglot_5_way() | {"meta_batch_size": 16, "update_lr": 0.1}
 
 
+def omniglot_best(num_classes: int) -> dict[str, Any]:
+    """The paper's recipe with a meta step size that falls to 0 along a cosine.
+
+    Command: python main.py --datasource=omniglot --use_T --use_M --recipe=best
+    """
+    return recipe("omniglot", num_classes) | {"meta_lr_schedule": "cosine"}
+
+
 def miniimagenet() -> dict[str, Any]:
     """Section 6.4: 1-shot recognition of one of 5 kinds of objects.
 
@@ -112,6 +134,7 @@ def miniimagenet() -> dict[str, Any]:
     return {
         "metatrain_iterations": 60000,
         "meta_batch_size": 4,
+        "meta_lr_schedule": "constant",
         "meta_grad_clip": 10.0,
         "update_batch_size": 1,
         "query_batch_size": 15,

@@ -37,6 +37,7 @@ SINUSOID = {
     "max_pool": False,
     "stop_grad": False,
     "seed": 0,
+    "meta_lr_schedule": "constant",
 }
 OMNIGLOT = SINUSOID | {"datasource": "omniglot", "norm": "batch_norm", "update_batch_size": 1}
 
@@ -140,6 +141,7 @@ def test_bad_value_is_one_line_naming_flag_and_value(base, changes, line):
             "oracle T-net",
             "sinusoid-10shot-oracle-tnet-seed0",
         ),
+        ({"meta_lr_schedule": "cosine"}, "MAML", "sinusoid-10shot-maml-cosine-seed0"),
         ({"pretrain_iterations": 9}, "pretrained MAML", "sinusoid-10shot-pretrained-maml-seed0"),
         (
             {"datasource": "polynomial", "poly_order": 2},
@@ -193,6 +195,7 @@ def test_every_field_but_the_prolonged_one_can_differ():
         "meta_lr": 0.1,
         "meta_grad_clip": 10.0,
         "meta_optimizer": "lookahead",
+        "meta_lr_schedule": "cosine",
         "update_batch_size": 2,
         "query_batch_size": 3,
         "update_lr": 0.2,
@@ -243,6 +246,17 @@ def test_every_field_but_the_prolonged_one_can_differ():
 )
 def test_a_longer_run_and_ignored_fields_are_no_difference(changes):
     assert Config(**SINUSOID).differences(Config(**(SINUSOID | changes))) == []
+
+
+def test_a_run_whose_step_size_depends_on_its_end_cannot_be_prolonged():
+    run = SINUSOID | {"meta_lr_schedule": "cosine"}
+    longer = Config(**(run | {"metatrain_iterations": 70000}))
+    assert Config(**run).differences(longer) == ["metatrain_iterations is 70000 there, 60000 here"]
+
+
+def test_a_configuration_from_before_a_field_had_its_default():
+    values = {name: value for name, value in SINUSOID.items() if name != "meta_lr_schedule"}
+    assert Config.from_json(json.dumps(values), "config.json") == Config(**SINUSOID)
 
 
 def test_a_field_that_one_of_the_two_needs_is_a_difference():

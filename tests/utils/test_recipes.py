@@ -51,6 +51,33 @@ def test_omniglot_recipe_depends_on_the_way(way, alpha):
     assert recipes.recipe("omniglot", way)["update_lr"] == alpha
 
 
+def test_the_best_recipe_is_the_papers_with_a_decaying_step_size():
+    for way in (5, 20):
+        paper, best = (recipes.recipe("omniglot", way, name) for name in recipes.RECIPES)
+        assert (paper.pop("meta_lr_schedule"), best.pop("meta_lr_schedule")) == (
+            "constant",
+            "cosine",
+        )
+        assert paper == best
+
+
+@pytest.mark.parametrize(
+    ("datasource", "name", "line"),
+    [
+        ("omniglot", "fast", "--recipe must be paper or best, got 'fast'"),
+        (
+            "sinusoid",
+            "best",
+            "--recipe=best is for --datasource=omniglot; --datasource=sinusoid has none",
+        ),
+    ],
+)
+def test_a_recipe_that_is_not_there_is_one_line(datasource, name, line):
+    with pytest.raises(UsageError) as caught:
+        recipes.recipe(datasource, 5, name)
+    assert str(caught.value) == line
+
+
 def test_recipes_give_the_same_flags():
     assert len({frozenset(recipes.recipe(*key)) for key in TABLE}) == 1
 
@@ -71,7 +98,7 @@ def test_unknown_data_source_lists_the_known_ones():
 
 def test_documented_commands_parse_and_are_the_mt_net():
     commands = re.findall(r"python main\.py (.*)", Path(recipes.__file__).read_text())
-    assert len(commands) == len(TABLE)
+    assert len(commands) == len(TABLE) + 1  # and the best one
     for command in commands:
         flag_values = define(flags.FlagValues())
         parse(["main.py", *command.split()], flag_values)
