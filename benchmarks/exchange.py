@@ -44,6 +44,16 @@ class Batch:
             [noise[part] for noise in self.noise],
         )
 
+    def astype(self, dtype: str) -> "Batch":
+        """The same values in another precision."""
+        return Batch(
+            self.support_x.astype(dtype),
+            self.support_y.astype(dtype),
+            self.query_x.astype(dtype),
+            self.query_y.astype(dtype),
+            [noise.astype(dtype) for noise in self.noise],
+        )
+
 
 def random_weights(workload: Workload, seed: int) -> Arrays:
     """Weights at which no part of the gradient vanishes by symmetry, unlike the initial ones.

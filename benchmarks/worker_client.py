@@ -23,7 +23,7 @@ class Worker:
         python: the interpreter that has the contestant's framework.
         contestant: its name in `contestants.ENTRIES`.
         workload: what it is to do.
-        weights: .npz of the weights it starts from.
+        weights: .npz of the weights it starts from, in whose precision it computes.
         data_path: folder of Omniglot's files; None for synthetic images of the same size.
 
     Raises:

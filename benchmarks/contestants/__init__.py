@@ -9,7 +9,7 @@ from benchmarks.workloads import Workload
 
 
 class Contestant(Protocol):
-    """One program, made as `Class(workload, weights, data_path)`."""
+    """One program, made as `Class(workload, weights, data_path)`; it computes as its weights do."""
 
     def use_batches(self, batches: list[Batch]) -> None:
         """Take meta-batches to train on; those who draw their own ignore them."""

@@ -129,6 +129,7 @@ class JaxContestant:
     def __init__(self, workload: Workload, weights: Arrays, data_path: str | None):
         del data_path
         self.workload = workload
+        jax.config.update("jax_enable_x64", weights["layer0.kernel"].dtype == np.float64)
         parameters = {name: jnp.asarray(value) for name, value in weights.items()}
         zeros = jax.tree.map(jnp.zeros_like, parameters)
         moments = (zeros, jax.tree.map(jnp.zeros_like, parameters))

@@ -41,6 +41,7 @@ class Ours:
         options = {
             "use_transform": workload.is_mtnet,
             "mask_per": "unit" if workload.is_mtnet else None,
+            "dtype": weights["layer0.kernel"].dtype.name,
         }
         if workload.is_classification:
             self.network = ConvNet(

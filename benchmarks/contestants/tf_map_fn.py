@@ -58,7 +58,7 @@ class MapFn:
         for i, draw in enumerate(noise):
             logits = weights[f"layer{i}.mask_logits"] + draw
             soft = tf.sigmoid(logits)
-            hard = tf.cast(logits > 0, tf.float32)
+            hard = tf.cast(logits > 0, soft.dtype)
             masks[f"layer{i}"] = soft + tf.stop_gradient(hard - soft)
         for _ in range(self.workload.inner_steps):
             with tf.GradientTape() as tape:
@@ -77,7 +77,7 @@ class MapFn:
             losses = tf.map_fn(
                 self._task_loss,
                 (*episode, noise),
-                fn_output_signature=tf.float32,
+                fn_output_signature=episode[0].dtype,
                 parallel_iterations=self.workload.tasks,
             )
             loss = tf.reduce_mean(losses)
