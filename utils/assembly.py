@@ -9,7 +9,7 @@ from maml_tnet import ConvNet, MetaLearner, Regressor
 from maml_tnet.compat import build_optimizer
 from maml_tnet.networks import TaskNetwork
 from utils.config import Config
-from utils.optimizers import learning_rate, meta_optimizer
+from utils.optimizers import meta_optimizer
 
 TaskSource = Sinusoid | Polynomial | Omniglot | MiniImagenet | Images
 
@@ -115,10 +115,7 @@ def build_learner(
         seed=config.seed,
     )
     learner.compile(
-        optimizer=meta_optimizer(
-            config.meta_optimizer,
-            learning_rate(config.meta_lr, config.meta_lr_schedule, config.total_iterations),
-        ),
+        optimizer=meta_optimizer(config.meta_optimizer, config.meta_lr),
         jit_compile=network.compile_with_xla,
     )
     build_optimizer(learner.optimizer, learner.trainable_variables)

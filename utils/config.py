@@ -17,13 +17,13 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "datasource": DATA_SOURCES,
     "baseline": ("oracle", None),
     "meta_optimizer": ("adam", "rectified_adam", "lookahead", "moving_average"),
-    "meta_lr_schedule": ("constant", "cosine"),
     "norm": ("batch_norm", "layer_norm", None),
 }
 _AT_LEAST: dict[str, float] = {
     "num_classes": 2,
     "pretrain_iterations": 0,
     "metatrain_iterations": 0,
+    "cooldown": 0,
     "meta_batch_size": 1,
     "meta_grad_clip": 0,
     "update_batch_size": 1,
@@ -84,7 +84,7 @@ class Config:
     max_pool: bool
     stop_grad: bool
     seed: int
-    meta_lr_schedule: str = "constant"
+    cooldown: int = 0
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -105,6 +105,11 @@ class Config:
             raise UsageError(
                 f"--num_train_classes must be {ALL_CLASSES} (all) or at least {least}, "
                 f"got {self.num_train_classes}"
+            )
+        if self.cooldown > self.metatrain_iterations:
+            raise UsageError(
+                f"--cooldown must be at most --metatrain_iterations={self.metatrain_iterations}, "
+                f"got {self.cooldown}"
             )
         if self.baseline == "oracle" and self.datasource != "sinusoid":
             raise UsageError(
@@ -173,22 +178,24 @@ class Config:
         for old, new in replacements.items():
             method = method.replace(old, new)
         method = method.lower().replace(" ", "-")
-        if self.meta_lr_schedule != "constant":
-            method += f"-{self.meta_lr_schedule}"
         return f"{source}-{self.update_batch_size}shot-{method}-seed{self.seed}"
 
     def differences(self, other: "Config") -> list[str]:
         """Say what `other`, the configuration of a stored run, has different from this one.
 
-        `metatrain_iterations` does not count, as a run may be prolonged (but not one whose step
-        size depends on its end), nor does what both ignore.
+        `metatrain_iterations` does not count, as a run may be prolonged, nor does a cooldown that
+        begins where the stored run ends or later, nor what both ignore. A run that has a cooldown
+        is at its end.
 
         Returns:
             lines such as "num_filters is 64 there, 32 here"; empty for the same run.
         """
         skipped = self._ignored_fields() & other._ignored_fields()
-        if self.meta_lr_schedule == "constant":
-            skipped |= {"metatrain_iterations"}
+        if other.cooldown == 0:
+            if self.cooldown == 0:
+                skipped |= {"metatrain_iterations"}
+            elif other.metatrain_iterations <= self.metatrain_iterations - self.cooldown:
+                skipped |= {"metatrain_iterations", "cooldown"}
         here, there = asdict(self), asdict(other)
         return [
             f"{name} is {there[name]} there, {here[name]} here"

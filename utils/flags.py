@@ -142,10 +142,10 @@ def _define_training_flags(flag_values: flags.FlagValues) -> None:
     flags.DEFINE_float(
         "meta_lr", 1e-3, "step size beta of the meta-optimizer", flag_values=flag_values
     )
-    flags.DEFINE_string(
-        "meta_lr_schedule",
+    flags.DEFINE_integer(
+        "cooldown",
         None,
-        "constant, or cosine: meta_lr falls to 0 until the last iteration (recipe)",
+        "last meta-iterations, over which meta_lr falls to 0 (recipe)",
         flag_values=flag_values,
     )
     flags.DEFINE_string(

@@ -16,26 +16,13 @@ EPSILON = 1e-8
 META_OPTIMIZERS = ("adam", "rectified_adam", "lookahead", "moving_average")
 
 
-def learning_rate(beta: float, schedule: str, iterations: int) -> Any:
-    """The meta-optimizer's step size: constant, or falling to 0 along half a period of a cosine.
-
-    Args:
-        beta: of equation (14), at the start.
-        schedule: "constant" or "cosine".
-        iterations: of the whole run.
-    """
-    if schedule == "constant":
-        return beta
-    return keras.optimizers.schedules.CosineDecay(beta, iterations)
-
-
-def meta_optimizer(name: str, learning_rate: Any) -> Any:
+def meta_optimizer(name: str, learning_rate: float) -> Any:
     """Build a meta-optimizer.
 
     Args:
         name: "adam", "rectified_adam", "lookahead" (around Adam) or "moving_average" (Adam, of
             whose weights an exponential moving average is evaluated and exported).
-        learning_rate: beta of equation (14), or a Keras schedule of it.
+        learning_rate: beta of equation (14).
 
     Raises:
         UsageError: the name is unknown, or needs TensorFlow Addons, which is not there.

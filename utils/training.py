@@ -50,6 +50,19 @@ def plan_spans(start: int, total: int, per_epoch: int, spans: int) -> list[tuple
     return plan
 
 
+def meta_step_size(config: Config, epoch: int) -> float:
+    """beta of equation (14) in an epoch.
+
+    It is constant until `cooldown` iterations before the end, and from the next epoch on it falls
+    from epoch to epoch along a line that ends at 0.
+    """
+    total, per_epoch = config.total_iterations, iterations_per_epoch(config)
+    first, last = epoch * per_epoch, min((epoch + 1) * per_epoch, total)
+    if first < total - config.cooldown:
+        return config.meta_lr
+    return config.meta_lr * (total - (first + last) / 2) / config.cooldown
+
+
 def train(
     run: Run,
     learner: MetaLearner,
@@ -113,6 +126,11 @@ def train(
             ),
             keras.callbacks.CSVLogger(str(run.log_file), append=True),
         ]
+    if config.cooldown:
+        # After the logger, whose file keeps the columns that the run began with.
+        callbacks.append(
+            keras.callbacks.LearningRateScheduler(lambda epoch, _: meta_step_size(config, epoch))
+        )
     try:
         learner.fit(
             training_spans(plan),

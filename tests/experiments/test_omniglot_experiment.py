@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from experiments import omniglot
 from experiments.classification_runs import Folders, finish, finished
 from experiments.experiment import Experiment
 from experiments.omniglot import EXPERIMENTS, write_readme
 from utils.model_input import ModelInput
 from utils.recipes import recipe
+from utils.runs import Run
 
 SHORT = Experiment(
     "short",
@@ -87,3 +89,22 @@ def test_the_saved_model_knows_its_input_and_how_it_was_made(root):
     assert "--metatrain_iterations=2" in made
     signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
     assert signature.structured_input_signature[1]["support_y"].shape[-1] == 5
+
+
+def test_the_best_recipe_goes_on_from_a_copy_of_the_papers_run(tmp_path):
+    best = EXPERIMENTS["maml-5way-best"]
+    omniglot.begin_with_the_papers(best, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+    paper = Run(tmp_path / "maml-5way", EXPERIMENTS["maml-5way"].config)
+    paper.start(resume=True)
+    (tmp_path / "maml-5way-best.copy").mkdir()  # of an attempt that was killed
+    omniglot.begin_with_the_papers(best, tmp_path)
+    Run(tmp_path / "maml-5way-best", best.config).start(resume=True)  # accepts the copy
+    assert paper.check_config().cooldown == 0
+
+    (tmp_path / "maml-5way-best" / "own").touch()
+    omniglot.begin_with_the_papers(best, tmp_path)
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"maml-5way", "maml-5way-best"}
+    assert (tmp_path / "maml-5way-best" / "own").exists()

@@ -37,7 +37,7 @@ SINUSOID = {
     "max_pool": False,
     "stop_grad": False,
     "seed": 0,
-    "meta_lr_schedule": "constant",
+    "cooldown": 0,
 }
 OMNIGLOT = SINUSOID | {"datasource": "omniglot", "norm": "batch_norm", "update_batch_size": 1}
 
@@ -141,7 +141,6 @@ def test_bad_value_is_one_line_naming_flag_and_value(base, changes, line):
             "oracle T-net",
             "sinusoid-10shot-oracle-tnet-seed0",
         ),
-        ({"meta_lr_schedule": "cosine"}, "MAML", "sinusoid-10shot-maml-cosine-seed0"),
         ({"pretrain_iterations": 9}, "pretrained MAML", "sinusoid-10shot-pretrained-maml-seed0"),
         (
             {"datasource": "polynomial", "poly_order": 2},
@@ -195,7 +194,7 @@ def test_every_field_but_the_prolonged_one_can_differ():
         "meta_lr": 0.1,
         "meta_grad_clip": 10.0,
         "meta_optimizer": "lookahead",
-        "meta_lr_schedule": "cosine",
+        "cooldown": 100,
         "update_batch_size": 2,
         "query_batch_size": 3,
         "update_lr": 0.2,
@@ -249,13 +248,25 @@ def test_a_longer_run_and_ignored_fields_are_no_difference(changes):
 
 
 def test_a_run_whose_step_size_depends_on_its_end_cannot_be_prolonged():
-    run = SINUSOID | {"meta_lr_schedule": "cosine"}
+    run = SINUSOID | {"cooldown": 5000}
     longer = Config(**(run | {"metatrain_iterations": 70000}))
-    assert Config(**run).differences(longer) == ["metatrain_iterations is 70000 there, 60000 here"]
+    assert longer.differences(Config(**run)) == ["metatrain_iterations is 60000 there, 70000 here"]
+    constant = Config(**(SINUSOID | {"metatrain_iterations": 70000}))
+    assert constant.differences(Config(**run)) == [
+        "metatrain_iterations is 60000 there, 70000 here",
+        "cooldown is 5000 there, 0 here",
+    ]
+
+
+@pytest.mark.parametrize(("cooldown", "is_same"), [(10000, True), (10001, False)])
+def test_a_run_can_be_prolonged_by_a_cooldown_that_begins_at_its_end_or_later(cooldown, is_same):
+    changes = {"metatrain_iterations": 70000, "cooldown": cooldown}
+    lines = Config(**(SINUSOID | changes)).differences(Config(**SINUSOID))
+    assert (lines == []) == is_same
 
 
 def test_a_configuration_from_before_a_field_had_its_default():
-    values = {name: value for name, value in SINUSOID.items() if name != "meta_lr_schedule"}
+    values = {name: value for name, value in SINUSOID.items() if name != "cooldown"}
     assert Config.from_json(json.dumps(values), "config.json") == Config(**SINUSOID)
 
 

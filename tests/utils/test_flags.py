@@ -45,7 +45,7 @@ def test_every_flag_that_a_recipe_gives_says_so():
         "metatrain_iterations",
         "meta_batch_size",
         "meta_grad_clip",
-        "meta_lr_schedule",
+        "cooldown",
         "update_batch_size",
         "query_batch_size",
         "update_lr",
@@ -67,8 +67,8 @@ def test_two_flags_make_the_papers_sinusoid_mt_net():
 
 def test_the_best_recipe_is_had_by_name_and_yields_to_flags():
     best = config("--datasource=omniglot --num_classes=20 --recipe=best --meta_batch_size=8")
-    assert (best.meta_lr_schedule, best.update_lr, best.meta_batch_size) == ("cosine", 0.1, 8)
-    assert config("--datasource=omniglot").meta_lr_schedule == "constant"
+    assert (best.cooldown, best.update_lr, best.meta_batch_size) == (6000, 0.1, 8)
+    assert config("--datasource=omniglot").cooldown == 0
 
 
 def test_original_omniglot_command_means_what_it_meant():

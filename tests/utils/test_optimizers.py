@@ -12,7 +12,7 @@ from utils.assembly import build_learner, build_source
 from utils.config import Config
 from utils.errors import UsageError
 from utils.flags import config_from_flags, define, parse
-from utils.optimizers import evaluation_weights, learning_rate, meta_optimizer
+from utils.optimizers import evaluation_weights, meta_optimizer
 from utils.runs import Checkpoints, Run
 
 try:
@@ -34,31 +34,6 @@ def test_adam_steps_by_the_learning_rate():
     # Adam's first step is the learning rate times the gradient's sign.
     np.testing.assert_allclose(variable, [0.75, -1.75], atol=1e-5)
     assert isinstance(optimizer, keras.optimizers.Adam)
-
-
-def test_cosine_steps_by_a_learning_rate_that_falls_to_zero():
-    optimizer = meta_optimizer("adam", learning_rate(0.25, "cosine", iterations=8))
-    variable = tf.Variable([1.0, -2.0])
-    path = [variable.numpy()]
-    for _ in range(9):
-        optimizer.apply_gradients([(tf.constant([3.0, -0.5]), variable)])
-        path.append(variable.numpy())
-    # Under a constant gradient Adam's step is the learning rate times the gradient's sign.
-    rates = 0.125 * (1 + np.cos(np.pi * np.minimum(np.arange(9), 8) / 8))
-    np.testing.assert_allclose(np.diff(path, axis=0), -rates[:, None] * [1, -1], atol=1e-5)
-
-
-def test_a_resumed_cosine_ends_with_the_same_bits(tmp_path):
-    name = NAME.replace("mtnet", "mtnet-cosine")
-    arguments = (*FLAGS, "--meta_lr_schedule=cosine", "--nolog")
-    assert program.run(*arguments, f"--logdir={tmp_path}/a", per_epoch=1, only_train=True) == 0
-    folder = shutil.copytree(tmp_path / "a" / name, tmp_path / "b" / name)
-    program.rewind(folder, 4)
-    assert program.run(*arguments, f"--logdir={tmp_path}/b", per_epoch=1, only_train=True) == 0
-    program.assert_same_checkpoint(
-        program.newest(folder / "checkpoints"),
-        program.newest(tmp_path / "a" / name / "checkpoints"),
-    )
 
 
 def test_unknown_name_is_refused():
@@ -141,6 +116,37 @@ def test_checkpoint_holds_the_moments_of_the_wrapped_optimizer(runs, name):
     weights = sum(key.startswith("parameters/") for key in held)
     state = sum(key.startswith("optimizer/") for key in held)
     assert state == weights * (2 if name == "rectified_adam" else 3) + 1
+
+
+@pytest.mark.parametrize(
+    "name", ["adam", *(pytest.param(added, marks=needs_addons) for added in ADDED)]
+)
+def test_cooldown_scales_the_steps_and_is_the_same_in_one_go_prolonged_or_resumed(tmp_path, name):
+    arguments = (*FLAGS, f"--meta_optimizer={name}", "--nolog")
+    cooled = (*arguments, "--cooldown=4")
+    commands = {
+        "constant": [arguments],
+        "at once": [cooled],
+        "prolonged": [(*arguments, "--metatrain_iterations=4"), cooled],
+    }
+    for logdir, runs in commands.items():
+        for run in runs:
+            options = (f"--logdir={tmp_path / logdir}",)
+            assert program.run(*run, *options, per_epoch=1, only_train=True) == 0
+    folder = shutil.copytree(tmp_path / "at once" / NAME, tmp_path / "resumed" / NAME)
+    program.rewind(folder, 6)
+    resumed = (*cooled, f"--logdir={tmp_path / 'resumed'}")
+    assert program.run(*resumed, per_epoch=1, only_train=True) == 0
+    at_once = program.newest(tmp_path / "at once" / NAME / "checkpoints")
+    for other in ("prolonged", "resumed"):
+        checkpoint = program.newest(tmp_path / other / NAME / "checkpoints")
+        program.assert_same_checkpoint(checkpoint, at_once)
+
+    # From the same weights and moments, in the first of the four epochs that cool down.
+    start, plain = (values(restored(tmp_path / "constant" / NAME, i)) for i in (4, 5))
+    slower = values(restored(tmp_path / "at once" / NAME, 5))
+    for w, a, b in zip(start, plain, slower, strict=True):
+        np.testing.assert_allclose(b - w, 3.5 / 4 * (a - w), rtol=1e-2, atol=1e-8)
 
 
 @needs_addons

@@ -39,6 +39,14 @@ def test_images_are_saved_more_often_than_regression():
     assert training.iterations_per_epoch(config()) == 5000
 
 
+def test_step_size_falls_from_the_first_epoch_that_begins_in_the_cooldown(monkeypatch):
+    monkeypatch.setattr(training, "iterations_per_epoch", lambda config: 10)
+    run = config("--metatrain_iterations=96", "--cooldown=40", "--meta_lr=0.5")
+    found = [training.meta_step_size(run, epoch) for epoch in range(10)]
+    # The line of slope 0.5 / 40 through 0 at iteration 96, in the middle of each epoch.
+    np.testing.assert_allclose(found, [0.5] * 6 + [0.5 * left / 40 for left in (31, 21, 11, 3)])
+
+
 def config(*arguments):
     flag_values = define(flags.FlagValues())
     parse(["main.py", *arguments], flag_values)
