@@ -93,7 +93,7 @@ def _evaluations(
 def export_pretrained(
     learner: MetaLearner, source: TaskSource, experiment: Experiment, folder: Path
 ) -> None:
-    """Write the SavedModel, with a README that says how it was made."""
+    """Write the SavedModel with a line that says how it was made, and all lines beside it."""
     config = experiment.config
     made = (
         f"{config.method}, {config.num_classes}-way {config.update_batch_size}-shot "
@@ -101,6 +101,23 @@ def export_pretrained(
         f"{config.total_iterations} iterations.\n"
     )
     export_trained(learner, source, config, folder, {"README.md": made})
+    list_pretrained(folder.parent)
+
+
+def list_pretrained(folder: Path) -> None:
+    """Write README.md: a line on each SavedModel below the folder."""
+    lines = [
+        "# SavedModels of finished runs",
+        "",
+        "Classify a task of the held-out test split with one of them:",
+        "`python main.py --predict --model=pretrained/NAME --datasource=omniglot`.",
+        "Their accuracies are in [results](../results).",
+        "",
+    ]
+    for made in sorted(folder.glob("*/assets.extra/README.md")):
+        lines.append(f"- `{made.parents[1].name}`: {made.read_text().strip()}")
+    with atomic_write(folder / "README.md") as file:
+        file.write(("\n".join(lines) + "\n").encode())
 
 
 def _curve(log_file: Path) -> str:

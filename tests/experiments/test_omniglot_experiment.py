@@ -87,6 +87,7 @@ def test_the_saved_model_knows_its_input_and_how_it_was_made(root):
     assert ModelInput.beside(folder) == ModelInput(28, grey=True, ink_is_one=True)
     made = (folder / "assets.extra" / "README.md").read_text()
     assert "--metatrain_iterations=2" in made
+    assert f"- `short`: {made}" in (root / "pretrained" / "README.md").read_text()
     signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
     assert signature.structured_input_signature[1]["support_y"].shape[-1] == 5
 
