@@ -44,9 +44,9 @@ FLAGS = flags.FLAGS
 
 def train_and_evaluate(run: Run, source: TaskSource, settings: EvaluationSettings) -> None:
     """Train to the end, measure the held-out test tasks, export."""
-    run.start(resume=FLAGS.resume)
     settings = replace(settings, split="test")
     learner = _learner(run.config, source, settings)
+    run.start(resume=FLAGS.resume)
     train(run, learner, source, log=FLAGS.log)
     evaluate_run(run, learner, source, settings)
     _export(learner, source, run.config, FLAGS.export_dir or str(run.folder / "saved_model"))

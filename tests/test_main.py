@@ -626,6 +626,7 @@ def test_meta_optimizer_without_addons_is_one_line(tmp_path, capsys, monkeypatch
     line = refused(capsys, *SINUSOID, f"--logdir={tmp_path}/logs", f"--meta_optimizer={name}")
     assert f"--meta_optimizer={name} cannot be used: TensorFlow Addons is not installed" in line
     assert line.endswith("use adam")
+    assert not (tmp_path / "logs").exists()  # where it would stand in the way of other settings
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ class TrainingDiverged(UsageError):  # noqa: N818
 
     def __init__(self, iteration: int):
         super().__init__(
-            f"the meta-loss of iteration {iteration} is not finite: the run stops, its last "
-            "checkpoint is intact; a smaller --update_lr or --meta_lr may help"
+            f"the meta-loss of iteration {iteration} is not finite: the run stops, its "
+            "checkpoints are intact; try a smaller --update_lr or --meta_lr, with --noresume"
         )
         self.iteration = iteration
 

@@ -99,7 +99,7 @@ class Run:
         if differences:
             raise UsageError(
                 f"{self.folder} belongs to a run with other settings: {'; '.join(differences)}; "
-                "give those, or another --logdir"
+                "give those, another --logdir, or --noresume, which moves it aside and trains anew"
             )
         return stored
 
