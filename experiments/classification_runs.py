@@ -190,12 +190,12 @@ def plot_curves(experiments: Iterable[Experiment], output: Path, lowest: float) 
     """
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
-    for experiment in experiments:
+    for number, experiment in enumerate(experiments):
         with (output / f"{experiment.name}-curve.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
         iterations = [float(row["iteration"]) for row in rows]
         accuracies = [100 * float(row["val_accuracy"]) for row in rows]
-        axes.plot(iterations, accuracies, label=experiment.name, linewidth=1)
+        axes.plot(iterations, accuracies, label=experiment.name, linewidth=1, zorder=-number)
     axes.set_xlabel("meta-iteration")
     axes.set_ylabel("validation accuracy, %")
     axes.set_ylim(bottom=lowest)
