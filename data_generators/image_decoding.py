@@ -3,7 +3,7 @@
 import io
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from data_generators.errors import DataError
 from data_generators.file_tree import FileTree
@@ -12,7 +12,7 @@ CHANNELS = {"L": 1, "RGB": 3}
 
 
 def read_image(tree: FileTree, name: str, mode: str, side: int) -> np.ndarray:
-    """Read an image, convert it to `mode` and resize it to side x side (Lanczos).
+    """Read an image as a viewer shows it, convert it to `mode`, resize it to side x side (Lanczos).
 
     Returns:
         uint8 [side, side] for mode "L", [side, side, 3] for mode "RGB".
@@ -24,7 +24,7 @@ def read_image(tree: FileTree, name: str, mode: str, side: int) -> np.ndarray:
     try:
         with Image.open(io.BytesIO(data)) as file:
             # Pillow resizes one-bit and palette images by nearest neighbor: convert first.
-            image = file.convert(mode)
+            image = _as_shown(file).convert(mode)
     except UnidentifiedImageError as error:  # Its text names an object in memory.
         raise DataError(
             f"cannot read the image {tree.root / name}: it has no format that Pillow knows"
@@ -34,3 +34,17 @@ def read_image(tree: FileTree, name: str, mode: str, side: int) -> np.ndarray:
     if image.size != (side, side):
         image = image.resize((side, side), Image.Resampling.LANCZOS)
     return np.asarray(image)
+
+
+def _as_shown(image: Image.Image) -> Image.Image:
+    """Turn upright what a camera stored lying, lay it on white, bring 16 bits to 8.
+
+    Pillow's `convert` alone drops the transparency and cuts 16-bit values off at 255.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    return image
