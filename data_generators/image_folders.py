@@ -44,7 +44,7 @@ def list_classes(tree: FileTree) -> dict[str, ClassFiles]:
             break
     else:
         raise DataError(f"--data_path={tree.root} is not {LAYOUT}")
-    _check_disjoint(tree, splits)
+    check_disjoint(tree, splits)
     return splits
 
 
@@ -77,7 +77,8 @@ def _read_csv(tree: FileTree, top: str, split: str) -> ClassFiles:
     return classes
 
 
-def _check_disjoint(tree: FileTree, splits: dict[str, ClassFiles]) -> None:
+def check_disjoint(tree: FileTree, splits: dict[str, ClassFiles]) -> None:
+    """Raise DataError if a class is in two splits."""
     seen: dict[str, str] = {}
     for split, classes in splits.items():
         for label in classes:

@@ -10,7 +10,7 @@ from data_generators.errors import DataError
 from data_generators.file_tree import FileTree, fingerprint, open_tree
 from data_generators.image_cache import open_image_cache, read_rows
 from data_generators.image_episodes import ClassRows, ImageEpisodes
-from data_generators.image_folders import ClassFiles, is_image
+from data_generators.image_folders import ClassFiles, check_disjoint, is_image
 from data_generators.random_streams import SPLITS
 
 LAYOUT = (
@@ -89,7 +89,8 @@ def split_classes(tree: FileTree, way: int, seed: int) -> dict[str, ClassFiles]:
     20 % for test, but at least `way` each.
 
     Raises:
-        DataError: there are too few classes for three splits.
+        DataError: there are too few classes for three splits, two of the three folders, or the
+            same class in several of them.
     """
     classes = _class_folders(tree)
     for top in ["", *sorted({f"{name.split('/')[0]}/" for name in classes})]:
@@ -101,8 +102,17 @@ def split_classes(tree: FileTree, way: int, seed: int) -> dict[str, ClassFiles]:
             }
             for split in SPLITS
         }
-        if all(splits.values()):
+        present = [split for split in SPLITS if splits[split]]
+        if len(present) == len(SPLITS):
+            check_disjoint(tree, splits)
             return splits
+        if len(present) > 1:
+            missing = next(split for split in SPLITS if split not in present)
+            raise DataError(
+                f"--data_path={tree.root} has class folders in {top}{present[0]}/ and "
+                f"{top}{present[1]}/, but none in {top}{missing}/: give all three, or no such "
+                "folders, and the classes are split by --split_seed"
+            )
     names = np.array(sorted(classes))
     if len(names) < 3 * way:
         raise DataError(

@@ -96,6 +96,23 @@ def test_splits_of_the_folder_are_kept(tmp_path):
     assert names(load(tmp_path, files)) == expected
 
 
+def test_splits_that_share_a_class_are_refused(tmp_path):
+    files = {f"{split}/{c}/0.png": encoded(9) for split in ("train", "val", "test") for c in "ab"}
+    with pytest.raises(DataError, match="class a is both in train and in val"):
+        load(tmp_path, files)
+
+
+def test_two_splits_of_three_are_refused(tmp_path):
+    files = {f"{split}/{c}/0.png": encoded(9) for split in ("train", "test") for c in "abcdef"}
+    with pytest.raises(DataError, match=r"in train/ and test/, but none in val/: give all three"):
+        load(tmp_path, files)
+
+
+def test_a_folder_called_train_may_hold_all_classes(tmp_path):
+    files = {f"train/{name}": data for name, data in class_folders(6).items()}
+    assert sum(map(len, names(load(tmp_path, files)).values())) == 6
+
+
 def test_classes_are_split_by_the_seed_alone(tmp_path):
     tree = FolderTree(tmp_path)
     tree.files = dict.fromkeys(f"c{i:03}/{j}.png" for i in range(100) for j in range(2))
