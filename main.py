@@ -47,8 +47,8 @@ def train_and_evaluate(run: Run, source: TaskSource, settings: EvaluationSetting
     settings = replace(settings, split="test")
     learner = _learner(run.config, source, settings)
     run.start(resume=FLAGS.resume)
-    train(run, learner, source, log=FLAGS.log)
-    evaluate_run(run, learner, source, settings)
+    iteration = train(run, learner, source, log=FLAGS.log)
+    evaluate_run(run, learner, source, settings, iteration=iteration)
     _export(learner, source, run.config, FLAGS.export_dir or str(run.folder / "saved_model"))
 
 
@@ -60,15 +60,16 @@ def evaluate(run: Run, source: TaskSource, settings: EvaluationSettings) -> None
     learner = _learner(run.config, source, settings)
     checkpoints = Checkpoints(run, learner)
     if FLAGS.test_best:
-        iteration = checkpoints.restore_best()
+        checkpoint, iteration = "best", checkpoints.restore_best()
     elif FLAGS.test_iter != LATEST:
         iteration = checkpoints.restore_iteration(FLAGS.test_iter)
+        checkpoint = f"iteration{iteration}"
     else:
-        iteration = checkpoints.restore_latest()
+        checkpoint, iteration = "last", checkpoints.restore_latest()
     if iteration == 0:
         raise UsageError(f"{run.folder} has no checkpoint yet: train it first")
     print(f"evaluating {run.folder} after {iteration} iterations")
-    evaluate_run(run, learner, source, settings)
+    evaluate_run(run, learner, source, settings, iteration=iteration, checkpoint=checkpoint)
     if FLAGS.export_dir:
         _export(learner, source, run.config, FLAGS.export_dir)
 

@@ -262,10 +262,14 @@ def test_earlier_checkpoint_is_evaluated_as_it_was(copy, capsys):
     folder, logdir = copy
     assert program.run(*SINUSOID, logdir, "--notrain", "--test_iter=10") == 0
     assert "after 10 iterations" in capsys.readouterr().out
-    then = report(folder, "val-5shot")["loss"]["per_task"]
+    then = report(folder, "val-5shot-iteration10")
+    assert then["iteration"] == 10
+    assert not (folder / "evaluation/val-5shot.json").exists()
     program.rewind(folder, 10)
     assert program.run(*SINUSOID, logdir, "--notrain") == 0
-    assert report(folder, "val-5shot")["loss"]["per_task"] == then
+    last = report(folder, "val-5shot")
+    assert last["iteration"] == 10
+    assert last["loss"]["per_task"] == then["loss"]["per_task"]
     line = refused(capsys, *SINUSOID, logdir, "--notrain", "--test_iter=7")
     assert "--test_iter=7" in line
     assert line.endswith("there are 5, 10")
@@ -671,7 +675,8 @@ def test_best_checkpoint_is_evaluated_on_request(omniglot, capsys):
     assert program.run(*flags, "--notrain", "--test_set", "--test_best", "--mask=mode") == 0
     output = capsys.readouterr().out
     assert f"after {float(best['iteration']):.0f} iterations" in output
-    tests = report(folder, "test-1shot-mode")
+    tests = report(folder, "test-1shot-mode-best")
+    assert tests["iteration"] == float(best["iteration"])
     percent = np.array(cells(output))[:, 0]
     np.testing.assert_allclose(percent[:, 0], 100 * np.array(tests["accuracy"]["mean"]), atol=0.006)
 

@@ -89,9 +89,24 @@ def shots_to_evaluate(config: Config, shot: int) -> tuple[int, ...]:
 
 
 def evaluate_run(
-    run: Run, learner: MetaLearner, source: TaskSource, settings: EvaluationSettings
+    run: Run,
+    learner: MetaLearner,
+    source: TaskSource,
+    settings: EvaluationSettings,
+    *,
+    iteration: int,
+    checkpoint: str = "last",
 ) -> None:
-    """Evaluate, print the table and write CSV, JSON and plots into the run's folder."""
+    """Evaluate, print the table and write CSV, JSON and plots into the run's folder.
+
+    Args:
+        run: to evaluate.
+        learner: with its weights.
+        source: of held-out tasks.
+        settings: of the evaluation.
+        iteration: after which the weights are.
+        checkpoint: which of the run's they are; files of another than the last are named by it.
+    """
     config = run.config
     as_trained = settings.update_lr == config.update_lr
     evaluations = [
@@ -116,15 +131,16 @@ def evaluate_run(
     for evaluation in evaluations:
         files = write_report(
             run.evaluation_folder,
-            report_name(config, evaluation.settings),
+            report_name(config, evaluation.settings, checkpoint),
             config=config,
+            iteration=iteration,
             settings=evaluation.settings,
             losses=evaluation.losses,
             accuracies=evaluation.accuracies,
             versions=versions,
         )
         print("wrote", *files)
-    plot = run.evaluation_folder / f"{settings.split}.png"
+    plot = run.evaluation_folder / f"{settings.split}{_of_checkpoint(checkpoint)}.png"
     plot_adaptation(
         plot,
         {column.label: column.summary for column in columns},
@@ -134,17 +150,23 @@ def evaluate_run(
     )
     print("wrote", plot)
     if not config.is_classification:
-        plot = run.evaluation_folder / "fits.png"
+        plot = run.evaluation_folder / f"fits{_of_checkpoint(checkpoint)}.png"
         plot_fits(plot, fits(learner, source, settings))
         print("wrote", plot)
 
 
-def report_name(config: Config, settings: EvaluationSettings) -> str:
+def report_name(config: Config, settings: EvaluationSettings, checkpoint: str) -> str:
     """File name of an evaluation: what distinguishes it from others of the same run."""
     name = f"{settings.split}-{settings.shot}shot"
     if settings.update_lr != config.update_lr:
         name += f"-alpha{settings.update_lr:g}"
-    return name + ("-mode" if settings.mask == "mode" and config.use_M else "")
+    if settings.mask == "mode" and config.use_M:
+        name += "-mode"
+    return name + _of_checkpoint(checkpoint)
+
+
+def _of_checkpoint(checkpoint: str) -> str:
+    return "" if checkpoint == "last" else f"-{checkpoint}"
 
 
 def fits(learner: MetaLearner, source: TaskSource, settings: EvaluationSettings) -> list[Fit]:

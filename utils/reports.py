@@ -104,6 +104,7 @@ def write_report(
     name: str,
     *,
     config: Config,
+    iteration: int,
     settings: EvaluationSettings,
     losses: np.ndarray,
     accuracies: np.ndarray | None = None,
@@ -118,6 +119,7 @@ def write_report(
         folder: made if need be.
         name: of the files, without suffix.
         config: of the trained run.
+        iteration: after which its weights are.
         settings: of the evaluation.
         losses: [tasks, steps + 1].
         accuracies: [tasks, steps + 1], fractions; None in regression.
@@ -134,6 +136,7 @@ def write_report(
     report = {
         "method": config.method,
         "configuration": config.to_dict(),
+        "iteration": iteration,
         "settings": asdict(settings),
         "versions": dict(versions),
     } | {

@@ -70,7 +70,7 @@ def train(
     *,
     log: bool,
     progress: keras.callbacks.Callback | None = None,
-) -> None:
+) -> int:
     """Train from the last checkpoint, if there is one, to the run's last iteration.
 
     Args:
@@ -79,6 +79,9 @@ def train(
         source: of its episodes.
         log: write TensorBoard and CSV logs.
         progress: shows the progress instead of the run's own lines and bar.
+
+    Returns:
+        the number of iterations that the run has now.
 
     Raises:
         TrainingDiverged: the loss is not finite.
@@ -92,7 +95,7 @@ def train(
     if start >= total:
         if progress is None:
             print(f"{run.folder} is trained: {start} iterations")
-        return
+        return start
     if progress is None:
         print(f"training {run.folder}: iterations {start} to {total}")
         progress = ProgressBar(start, total)
@@ -148,3 +151,4 @@ def train(
         raise
     finally:
         signals.restore_handlers()
+    return total

@@ -122,7 +122,7 @@ def test_three_shots_give_three_reports_and_three_columns(tmp_path, capsys):
     config, settings = parsed("--dim_hidden=3", "--num_test_tasks=4", "--test_set", "--use_M")
     learner, source = built(config, settings)
     run = Run.named_by(config, str(tmp_path))
-    evaluate_run(run, learner, source, settings)
+    evaluate_run(run, learner, source, settings, iteration=0)
     output = capsys.readouterr().out
     assert "M-net on sinusoid, test split, mean squared error, mask: sample" in output
     table = [line for line in output.splitlines() if line.startswith("|")]
@@ -155,7 +155,8 @@ def test_three_shots_give_three_reports_and_three_columns(tmp_path, capsys):
     ],
 )
 def test_reports_that_differ_have_names_that_differ(arguments, name):
-    assert report_name(*parsed(*arguments)) == name
+    assert report_name(*parsed(*arguments), "last") == name
+    assert report_name(*parsed(*arguments), "best") == f"{name}-best"
 
 
 def test_fits_are_of_held_out_tasks_and_their_true_functions():
@@ -196,5 +197,5 @@ def test_the_papers_figure_is_shown_for_the_trained_step_size_only(capsys, tmp_p
         "--dim_hidden=2",
     )
     learner, source = built(config, settings)
-    evaluate_run(Run.named_by(config, str(tmp_path)), learner, source, settings)
+    evaluate_run(Run.named_by(config, str(tmp_path)), learner, source, settings, iteration=0)
     assert ("0.71 ± 0.07" in capsys.readouterr().out) is shown

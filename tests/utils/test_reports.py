@@ -33,6 +33,7 @@ def write(folder, losses, accuracies=None, command=""):
         folder,
         "test",
         config=run,
+        iteration=7,
         settings=settings,
         losses=losses,
         accuracies=accuracies,
