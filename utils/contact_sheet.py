@@ -1,5 +1,6 @@
 """The picture of a prediction: what was learned from, and what was said of each query."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,15 @@ from utils.prediction import Predictions
 
 COLUMNS = 10
 CELL = 1.1  # inches
+DRAWN = 200  # queries; more would take minutes
+
+_log = logging.getLogger(__name__)
 
 
 def plot_contact_sheet(path: Path, predictions: Predictions) -> None:
     """Draw a row of support images for every class, then the queries with class and probability.
 
-    Where the truth is known a prediction is green or red.
+    Where the truth is known a prediction is green or red. Of many queries the first are drawn.
 
     Args:
         path: of the PNG or PDF file.
@@ -27,9 +31,12 @@ def plot_contact_sheet(path: Path, predictions: Predictions) -> None:
         (name, np.flatnonzero(support.labels == label))
         for label, name in enumerate(support.classes)
     ]
+    queries = min(len(predictions.names), DRAWN)
+    if queries < len(predictions.names):
+        _log.warning("%s shows the first %d of %d", path, queries, len(predictions.names))
     most = max(len(images) for _, images in rows)
-    columns = min(max(most, min(len(predictions.names), COLUMNS)), 2 * COLUMNS)
-    query_rows = -(-len(predictions.names) // columns)
+    columns = min(max(most, min(queries, COLUMNS)), 2 * COLUMNS)
+    query_rows = -(-queries // columns)
     height = len(rows) + query_rows
     figure = Figure(figsize=(CELL * columns + 1, 1.25 * CELL * height), layout="constrained")
     cells = figure.subplots(height, columns, squeeze=False)
@@ -39,7 +46,7 @@ def plot_contact_sheet(path: Path, predictions: Predictions) -> None:
         row[0].set_title(f"learned: {name}", fontsize=7, loc="left")
         for axes, image in zip(row, images, strict=False):
             _show(axes, support.x[image])
-    for i, axes in enumerate(cells[len(rows) :].flat[: len(predictions.names)]):
+    for i, axes in enumerate(cells[len(rows) :].flat[:queries]):
         label = predictions.labels[i]
         _show(axes, predictions.x[i])
         color = "black"

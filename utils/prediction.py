@@ -15,6 +15,10 @@ from data_generators.image_folders import is_image
 from utils.errors import UsageError
 from utils.model_input import ModelInput
 
+# Images are normalized together with those that are classified at the same time; of many, so many
+# at a time, which also bounds the memory.
+QUERIES_AT_ONCE = 100
+
 _log = logging.getLogger(__name__)
 
 
@@ -168,6 +172,8 @@ def predict(
 ) -> Predictions:
     """Adapt a SavedModel to the support images and classify the others.
 
+    More than `QUERIES_AT_ONCE` are classified in parts of equal size.
+
     Raises:
         UsageError: the model is not for so many classes, or not for images of this shape.
     """
@@ -183,12 +189,15 @@ def predict(
         raise UsageError(
             f"--model={model} takes images of {inputs['support_x'].shape[2:]}, got {x.shape[1:]}"
         )
-    answers = signature(
-        support_x=tf.constant(support.x[np.newaxis]),
-        support_y=tf.one_hot(support.labels[np.newaxis], way),
-        query_x=tf.constant(x[np.newaxis]),
-    )["predictions"]
-    return Predictions(support, names, x, answers.numpy()[0], truth)
+    answers = [
+        signature(
+            support_x=tf.constant(support.x[np.newaxis]),
+            support_y=tf.one_hot(support.labels[np.newaxis], way),
+            query_x=tf.constant(part[np.newaxis]),
+        )["predictions"].numpy()[0]
+        for part in np.array_split(x, -(-len(x) // QUERIES_AT_ONCE))
+    ]
+    return Predictions(support, names, x, np.concatenate(answers), truth)
 
 
 def _open(flag: str, folder: str) -> FileTree:

@@ -19,14 +19,17 @@ COLOURS = {"blue": (0, 0, 255), "green": (0, 255, 0), "red": (255, 0, 0)}
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """Untrained, but inner steps tell plain colours apart."""
-    folder = tmp_path_factory.mktemp("model") / "saved_model"
+    return exported(tmp_path_factory.mktemp("model") / "saved_model", num_updates=60)
+
+
+def exported(folder, num_updates):
     network = ConvNet((16, 16, 3), 3, num_filters=8, norm=None, flatten=True, use_transform=True)
     learner = MetaLearner(
         network,
         classification=True,
         sample_episode=lambda iteration: None,
         update_lr=0.05,
-        num_updates=60,
+        num_updates=num_updates,
     )
     x = np.random.default_rng(0).random([1, 3, 16, 16, 3], np.float32)
     export(
@@ -92,6 +95,20 @@ def test_other_numbers_of_support_images(model, support, query):
     examples = read_support(str(support), INPUT)
     assert len(examples.names) == 7
     assert predict(model, examples, *read_queries(str(query), INPUT)).probabilities.shape == (3, 3)
+
+
+def test_many_images_are_classified_in_equal_parts_and_the_first_are_drawn(
+    support, tmp_path, caplog
+):
+    model = exported(tmp_path / "saved_model", num_updates=1)
+    examples = read_support(str(support), INPUT)
+    x = np.random.default_rng(0).random([202, 16, 16, 3], np.float32)
+    predictions = predict(model, examples, [f"{i}.png" for i in range(202)], x)
+    assert predictions.probabilities.shape == (202, 3)
+    part = predict(model, examples, predictions.names[68:135], x[68:135])
+    np.testing.assert_allclose(predictions.probabilities[68:135], part.probabilities, atol=1e-5)
+    plot_contact_sheet(tmp_path / "sheet.png", predictions)
+    assert "sheet.png shows the first 200 of 202" in caplog.text
 
 
 def test_another_number_of_classes_is_refused(model, support, query):
