@@ -33,6 +33,11 @@ def classifier(image_shape: Sequence[int], classes: int, filters: int) -> keras.
     return keras.Sequential([*layers, keras.layers.Flatten(), keras.layers.Dense(classes)])
 
 
+def feature_extractor(model: keras.Sequential) -> keras.Model:
+    """All of a classifier but its last layer: [images, h, w, c] in [0, 1] -> [images, features]."""
+    return keras.Model(model.inputs, model.layers[-2].output)
+
+
 def train_features(
     pixels: np.ndarray,
     labels: np.ndarray,
@@ -53,12 +58,11 @@ def train_features(
         seed: of weights and order.
 
     Returns:
-        the features' model, [images, height, width, channels] in [0, 1] -> [images, features],
-        and the validation accuracy after every epoch.
+        the trained `feature_extractor`, and the validation accuracy after every epoch.
     """
     keras.utils.set_random_seed(seed)
     model = classifier(pixels.shape[1:], int(labels.max()) + 1, filters)
-    features = keras.Model(model.inputs, model.layers[-2].output)
+    features = feature_extractor(model)
     model.compile(
         optimizer=keras.optimizers.Adam(1e-3),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),

@@ -10,14 +10,16 @@ Stopped at any moment, the same command goes on where it was.
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import numpy as np
 from absl import app
+from tensorflow import keras
 
 from data_generators import MiniImagenet
 from data_generators.atomic_file import atomic_write
@@ -26,6 +28,8 @@ from experiments import classification_command
 from experiments.baselines import (
     STEP_SIZES,
     FineTuning,
+    classifier,
+    feature_extractor,
     fine_tune,
     nearest_neighbour,
     train_features,
@@ -70,6 +74,8 @@ EPOCHS = 40
 VALIDATION_TASKS = 200
 BASELINE_BATCH = 20  # tasks
 
+Choice = TypeVar("Choice", bound=Hashable)
+
 
 def do(experiment: Experiment, folders: Folders) -> None:
     """Finish an experiment, if it is not."""
@@ -90,7 +96,10 @@ def measure_baselines(
     validation_tasks: int = VALIDATION_TASKS,
     test_tasks: int = TEST_TASKS,
 ) -> Document:
-    """Train features, choose on the validation split, measure on the test split."""
+    """Train features, choose on the validation split, measure on the test split.
+
+    What is done stands below the working folder, from which the next call goes on.
+    """
     config = EXPERIMENTS["maml-1shot"].config
     source = MiniImagenet.load(folders.data_path, folders.cache_dir, config.num_classes)
 
@@ -101,29 +110,61 @@ def measure_baselines(
         )
         return (episode for _, episode in drawn)
 
-    features, curve = train_features(
-        *source.labelled_images("train"),
-        episodes("val", 1),
-        filters=config.num_filters,
-        epochs=epochs,
-        seed=config.seed,
-    )
-    document: Document = {"epochs": epochs, "validation_accuracy": np.round(curve, 4).tolist()}
-    for shot in SHOTS:
-        neighbours = nearest_neighbour(features, episodes("val", shot))
-        means = {distance: float(np.mean(found)) for distance, found in neighbours.items()}
+    def trained() -> tuple[keras.Model, list[float]]:
+        return train_features(
+            *source.labelled_images("train"),
+            episodes("val", 1),
+            filters=config.num_filters,
+            epochs=epochs,
+            seed=config.seed,
+        )
+
+    def by_neighbours(shot: int) -> Document:
+        means = _means(nearest_neighbour(features, episodes("val", shot)))
         distance = max(means, key=means.__getitem__)
         accuracies = nearest_neighbour(features, episodes("test", shot))[distance]
-        document[f"nearest_neighbour-{shot}shot"] = _result({"distance": distance}, accuracies)
+        return _result({"distance": distance}, accuracies)
 
+    def by_fine_tuning(shot: int) -> Document:
         tried: dict[FineTuning, float] = {}
         for step_size in STEP_SIZES:
-            for choice, found in fine_tune(features, episodes("val", shot), step_size).items():
-                tried[choice] = float(np.mean(found))
+            tried |= _means(fine_tune(features, episodes("val", shot), step_size))
         best = max(tried, key=tried.__getitem__)
         accuracies = fine_tune(features, episodes("test", shot), best.step_size)[best]
-        document[f"fine_tuning-{shot}shot"] = _result(best._asdict(), accuracies)
+        return _result(best._asdict(), accuracies)
+
+    done = folders.workdir / "baselines"
+    untrained = feature_extractor(classifier(source.input_shape, 1, config.num_filters))
+    features, curve = _stored_features(done / "features.npz", untrained, trained)
+    document: Document = {"epochs": epochs, "validation_accuracy": np.round(curve, 4).tolist()}
+    for shot in SHOTS:
+        for name, measure in (
+            ("nearest_neighbour", by_neighbours),
+            ("fine_tuning", by_fine_tuning),
+        ):
+            file = done / f"{name}-{shot}shot.json"
+            if not file.exists():
+                write_document(file, measure(shot))
+            document[file.stem] = json.loads(file.read_text())
     return document
+
+
+def _stored_features(
+    file: Path, features: keras.Model, train: Callable[[], tuple[keras.Model, list[float]]]
+) -> tuple[keras.Model, list[float]]:
+    """Train and store the features and their learning curve, unless the file has them."""
+    if not file.exists():
+        trained, curve = train()
+        with atomic_write(file) as output:
+            np.savez(output, np.array(curve), *trained.get_weights())
+    with np.load(file) as stored:
+        curve, *weights = (stored[name] for name in stored.files)
+    features.set_weights(weights)
+    return features, curve
+
+
+def _means(accuracies: Mapping[Choice, np.ndarray]) -> dict[Choice, float]:
+    return {choice: float(np.mean(found)) for choice, found in accuracies.items()}
 
 
 def _result(choice: Document, accuracies: np.ndarray) -> Document:

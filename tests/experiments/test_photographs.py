@@ -12,6 +12,10 @@ from experiments.experiment import Experiment
 from utils.recipes import recipe
 
 SHORT = ("--metatrain_iterations=1", "--num_filters=2", "--num_test_tasks=4")
+SHORTENED = {
+    name: Experiment(name, (*experiment.flags, *SHORT), experiment.shots)
+    for name, experiment in photographs.EXPERIMENTS.items()
+}
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +40,9 @@ def folders(tmp_path_factory):
 @pytest.fixture(scope="module")
 def readme(folders):
     """Of one meta-learner and the baselines, all hardly trained."""
-    short = {}
-    for name, experiment in photographs.EXPERIMENTS.items():
-        short[name] = Experiment(name, (*experiment.flags, *SHORT), experiment.shots)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(photographs, "EXPERIMENTS", short)
-        finish(short["maml-1shot"], folders)
+        patch.setattr(photographs, "EXPERIMENTS", SHORTENED)
+        finish(SHORTENED["maml-1shot"], folders)
         document = photographs.measure_baselines(
             folders, epochs=1, validation_tasks=20, test_tasks=20
         )
@@ -79,6 +80,15 @@ def test_the_table_has_the_stored_means(folders, readme):
             assert rows[f"| {title}"][column].startswith(f"{values.mean():.2f} ± ")
     assert "distance " in readme
     assert "step_size " in readme
+
+
+def test_baselines_that_were_stopped_go_on(folders, readme, monkeypatch):
+    document = json.loads((folders.output / "baselines.json").read_text())
+    monkeypatch.setattr(photographs, "EXPERIMENTS", SHORTENED)
+    monkeypatch.setattr(photographs, "train_features", lambda *_, **__: pytest.fail("trained"))
+    (folders.workdir / "baselines" / "nearest_neighbour-5shot.json").unlink()
+    again = photographs.measure_baselines(folders, epochs=1, validation_tasks=20, test_tasks=20)
+    assert again == document
 
 
 def test_finished_baselines_are_not_trained_again(folders, readme, monkeypatch):
