@@ -269,7 +269,7 @@ def check_against_reference(learner, episode, tolerance=1e-4):
 
 
 @pytest.mark.parametrize(
-    ("name", "mask_per"), zip(CONV_NETS, ["unit", "weight", "unit", None], strict=True)
+    ("name", "mask_per"), list(zip(CONV_NETS, ["unit", "weight", "unit", None], strict=True))
 )
 def test_grouped_convolutions_equal_the_plain_ones(rng, name, mask_per):
     network, episode = conv_net(rng, name, dtype="float32", mask_per=mask_per)
