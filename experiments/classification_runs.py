@@ -84,9 +84,8 @@ def _evaluations(
             learner.evaluation_mask = mask
             learner.predict_function = None  # compiled for the other kind of mask
             accuracies = measure(experiment.config, learner, source, settings).accuracies
-            evaluations.append(
-                {"settings": asdict(settings), "accuracy": np.round(accuracies, 4).tolist()}
-            )
+            digits = np.round(accuracies.astype(np.float64), 4)  # of float32 JSON shows 17
+            evaluations.append({"settings": asdict(settings), "accuracy": digits.tolist()})
     return evaluations
 
 
