@@ -151,12 +151,44 @@ def _document(experiment: Experiment, output: Path) -> Document | None:
 
 def cell(document: Document, split: str, mask: str, step: int) -> str:
     """Mean accuracy in % with its 95 % interval; empty if it was not measured."""
+    accuracies = _accuracies(document, split, mask)
+    if accuracies is None:
+        return ""
+    summary = summarize(accuracies)
+    return f"{summary.mean[step]:.2f} ± {summary.ci95[step]:.2f}"
+
+
+def differences(
+    documents: dict[Experiment, Document], pairs: Iterable[tuple[str, str]]
+) -> list[str]:
+    """Markdown: by how much the first of two runs is better than the second, task by task.
+
+    Held-out tasks are the same for all runs, so the interval is that of the mean of the tasks'
+    differences. Pairs of which a run is not finished are left out.
+
+    Args:
+        documents: of the finished runs.
+        pairs: names of two runs.
+    """
+    found = {
+        experiment.name: _accuracies(document, "test", "sample")[:, experiment.config.num_updates]
+        for experiment, document in documents.items()
+    }
+    lines = ["| difference on the same test tasks, points | |", "| --- | ---: |"]
+    for first, second in pairs:
+        if first in found and second in found:
+            summary = summarize((found[first] - found[second])[:, np.newaxis])
+            lines.append(f"| {first} - {second} | {summary.mean[0]:+.2f} ± {summary.ci95[0]:.2f} |")
+    return [*lines, ""] if len(lines) > 2 else []
+
+
+def _accuracies(document: Document, split: str, mask: str) -> np.ndarray | None:
+    """Of every task after every inner step, in %; None if it was not measured."""
     for evaluation in document["evaluations"]:
         settings = evaluation["settings"]
         if (settings["split"], settings["mask"]) == (split, mask):
-            summary = summarize(100 * np.array(evaluation["accuracy"]))
-            return f"{summary.mean[step]:.2f} ± {summary.ci95[step]:.2f}"
-    return ""
+            return 100 * np.array(evaluation["accuracy"])
+    return None
 
 
 def steps_table(documents: dict[Experiment, Document]) -> list[str]:

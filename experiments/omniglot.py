@@ -23,6 +23,7 @@ from experiments import classification_command
 from experiments.classification_runs import (
     Folders,
     cell,
+    differences,
     finish,
     finished,
     made_with,
@@ -49,8 +50,13 @@ EXPERIMENTS = {
     }.items()
 }
 
-
 BEST = "-best"
+# What differs in one thing: the method, or the recipe.
+PAIRS = [
+    *((f"mtnet-{way}", f"maml-{way}") for way in ("5way", "20way", "5way-best", "20way-best")),
+    ("mtnet-5way", "tnet-5way"),
+    *((f"{name}{BEST}", name) for name in EXPERIMENTS if f"{name}{BEST}" in EXPERIMENTS),
+]
 
 
 def do(experiment: Experiment, folders: Folders) -> None:
@@ -102,6 +108,7 @@ def write_readme(experiments: Iterable[Experiment], output: Path) -> None:
         "",
         *steps_table(documents),
         "",
+        *differences(documents, PAIRS),
         "![learning curves](curves.png)",
         "",
         *made_with(documents),

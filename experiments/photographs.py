@@ -38,6 +38,7 @@ from experiments.classification_runs import (
     Document,
     Folders,
     cell,
+    differences,
     finish,
     finished,
     made_with,
@@ -46,7 +47,7 @@ from experiments.classification_runs import (
     write_document,
 )
 from experiments.experiment import Experiment
-from utils.datasets import held_out_episodes
+from utils.datasets import EVALUATION_BATCH, held_out_episodes
 from utils.paper import paper_figure
 from utils.reports import summarize
 
@@ -65,6 +66,11 @@ EXPERIMENTS = {
     for shot in SHOTS
     for method, flags in METHODS.items()
 }
+PAIRS = [
+    (f"{better}-{shot}shot", f"{other}-{shot}shot")
+    for shot in SHOTS
+    for better, other in (("mtnet", "maml"), ("mtnet", "tnet"), ("tnet", "maml"))
+]
 BASELINES = {"nearest_neighbour": "nearest neighbour", "fine_tuning": "fine-tuning"}
 BASELINES_IN_PAPER = {
     "nearest_neighbour": ("41.08 ± 0.70", "51.04 ± 0.65"),
@@ -72,7 +78,6 @@ BASELINES_IN_PAPER = {
 }
 EPOCHS = 40
 VALIDATION_TASKS = 200
-BASELINE_BATCH = 20  # tasks
 
 Choice = TypeVar("Choice", bound=Hashable)
 
@@ -106,7 +111,12 @@ def measure_baselines(
     def episodes(split: str, shot: int) -> Iterator[Episode]:
         tasks = validation_tasks if split == "val" else test_tasks
         drawn = held_out_episodes(
-            source, split, tasks=tasks, batch=BASELINE_BATCH, shot=shot, query=shot
+            source,
+            split,
+            tasks=tasks,
+            batch=EVALUATION_BATCH[config.datasource],
+            shot=shot,
+            query=shot,
         )
         return (episode for _, episode in drawn)
 
@@ -210,6 +220,7 @@ def write_readme(output: Path) -> None:
             "",
             *steps_table(documents),
             "",
+            *differences(documents, PAIRS),
             "![learning curves](curves.png)",
             "",
             *made_with(documents),
