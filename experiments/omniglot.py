@@ -51,7 +51,7 @@ EXPERIMENTS = {
 }
 
 BEST = "-best"
-# What differs in one thing: the method, or the recipe.
+# Runs that differ in the method alone, or in the recipe alone.
 PAIRS = [
     *((f"mtnet-{way}", f"maml-{way}") for way in ("5way", "20way", "5way-best", "20way-best")),
     ("mtnet-5way", "tnet-5way"),
