@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import photographs
+from experiments import baselines, photographs
 from experiments.classification_runs import Folders, finish
 from experiments.experiment import Experiment
 from utils.recipes import recipe
@@ -42,6 +42,8 @@ def readme(folders):
     """Of one meta-learner and the baselines, all hardly trained."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(photographs, "EXPERIMENTS", SHORTENED)
+        patch.setattr(photographs, "STEP_SIZES", (0.01, 0.1))
+        patch.setattr(baselines, "STEPS", (2, 5))
         finish(SHORTENED["maml-1shot"], folders)
         document = photographs.measure_baselines(
             folders, epochs=1, validation_tasks=20, test_tasks=20
@@ -72,10 +74,10 @@ def test_the_table_has_the_stored_means(folders, readme):
     )
     cell = f"{accuracy.mean():.2f} ± {1.96 * accuracy.std() / 2:.2f}"
     assert rows["| MAML"][1:3] == [cell, ""]
-    baselines = json.loads((folders.output / "baselines.json").read_text())
+    measured = json.loads((folders.output / "baselines.json").read_text())
     for name, title in photographs.BASELINES.items():
         for column, shot in ((1, 1), (2, 5)):
-            values = 100 * np.array(baselines[f"{name}-{shot}shot"]["accuracy"])
+            values = 100 * np.array(measured[f"{name}-{shot}shot"]["accuracy"])
             assert len(values) == 20
             assert rows[f"| {title}"][column].startswith(f"{values.mean():.2f} ± ")
     assert "distance " in readme
