@@ -46,13 +46,13 @@ class Folders:
     pretrained: Path
 
 
-def finish(experiment: Experiment, folders: Folders, export_as: str | None = None) -> None:
+def finish(experiment: Experiment, folders: Folders, export_as: str) -> None:
     """Train to the end, measure both held-out splits with both kinds of masks, export.
 
     Args:
         experiment: whose first shot is the one of training.
         folders: of its files.
-        export_as: name of the SavedModel; None for none.
+        export_as: name of the SavedModel.
     """
     config = experiment.config
     source = build_source(config, folders.data_path, folders.cache_dir)
@@ -66,8 +66,7 @@ def finish(experiment: Experiment, folders: Folders, export_as: str | None = Non
         "versions": {k: v for k, v in environment().items() if k != "command"},
         "evaluations": _evaluations(experiment, learner, source),
     }
-    if export_as is not None:
-        export_pretrained(learner, source, experiment, folders.pretrained / export_as)
+    export_pretrained(learner, source, experiment, folders.pretrained / export_as)
     with atomic_write(folders.output / f"{experiment.name}-curve.csv") as file:
         file.write(_curve(run.log_file).encode())
     # Last, as it says that the experiment is finished.
@@ -108,8 +107,10 @@ def list_pretrained(folder: Path) -> None:
     lines = [
         "# SavedModels of finished runs",
         "",
-        "Classify a task of the held-out test split with one of them:",
-        "`python main.py --predict --model=pretrained/NAME --datasource=omniglot`.",
+        "Classify your own images with one of them, from class folders, as many as its way:",
+        "`python main.py --predict --model=pretrained/NAME --support=DIR --query=DIR`. Or a task of",
+        "the held-out test split: `--datasource=omniglot`, or for photographs",
+        "`--datasource=miniimagenet --data_path=FILE`, in place of the two folders.",
         "Their accuracies are in [results](../results).",
         "",
     ]

@@ -4,6 +4,7 @@ python -m experiments.photographs --data_path=caltech101_84.zip
 python -m experiments.photographs --data_path=caltech101_84.zip --only=mtnet-1shot,baselines
 
 Meta-learners at equal iterations, and two baselines on features trained on all training classes.
+Writes results into --output and the meta-learners' SavedModels into --pretrained.
 Stopped at any moment, the same command goes on where it was.
 """
 
@@ -85,7 +86,7 @@ Choice = TypeVar("Choice", bound=Hashable)
 def do(experiment: Experiment, folders: Folders) -> None:
     """Finish an experiment, if it is not."""
     if not finished([experiment], folders.output):
-        finish(experiment, folders)
+        finish(experiment, folders, export_as=f"photographs-{experiment.name}")
 
 
 def do_baselines(folders: Folders) -> None:

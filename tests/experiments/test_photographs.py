@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from experiments import baselines, photographs
-from experiments.classification_runs import Folders, finish
+from experiments.classification_runs import Folders
 from experiments.experiment import Experiment
+from utils.model_input import ModelInput
 from utils.recipes import recipe
 
 SHORT = ("--metatrain_iterations=1", "--num_filters=2", "--num_test_tasks=4")
@@ -44,7 +45,7 @@ def readme(folders):
         patch.setattr(photographs, "EXPERIMENTS", SHORTENED)
         patch.setattr(photographs, "STEP_SIZES", (0.01, 0.1))
         patch.setattr(baselines, "STEPS", (2, 5))
-        finish(SHORTENED["maml-1shot"], folders)
+        photographs.do(SHORTENED["maml-1shot"], folders)
         document = photographs.measure_baselines(
             folders, epochs=1, validation_tasks=20, test_tasks=20
         )
@@ -82,6 +83,12 @@ def test_the_table_has_the_stored_means(folders, readme):
             assert rows[f"| {title}"][column].startswith(f"{values.mean():.2f} ± ")
     assert "distance " in readme
     assert "step_size " in readme
+
+
+def test_the_saved_model_takes_photographs(folders, readme):
+    model = folders.pretrained / "photographs-maml-1shot"
+    assert ModelInput.beside(model) == ModelInput(84, grey=False, ink_is_one=False)
+    assert f"- `{model.name}`: MAML, 5-way 1-shot" in (folders.pretrained / "README.md").read_text()
 
 
 def test_baselines_that_were_stopped_go_on(folders, readme, monkeypatch):
