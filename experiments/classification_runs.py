@@ -107,10 +107,10 @@ def list_pretrained(folder: Path) -> None:
     lines = [
         "# SavedModels of finished runs",
         "",
-        "Classify your own images with one of them, from class folders, as many as its way:",
-        "`python main.py --predict --model=pretrained/NAME --support=DIR --query=DIR`. Or a task of",
-        "the held-out test split: `--datasource=omniglot`, or for photographs",
-        "`--datasource=miniimagenet --data_path=FILE`, in place of the two folders.",
+        "Classify your own images, in as many class folders as the model's way:",
+        "`python main.py --predict --model=pretrained/NAME --support=DIR --query=DIR`. Instead of",
+        "the two folders, `--datasource=omniglot`, or for photographs `--datasource=miniimagenet",
+        "--data_path=FILE`, takes a task of the held-out test split.",
         "Their accuracies are in [results](../results).",
         "",
     ]

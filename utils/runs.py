@@ -7,17 +7,21 @@ tensorboard/        event files
 checkpoints/        model-ITERATION.*, the newest ten, and the pointer to the last complete one
 best/               the checkpoint with the best validation result
 evaluation/         tables, per-task values, plots
+.lock               held by the process that trains the run
 """
 
 import csv
+import fcntl
 import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
+import weakref
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 import tensorflow as tf
@@ -50,6 +54,7 @@ class Run:
         self.evaluation_folder = folder / "evaluation"
         self.tensorboard_folder = folder / "tensorboard"
         self.log_file = folder / "log.csv"
+        self._lock: TextIO | None = None
 
     @classmethod
     def named_by(cls, config: Config, logdir: str) -> "Run":
@@ -59,16 +64,21 @@ class Run:
     def start(self, *, resume: bool) -> None:
         """Make the folder ready for training, or for going on with it.
 
+        It is locked for as long as this object exists, however the process ends.
+
         Args:
             resume: go on with what is there; otherwise move it aside and start anew.
 
         Raises:
-            UsageError: the folder holds a run with other settings, or cannot be written.
+            UsageError: the folder holds a run with other settings, is locked by another process,
+                or cannot be written.
         """
         try:
             if not resume and self.folder.exists():
+                self._hold()
                 self._move_aside()
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._hold()
             if self._config_file.exists():
                 stored = self.check_config()
                 prolonged = self.config.metatrain_iterations > stored.metatrain_iterations
@@ -122,11 +132,29 @@ class Run:
     def _config_file(self) -> Path:
         return self.folder / "config.json"
 
+    def _hold(self) -> None:
+        if self._lock is not None:
+            return
+        lock = (self.folder / ".lock").open("a")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise UsageError(
+                f"{self.folder} is being trained by another process: wait for its end or stop it, "
+                "or choose another --logdir"
+            ) from None
+        self._lock = lock
+        weakref.finalize(self, lock.close)
+
     def _move_aside(self) -> None:
         number = 1
         while (old := self.folder.with_name(f"{self.folder.name}.old{number}")).exists():
             number += 1
         self.folder.rename(old)
+        if self._lock is not None:  # of the old folder
+            self._lock.close()
+            self._lock = None
         print(f"moved the earlier run to {old}")
 
     def _record_environment(self) -> None:

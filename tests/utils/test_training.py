@@ -125,6 +125,7 @@ def test_without_logs_only_checkpoints_are_written(tmp_path):
     assert program.run(*flags, only_train=True) == 0
     (folder,) = tmp_path.iterdir()
     assert {path.name for path in folder.iterdir()} == {
+        ".lock",
         "config.json",
         "environment.json",
         "checkpoints",
