@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from data_generators import Omniglot
+from data_generators import MiniImagenet, Omniglot
 
 
 def _path_from(variable: str) -> Path:
@@ -29,4 +29,12 @@ def omniglot_cache(omniglot_path, tmp_path_factory) -> str:
     """A cache folder that holds the resized drawings."""
     cache = str(tmp_path_factory.mktemp("omniglot_cache"))
     Omniglot.load(str(omniglot_path), cache, 5)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def photos_cache(photos_path, tmp_path_factory) -> str:
+    """A cache folder that holds the photographs."""
+    cache = str(tmp_path_factory.mktemp("photos_cache"))
+    MiniImagenet.load(str(photos_path), cache, 5)
     return cache
