@@ -18,10 +18,8 @@ import platform
 import shutil
 import subprocess
 import sys
-import weakref
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
 
 import numpy as np
 import tensorflow as tf
@@ -54,7 +52,6 @@ class Run:
         self.evaluation_folder = folder / "evaluation"
         self.tensorboard_folder = folder / "tensorboard"
         self.log_file = folder / "log.csv"
-        self._lock: TextIO | None = None
 
     @classmethod
     def named_by(cls, config: Config, logdir: str) -> "Run":
@@ -64,7 +61,7 @@ class Run:
     def start(self, *, resume: bool) -> None:
         """Make the folder ready for training, or for going on with it.
 
-        It is locked for as long as this object exists, however the process ends.
+        It is locked until this process ends, however it ends.
 
         Args:
             resume: go on with what is there; otherwise move it aside and start anew.
@@ -133,28 +130,22 @@ class Run:
         return self.folder / "config.json"
 
     def _hold(self) -> None:
-        if self._lock is not None:
-            return
-        lock = (self.folder / ".lock").open("a")
+        # Not closed: closing any descriptor of the file ends this process's lock.
+        lock = os.open(self.folder / ".lock", os.O_WRONLY | os.O_CREAT, 0o644)
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.close()
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            os.close(lock)
             raise UsageError(
                 f"{self.folder} is being trained by another process: wait for its end or stop it, "
                 "or choose another --logdir"
             ) from None
-        self._lock = lock
-        weakref.finalize(self, lock.close)
 
     def _move_aside(self) -> None:
         number = 1
         while (old := self.folder.with_name(f"{self.folder.name}.old{number}")).exists():
             number += 1
         self.folder.rename(old)
-        if self._lock is not None:  # of the old folder
-            self._lock.close()
-            self._lock = None
         print(f"moved the earlier run to {old}")
 
     def _record_environment(self) -> None:

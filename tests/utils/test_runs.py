@@ -3,6 +3,8 @@ import multiprocessing
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 
 import numpy as np
@@ -89,14 +91,43 @@ def test_checkpoints_without_configuration_are_refused(run):
         run.start(resume=True)
 
 
+HOLDER = """
+import fcntl, sys
+lock = open(sys.argv[1], "a")
+fcntl.lockf(lock, fcntl.LOCK_EX)
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
 @pytest.mark.parametrize("resume", [True, False])
 def test_a_run_is_trained_by_one_process_at_a_time(run, resume):
+    run.folder.mkdir()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(run.folder / ".lock")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    with holder:
+        assert holder.stdout.readline() == b"held\n"
+        with pytest.raises(UsageError, match="is being trained by another process"):
+            run.start(resume=resume)
+        assert [path.name for path in run.folder.parent.iterdir()] == [run.folder.name]
+        assert not (run.folder / "config.json").exists()
+        holder.kill()
+    run.start(resume=resume)
+    assert (run.folder / "config.json").exists()
+
+
+def test_a_run_holds_its_lock(run):
     run.start(resume=True)
-    other = Run(run.folder, run.config)
-    with pytest.raises(UsageError, match="is being trained by another process"):
-        other.start(resume=resume)
-    assert [path.name for path in run.folder.parent.iterdir()] == [run.folder.name]
-    assert len(json.loads((run.folder / "environment.json").read_text())) == 1
+    attempt = (
+        "import fcntl, sys\nfcntl.lockf(open(sys.argv[1], 'a'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", attempt, str(run.folder / ".lock")], capture_output=True
+    )
+    assert b"BlockingIOError" in process.stderr
 
 
 def test_moving_aside_never_overwrites_an_earlier_run(run):
