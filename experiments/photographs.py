@@ -221,6 +221,12 @@ def write_readme(output: Path) -> None:
             "",
             *steps_table(documents),
             "",
+            f"With masks at their mode, and on {TEST_TASKS} tasks of the validation classes:",
+            "",
+            "| run | test, mask at its mode | validation, mask drawn |",
+            "| --- | ---: | ---: |",
+            *(_other_cells(e, document) for e, document in documents.items()),
+            "",
             *differences(documents, PAIRS),
             "![learning curves](curves.png)",
             "",
@@ -229,6 +235,12 @@ def write_readme(output: Path) -> None:
         plot_curves(documents, output, lowest=20)
     with atomic_write(output / "README.md") as file:
         file.write(("\n".join(lines) + "\n").encode())
+
+
+def _other_cells(experiment: Experiment, document: Document) -> str:
+    step = experiment.config.num_updates
+    cells = [cell(document, *which, step) for which in (("test", "mode"), ("val", "sample"))]
+    return f"| {experiment.name} | {' | '.join(cells)} |"
 
 
 def _baseline_lines(baselines: Document | None) -> list[str]:

@@ -130,7 +130,8 @@ class Run:
         return self.folder / "config.json"
 
     def _hold(self) -> None:
-        # Not closed: closing any descriptor of the file ends this process's lock.
+        # lockf's lock is the process's, where flock's is the descriptor's: a run that failed can be
+        # started again in it. Not closed: closing any descriptor of the file ends it.
         lock = os.open(self.folder / ".lock", os.O_WRONLY | os.O_CREAT, 0o644)
         try:
             fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
