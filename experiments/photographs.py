@@ -11,6 +11,7 @@ Stopped at any moment, the same command goes on where it was.
 import json
 import os
 import sys
+import zipfile
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -49,6 +50,7 @@ from experiments.classification_runs import (
 )
 from experiments.experiment import Experiment
 from utils.datasets import EVALUATION_BATCH, held_out_episodes
+from utils.errors import UsageError, one_line
 from utils.paper import paper_figure
 from utils.reports import summarize
 
@@ -154,23 +156,35 @@ def measure_baselines(
             ("fine_tuning", by_fine_tuning),
         ):
             file = done / f"{name}-{shot}shot.json"
-            if not file.exists():
-                write_document(file, measure(shot))
-            document[file.stem] = json.loads(file.read_text())
+            found = _stored(file)
+            if found is None:
+                found = measure(shot)
+                write_document(file, found)
+            document[file.stem] = found
     return document
 
 
 def _stored_features(
     file: Path, features: keras.Model, train: Callable[[], tuple[keras.Model, list[float]]]
 ) -> tuple[keras.Model, list[float]]:
-    """Train and store the features and their learning curve, unless the file has them."""
+    """Train and store the features and their learning curve, unless the file has them.
+
+    Raises:
+        UsageError: the file is damaged, or of other features.
+    """
     if not file.exists():
         trained, curve = train()
         with atomic_write(file) as output:
             np.savez(output, np.array(curve), *trained.get_weights())
-    with np.load(file) as stored:
-        curve, *weights = (stored[name] for name in stored.files)
-    features.set_weights(weights)
+    try:
+        with np.load(file) as stored:
+            curve, *weights = (stored[name] for name in stored.files)
+        features.set_weights(weights)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(
+            f"{file} does not hold the trained features ({one_line(error)}): remove it, and they "
+            "are trained again"
+        ) from error
     return features, curve
 
 
@@ -183,8 +197,13 @@ def _result(choice: Document, accuracies: np.ndarray) -> Document:
 
 
 def _baselines(output: Path) -> Document | None:
+    return _stored(output / "baselines.json")
+
+
+def _stored(file: Path) -> Document | None:
+    """What `write_document` wrote; None if it is not there or damaged."""
     try:
-        return json.loads((output / "baselines.json").read_text())
+        return json.loads(file.read_text())
     except (OSError, ValueError):
         return None
 

@@ -9,6 +9,7 @@ from PIL import Image
 from experiments import baselines, photographs
 from experiments.classification_runs import Folders
 from experiments.experiment import Experiment
+from utils.errors import UsageError
 from utils.model_input import ModelInput
 from utils.recipes import recipe
 
@@ -96,8 +97,25 @@ def test_baselines_that_were_stopped_go_on(folders, readme, monkeypatch):
     monkeypatch.setattr(photographs, "EXPERIMENTS", SHORTENED)
     monkeypatch.setattr(photographs, "train_features", lambda *_, **__: pytest.fail("trained"))
     (folders.workdir / "baselines" / "nearest_neighbour-5shot.json").unlink()
+    (folders.workdir / "baselines" / "nearest_neighbour-1shot.json").write_text("{")
     again = photographs.measure_baselines(folders, epochs=1, validation_tasks=20, test_tasks=20)
     assert again == document
+
+
+def half(content):
+    return content[: len(content) // 2]
+
+
+@pytest.mark.parametrize("broken", [b"", b"junk", half])
+def test_damaged_features_are_one_line(folders, readme, monkeypatch, broken):
+    file = folders.workdir / "baselines" / "features.npz"
+    content = file.read_bytes()
+    monkeypatch.setattr(photographs, "EXPERIMENTS", SHORTENED)
+    file.write_bytes(broken(content) if callable(broken) else broken)
+    with pytest.raises(UsageError, match=r"features\.npz does not hold the trained features") as e:
+        photographs.measure_baselines(folders)
+    file.write_bytes(content)
+    assert "\n" not in str(e.value)
 
 
 def test_finished_baselines_are_not_trained_again(folders, readme, monkeypatch):
