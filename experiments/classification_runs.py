@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,8 @@ class Folders:
 def finish(experiment: Experiment, folders: Folders, export_as: str) -> None:
     """Train to the end, measure both held-out splits with both kinds of masks, export.
 
+    Stopped at any moment, the next call goes on where it was.
+
     Args:
         experiment: whose first shot is the one of training.
         folders: of its files.
@@ -64,7 +66,7 @@ def finish(experiment: Experiment, folders: Folders, export_as: str) -> None:
         "main.py": " ".join(experiment.flags),
         "configuration": config.to_dict(),
         "versions": {k: v for k, v in environment().items() if k != "command"},
-        "evaluations": _evaluations(experiment, learner, source),
+        "evaluations": _evaluations(experiment, learner, source, run.evaluation_folder),
     }
     export_pretrained(learner, source, experiment, folders.pretrained / export_as)
     with atomic_write(folders.output / f"{experiment.name}-curve.csv") as file:
@@ -74,17 +76,23 @@ def finish(experiment: Experiment, folders: Folders, export_as: str) -> None:
 
 
 def _evaluations(
-    experiment: Experiment, learner: MetaLearner, source: TaskSource
+    experiment: Experiment, learner: MetaLearner, source: TaskSource, done: Path
 ) -> list[Document]:
+    """Measure what is not found in the folder `done`."""
     evaluations = []
     for split in ("val", "test"):
         for mask in ("sample", "mode") if experiment.config.use_M else ("sample",):
             settings = replace(experiment.settings(experiment.shots[0]), split=split, mask=mask)
-            learner.evaluation_mask = mask
-            learner.predict_function = None  # compiled for the other kind of mask
-            accuracies = measure(experiment.config, learner, source, settings).accuracies
-            digits = np.round(accuracies.astype(np.float64), 4)  # of float32 JSON shows 17
-            evaluations.append({"settings": asdict(settings), "accuracy": digits.tolist()})
+            file = done / f"{split}-{mask}-after{experiment.config.total_iterations}.json"
+            found = read_document(file)
+            if found is None or found["settings"] != asdict(settings):
+                learner.evaluation_mask = mask
+                learner.predict_function = None  # compiled for the other kind of mask
+                accuracies = measure(experiment.config, learner, source, settings).accuracies
+                digits = np.round(accuracies.astype(np.float64), 4)  # of float32 JSON shows 17
+                found = {"settings": asdict(settings), "accuracy": digits.tolist()}
+                write_document(file, found)
+            evaluations.append(found)
     return evaluations
 
 
@@ -134,6 +142,14 @@ def write_document(path: Path, document: Document) -> None:
         file.write((json.dumps(document) + "\n").encode())
 
 
+def read_document(path: Path) -> Document | None:
+    """What `write_document` wrote; None if it is not there or damaged."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+
+
 def finished(experiments: Iterable[Experiment], output: Path) -> dict[Experiment, Document]:
     """The documents of those experiments whose results are there and of this configuration."""
     documents = {experiment: _document(experiment, output) for experiment in experiments}
@@ -142,10 +158,12 @@ def finished(experiments: Iterable[Experiment], output: Path) -> dict[Experiment
 
 def _document(experiment: Experiment, output: Path) -> Document | None:
     path = output / f"{experiment.name}.json"
+    document = read_document(path)
+    if document is None:
+        return None
     try:
-        document = json.loads(path.read_text())
         fits = Config.from_dict(document["configuration"], str(path)) == experiment.config
-    except (OSError, ValueError, KeyError, TypeError, UsageError):
+    except (KeyError, TypeError, UsageError):
         return None
     return document if fits else None
 
@@ -159,22 +177,24 @@ def cell(document: Document, split: str, mask: str, step: int) -> str:
     return f"{summary.mean[step]:.2f} ± {summary.ci95[step]:.2f}"
 
 
-def differences(
-    documents: dict[Experiment, Document], pairs: Iterable[tuple[str, str]]
-) -> list[str]:
-    """Markdown: by how much the first of two runs is better than the second, task by task.
-
-    Held-out tasks are the same for all runs, so the interval is that of the mean of the tasks'
-    differences. Pairs of which a run is not finished are left out.
-
-    Args:
-        documents: of the finished runs.
-        pairs: names of two runs.
-    """
-    found = {
+def as_trained(documents: Mapping[Experiment, Document]) -> dict[str, np.ndarray]:
+    """Name of every run -> accuracy of every test task, in %, adapted as in training."""
+    return {
         experiment.name: _accuracies(document, "test", "sample")[:, experiment.config.num_updates]
         for experiment, document in documents.items()
     }
+
+
+def differences(found: Mapping[str, np.ndarray], pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Markdown: by how much the first of two is better than the second, task by task.
+
+    Held-out tasks are the same for all, so the interval is that of the mean of the tasks'
+    differences.
+
+    Args:
+        found: name -> accuracy of every test task, in %.
+        pairs: of names. Those of which one was not found are left out.
+    """
     lines = ["| difference on the same test tasks, points | |", "| --- | ---: |"]
     for first, second in pairs:
         if first in found and second in found:

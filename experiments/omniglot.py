@@ -22,6 +22,7 @@ from data_generators.atomic_file import atomic_write
 from experiments import classification_command
 from experiments.classification_runs import (
     Folders,
+    as_trained,
     cell,
     differences,
     finish,
@@ -108,7 +109,7 @@ def write_readme(experiments: Iterable[Experiment], output: Path) -> None:
         "",
         *steps_table(documents),
         "",
-        *differences(documents, PAIRS),
+        *differences(as_trained(documents), PAIRS),
         "![learning curves](curves.png)",
         "",
         *made_with(documents),

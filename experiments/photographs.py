@@ -8,7 +8,7 @@ Writes results into --output and the meta-learners' SavedModels into --pretraine
 Stopped at any moment, the same command goes on where it was.
 """
 
-import json
+import itertools
 import os
 import sys
 import zipfile
@@ -39,12 +39,14 @@ from experiments.baselines import (
 from experiments.classification_runs import (
     Document,
     Folders,
+    as_trained,
     cell,
     differences,
     finish,
     finished,
     made_with,
     plot_curves,
+    read_document,
     steps_table,
     write_document,
 )
@@ -69,16 +71,21 @@ EXPERIMENTS = {
     for shot in SHOTS
     for method, flags in METHODS.items()
 }
-PAIRS = [
-    (f"{better}-{shot}shot", f"{other}-{shot}shot")
-    for shot in SHOTS
-    for better, other in (("mtnet", "maml"), ("mtnet", "tnet"), ("tnet", "maml"))
-]
 BASELINES = {"nearest_neighbour": "nearest neighbour", "fine_tuning": "fine-tuning"}
 BASELINES_IN_PAPER = {
     "nearest_neighbour": ("41.08 ± 0.70", "51.04 ± 0.65"),
     "fine_tuning": ("28.86 ± 0.54", "49.79 ± 0.79"),
 }
+PAIRS = [
+    (f"{better}-{shot}shot", f"{other}-{shot}shot")
+    for shot in SHOTS
+    for better, other in (
+        ("mtnet", "maml"),
+        ("mtnet", "tnet"),
+        ("tnet", "maml"),
+        *itertools.product(METHODS, BASELINES),
+    )
+]
 EPOCHS = 40
 VALIDATION_TASKS = 200
 
@@ -156,7 +163,7 @@ def measure_baselines(
             ("fine_tuning", by_fine_tuning),
         ):
             file = done / f"{name}-{shot}shot.json"
-            found = _stored(file)
+            found = read_document(file)
             if found is None:
                 found = measure(shot)
                 write_document(file, found)
@@ -197,20 +204,13 @@ def _result(choice: Document, accuracies: np.ndarray) -> Document:
 
 
 def _baselines(output: Path) -> Document | None:
-    return _stored(output / "baselines.json")
-
-
-def _stored(file: Path) -> Document | None:
-    """What `write_document` wrote; None if it is not there or damaged."""
-    try:
-        return json.loads(file.read_text())
-    except (OSError, ValueError):
-        return None
+    return read_document(output / "baselines.json")
 
 
 def write_readme(output: Path) -> None:
     """Write README.md and curves.png of what is finished."""
     documents = finished(EXPERIMENTS.values(), output)
+    baselines = _baselines(output)
     lines = [
         "# miniImagenet's experiment on photographs of Caltech 101",
         "",
@@ -232,7 +232,7 @@ def write_readme(output: Path) -> None:
         if any(cells):
             cells += [paper_figure(e.config, e.shots[0]) or "" for e in experiments]
             lines.append(f"| {experiments[0].config.method} | {' | '.join(cells)} |")
-    lines += _baseline_lines(_baselines(output))
+    lines += _baseline_lines(baselines)
     if documents:
         lines += [
             "",
@@ -246,7 +246,7 @@ def write_readme(output: Path) -> None:
             "| --- | ---: | ---: |",
             *(_other_cells(e, document) for e, document in documents.items()),
             "",
-            *differences(documents, PAIRS),
+            *differences(as_trained(documents) | _by_baselines(baselines), PAIRS),
             "![learning curves](curves.png)",
             "",
             *made_with(documents),
@@ -262,17 +262,24 @@ def _other_cells(experiment: Experiment, document: Document) -> str:
     return f"| {experiment.name} | {' | '.join(cells)} |"
 
 
+def _by_baselines(baselines: Document | None) -> dict[str, np.ndarray]:
+    """Name of baseline and shot -> accuracy of every test task, in %."""
+    results = (f"{name}-{shot}shot" for name in BASELINES for shot in SHOTS)
+    return {name: 100 * np.array(baselines[name]["accuracy"]) for name in results if baselines}
+
+
 def _baseline_lines(baselines: Document | None) -> list[str]:
     if baselines is None:
         return []
+    found = _by_baselines(baselines)
     rows, chosen = [], ["", "Chosen on the validation split:", ""]
     for name, title in BASELINES.items():
         cells = []
         for shot in SHOTS:
-            result = baselines[f"{name}-{shot}shot"]
-            summary = summarize(100 * np.array(result["accuracy"])[:, np.newaxis])
+            result = f"{name}-{shot}shot"
+            summary = summarize(found[result][:, np.newaxis])
             cells.append(f"{summary.mean[0]:.2f} ± {summary.ci95[0]:.2f}")
-            choice = result["chosen on validation"].items()
+            choice = baselines[result]["chosen on validation"].items()
             chosen.append(f"- {title}, {shot}-shot: " + ", ".join(f"{k} {v}" for k, v in choice))
         rows.append(f"| {title} | {' | '.join([*cells, *BASELINES_IN_PAPER[name]])} |")
     return rows + chosen

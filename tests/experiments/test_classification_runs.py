@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.classification_runs import differences
+from experiments.classification_runs import as_trained, differences
 from experiments.experiment import Experiment
 
 
@@ -27,7 +27,7 @@ def documents():
 
 
 def test_a_difference_is_that_of_the_tasks(documents):
-    *_, row, empty = differences(documents, [("a", "b")])
+    *_, row, empty = differences(as_trained(documents), [("a", "b")])
     assert not empty
     name, cell = row.strip("|").split("|")
     assert name.strip() == "a - b"
@@ -44,5 +44,5 @@ def test_a_difference_is_that_of_the_tasks(documents):
 
 
 def test_pairs_that_are_not_finished_are_left_out(documents):
-    assert differences(documents, [("a", "c"), ("c", "b")]) == []
-    assert len(differences(documents, [("a", "c"), ("b", "a")])) == 4
+    assert differences(as_trained(documents), [("a", "c"), ("c", "b")]) == []
+    assert len(differences(as_trained(documents), [("a", "c"), ("b", "a")])) == 4

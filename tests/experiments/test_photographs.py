@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from experiments import baselines, photographs
+from experiments import baselines, classification_runs, photographs
 from experiments.classification_runs import Folders
 from experiments.experiment import Experiment
 from utils.errors import UsageError
@@ -48,7 +48,7 @@ def readme(folders):
         patch.setattr(baselines, "STEPS", (2, 5))
         photographs.do(SHORTENED["maml-1shot"], folders)
         document = photographs.measure_baselines(
-            folders, epochs=1, validation_tasks=20, test_tasks=20
+            folders, epochs=1, validation_tasks=20, test_tasks=4
         )
         photographs.write_document(folders.output / "baselines.json", document)
         photographs.write_readme(folders.output)
@@ -80,7 +80,7 @@ def test_the_table_has_the_stored_means(folders, readme):
     for name, title in photographs.BASELINES.items():
         for column, shot in ((1, 1), (2, 5)):
             values = 100 * np.array(measured[f"{name}-{shot}shot"]["accuracy"])
-            assert len(values) == 20
+            assert len(values) == 4
             assert rows[f"| {title}"][column].startswith(f"{values.mean():.2f} ± ")
     assert "distance " in readme
     assert "step_size " in readme
@@ -98,8 +98,39 @@ def test_baselines_that_were_stopped_go_on(folders, readme, monkeypatch):
     monkeypatch.setattr(photographs, "train_features", lambda *_, **__: pytest.fail("trained"))
     (folders.workdir / "baselines" / "nearest_neighbour-5shot.json").unlink()
     (folders.workdir / "baselines" / "nearest_neighbour-1shot.json").write_text("{")
-    again = photographs.measure_baselines(folders, epochs=1, validation_tasks=20, test_tasks=20)
+    again = photographs.measure_baselines(folders, epochs=1, validation_tasks=20, test_tasks=4)
     assert again == document
+
+
+def test_evaluations_that_were_stopped_go_on(folders, readme, monkeypatch):
+    experiment = SHORTENED["maml-1shot"]
+    result = folders.output / "maml-1shot.json"
+    document = json.loads(result.read_text())
+    measured = []
+
+    def measure(config, learner, source, settings):
+        measured.append(settings.split)
+        return evaluate(config, learner, source, settings)
+
+    evaluate = classification_runs.measure
+    monkeypatch.setattr(classification_runs, "measure", measure)
+    result.unlink()
+    (folders.workdir / "maml-1shot/evaluation/test-sample-after1.json").write_text("{")
+    photographs.do(experiment, folders)
+    assert measured == ["test"]
+    assert json.loads(result.read_text())["evaluations"] == document["evaluations"]
+
+
+def test_runs_are_compared_with_the_baselines(folders, readme):
+    run = json.loads((folders.output / "maml-1shot.json").read_text())
+    baseline = json.loads((folders.output / "baselines.json").read_text())["fine_tuning-1shot"]
+    (accuracy,) = (
+        np.array(e["accuracy"])[:, 5]
+        for e in run["evaluations"]
+        if e["settings"]["split"] == "test"
+    )
+    mean = 100 * (np.mean(accuracy) - np.mean(baseline["accuracy"]))
+    assert f"| maml-1shot - fine_tuning-1shot | {mean:+.2f} ± " in readme
 
 
 def half(content):
