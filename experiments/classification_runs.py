@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -62,30 +63,33 @@ def finish(experiment: Experiment, folders: Folders, export_as: str) -> None:
     run = Run(folders.workdir / experiment.name, config)
     run.start(resume=True)
     train(run, learner, source, log=True)
+    measured = run.evaluation_folder / f"after{config.total_iterations}"
     document = {
         "main.py": " ".join(experiment.flags),
         "configuration": config.to_dict(),
         "versions": {k: v for k, v in environment().items() if k != "command"},
-        "evaluations": _evaluations(experiment, learner, source, run.evaluation_folder),
+        "evaluations": _evaluations(experiment, learner, source, measured),
     }
     export_pretrained(learner, source, experiment, folders.pretrained / export_as)
     with atomic_write(folders.output / f"{experiment.name}-curve.csv") as file:
         file.write(_curve(run.log_file).encode())
     # Last, as it says that the experiment is finished.
     write_document(folders.output / f"{experiment.name}.json", document)
+    # So that who removes the results gets them measured again.
+    shutil.rmtree(measured)
 
 
 def _evaluations(
-    experiment: Experiment, learner: MetaLearner, source: TaskSource, done: Path
+    experiment: Experiment, learner: MetaLearner, source: TaskSource, measured: Path
 ) -> list[Document]:
-    """Measure what is not found in the folder `done`."""
+    """Measure what is not found in the folder `measured`, which keeps it."""
     evaluations = []
     for split in ("val", "test"):
         for mask in ("sample", "mode") if experiment.config.use_M else ("sample",):
             settings = replace(experiment.settings(experiment.shots[0]), split=split, mask=mask)
-            file = done / f"{split}-{mask}-after{experiment.config.total_iterations}.json"
+            file = measured / f"{split}-{mask}.json"
             found = read_document(file)
-            if found is None or found["settings"] != asdict(settings):
+            if found is None or found.get("settings") != asdict(settings):
                 learner.evaluation_mask = mask
                 learner.predict_function = None  # compiled for the other kind of mask
                 accuracies = measure(experiment.config, learner, source, settings).accuracies
@@ -145,9 +149,10 @@ def write_document(path: Path, document: Document) -> None:
 def read_document(path: Path) -> Document | None:
     """What `write_document` wrote; None if it is not there or damaged."""
     try:
-        return json.loads(path.read_text())
+        document = json.loads(path.read_text())
     except (OSError, ValueError):
         return None
+    return document if isinstance(document, dict) else None
 
 
 def finished(experiments: Iterable[Experiment], output: Path) -> dict[Experiment, Document]:

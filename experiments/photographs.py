@@ -246,7 +246,7 @@ def write_readme(output: Path) -> None:
             "| --- | ---: | ---: |",
             *(_other_cells(e, document) for e, document in documents.items()),
             "",
-            *differences(as_trained(documents) | _by_baselines(baselines), PAIRS),
+            *differences(as_trained(documents) | _baseline_accuracies(baselines), PAIRS),
             "![learning curves](curves.png)",
             "",
             *made_with(documents),
@@ -262,16 +262,18 @@ def _other_cells(experiment: Experiment, document: Document) -> str:
     return f"| {experiment.name} | {' | '.join(cells)} |"
 
 
-def _by_baselines(baselines: Document | None) -> dict[str, np.ndarray]:
+def _baseline_accuracies(baselines: Document | None) -> dict[str, np.ndarray]:
     """Name of baseline and shot -> accuracy of every test task, in %."""
+    if baselines is None:
+        return {}
     results = (f"{name}-{shot}shot" for name in BASELINES for shot in SHOTS)
-    return {name: 100 * np.array(baselines[name]["accuracy"]) for name in results if baselines}
+    return {result: 100 * np.array(baselines[result]["accuracy"]) for result in results}
 
 
 def _baseline_lines(baselines: Document | None) -> list[str]:
     if baselines is None:
         return []
-    found = _by_baselines(baselines)
+    found = _baseline_accuracies(baselines)
     rows, chosen = [], ["", "Chosen on the validation split:", ""]
     for name, title in BASELINES.items():
         cells = []

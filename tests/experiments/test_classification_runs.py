@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.classification_runs import as_trained, differences
+from experiments.classification_runs import as_trained, differences, read_document, write_document
 from experiments.experiment import Experiment
 
 
@@ -46,3 +46,13 @@ def test_a_difference_is_that_of_the_tasks(documents):
 def test_pairs_that_are_not_finished_are_left_out(documents):
     assert differences(as_trained(documents), [("a", "c"), ("c", "b")]) == []
     assert len(differences(as_trained(documents), [("a", "c"), ("b", "a")])) == 4
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "1", "null"])
+def test_a_damaged_document_is_none(tmp_path, content):
+    file = tmp_path / "document.json"
+    assert read_document(file) is None
+    file.write_text(content)
+    assert read_document(file) is None
+    write_document(file, {"accuracy": [0.5]})
+    assert read_document(file) == {"accuracy": [0.5]}

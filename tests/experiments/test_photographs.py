@@ -110,15 +110,21 @@ def test_evaluations_that_were_stopped_go_on(folders, readme, monkeypatch):
 
     def measure(config, learner, source, settings):
         measured.append(settings.split)
+        if measured == ["val", "test"]:
+            raise KeyboardInterrupt
         return evaluate(config, learner, source, settings)
 
     evaluate = classification_runs.measure
     monkeypatch.setattr(classification_runs, "measure", measure)
     result.unlink()
-    (folders.workdir / "maml-1shot/evaluation/test-sample-after1.json").write_text("{")
+    with pytest.raises(KeyboardInterrupt):
+        photographs.do(experiment, folders)
+    kept = folders.workdir / "maml-1shot/evaluation/after1"
+    assert [file.name for file in kept.iterdir()] == ["val-sample.json"]
     photographs.do(experiment, folders)
-    assert measured == ["test"]
+    assert measured[2:] == ["test"]
     assert json.loads(result.read_text())["evaluations"] == document["evaluations"]
+    assert not kept.exists()
 
 
 def test_runs_are_compared_with_the_baselines(folders, readme):
