@@ -182,12 +182,24 @@ def cell(document: Document, split: str, mask: str, step: int) -> str:
     return f"{summary.mean[step]:.2f} ± {summary.ci95[step]:.2f}"
 
 
+def at_mode(name: str) -> str:
+    """A run's name with its masks at their mode, where as_trained has them drawn."""
+    return f"{name}, mask at its mode"
+
+
 def as_trained(documents: Mapping[Experiment, Document]) -> dict[str, np.ndarray]:
-    """Name of every run -> accuracy of every test task, in %, adapted as in training."""
-    return {
-        experiment.name: _accuracies(document, "test", "sample")[:, experiment.config.num_updates]
-        for experiment, document in documents.items()
-    }
+    """Name of every run -> accuracy of every test task, in %, after training's inner steps.
+
+    Masks are drawn, as in training; those that were also measured at their mode are there once
+    more, by at_mode's name.
+    """
+    found = {}
+    for experiment, document in documents.items():
+        for name, mask in ((experiment.name, "sample"), (at_mode(experiment.name), "mode")):
+            accuracies = _accuracies(document, "test", mask)
+            if accuracies is not None:
+                found[name] = accuracies[:, experiment.config.num_updates]
+    return found
 
 
 def differences(found: Mapping[str, np.ndarray], pairs: Iterable[tuple[str, str]]) -> list[str]:

@@ -40,6 +40,7 @@ from experiments.classification_runs import (
     Document,
     Folders,
     as_trained,
+    at_mode,
     cell,
     differences,
     finish,
@@ -77,14 +78,21 @@ BASELINES_IN_PAPER = {
     "fine_tuning": ("28.86 ± 0.54", "49.79 ± 0.79"),
 }
 PAIRS = [
-    (f"{better}-{shot}shot", f"{other}-{shot}shot")
-    for shot in SHOTS
-    for better, other in (
-        ("mtnet", "maml"),
-        ("mtnet", "tnet"),
-        ("tnet", "maml"),
-        *itertools.product(METHODS, BASELINES),
-    )
+    *(
+        (f"{better}-{shot}shot", f"{other}-{shot}shot")
+        for shot in SHOTS
+        for better, other in (
+            ("mtnet", "maml"),
+            ("mtnet", "tnet"),
+            ("tnet", "maml"),
+            *itertools.product(METHODS, BASELINES),
+        )
+    ),
+    *(
+        (at_mode(f"mtnet-{shot}shot"), f"{other}-{shot}shot")
+        for shot in SHOTS
+        for other in (*METHODS, *BASELINES)
+    ),
 ]
 EPOCHS = 40
 VALIDATION_TASKS = 200

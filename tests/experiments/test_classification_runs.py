@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from experiments.classification_runs import as_trained, differences, read_document, write_document
+from experiments.classification_runs import (
+    as_trained,
+    at_mode,
+    differences,
+    read_document,
+    write_document,
+)
 from experiments.experiment import Experiment
 
 
@@ -14,7 +20,11 @@ def run(name, random):
     accuracies = np.stack([np.zeros(50), once, once + 0.1], axis=1)
     evaluations = [
         {"settings": {"split": split, "mask": mask}, "accuracy": (scale * accuracies).tolist()}
-        for split, mask, scale in (("val", "sample", 0), ("test", "mode", 0), ("test", "sample", 1))
+        for split, mask, scale in (
+            ("val", "sample", 0),
+            ("test", "mode", 0.5),
+            ("test", "sample", 1),
+        )
     ]
     experiment = Experiment(name, ("--datasource=omniglot", "--num_updates=2"), shots=(1,))
     return experiment, {"evaluations": evaluations}
@@ -46,6 +56,16 @@ def test_a_difference_is_that_of_the_tasks(documents):
 def test_pairs_that_are_not_finished_are_left_out(documents):
     assert differences(as_trained(documents), [("a", "c"), ("c", "b")]) == []
     assert len(differences(as_trained(documents), [("a", "c"), ("b", "a")])) == 4
+
+
+def test_masks_at_their_mode_are_another_run(documents):
+    only_drawn, both = documents.values()
+    only_drawn["evaluations"] = only_drawn["evaluations"][2:]
+    drawn = 100 * np.array(both["evaluations"][2]["accuracy"])[:, 2]
+    found = as_trained(documents)
+    assert set(found) == {"a", "b", at_mode("b")}
+    np.testing.assert_allclose(found["b"], drawn)
+    np.testing.assert_allclose(found[at_mode("b")], drawn / 2)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "1", "null"])
