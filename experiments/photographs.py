@@ -192,7 +192,7 @@ def _stored_features(
         with atomic_write(file) as output:
             np.savez(output, np.array(curve), *trained.get_weights())
     try:
-        with np.load(file) as stored:
+        with file.open("rb") as content, np.load(content) as stored:
             curve, *weights = (stored[name] for name in stored.files)
         features.set_weights(weights)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
