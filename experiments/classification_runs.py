@@ -75,7 +75,7 @@ def finish(experiment: Experiment, folders: Folders, export_as: str) -> None:
         file.write(_curve(run.log_file).encode())
     # Last, as it says that the experiment is finished.
     write_document(folders.output / f"{experiment.name}.json", document)
-    # So that who removes the results gets them measured again.
+    # Left there, they would be taken as measured when the result is removed to measure it again.
     shutil.rmtree(measured)
 
 
@@ -188,7 +188,7 @@ def at_mode(name: str) -> str:
 
 
 def as_trained(documents: Mapping[Experiment, Document]) -> dict[str, np.ndarray]:
-    """Name of every run -> accuracy of every test task, in %, after training's inner steps.
+    """Name of every run -> accuracies in %, [test tasks], after training's inner steps.
 
     Masks are drawn, as in training; those that were also measured at their mode are there once
     more, by at_mode's name.

@@ -78,21 +78,19 @@ BASELINES_IN_PAPER = {
     "fine_tuning": ("28.86 ± 0.54", "49.79 ± 0.79"),
 }
 PAIRS = [
-    *(
-        (f"{better}-{shot}shot", f"{other}-{shot}shot")
-        for shot in SHOTS
-        for better, other in (
-            ("mtnet", "maml"),
-            ("mtnet", "tnet"),
-            ("tnet", "maml"),
-            *itertools.product(METHODS, BASELINES),
-        )
-    ),
-    *(
-        (at_mode(f"mtnet-{shot}shot"), f"{other}-{shot}shot")
-        for shot in SHOTS
-        for other in (*METHODS, *BASELINES)
-    ),
+    (f"{better}-{shot}shot", f"{other}-{shot}shot")
+    for shot in SHOTS
+    for better, other in (
+        ("mtnet", "maml"),
+        ("mtnet", "tnet"),
+        ("tnet", "maml"),
+        *itertools.product(METHODS, BASELINES),
+    )
+]
+PAIRS += [
+    (at_mode(f"mtnet-{shot}shot"), f"{other}-{shot}shot")
+    for shot in SHOTS
+    for other in (*METHODS, *BASELINES)
 ]
 EPOCHS = 40
 VALIDATION_TASKS = 200
