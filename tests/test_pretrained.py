@@ -16,6 +16,9 @@ from utils.model_input import ModelInput
 
 ROOT = Path(__file__).parents[1]
 TASKS = 100
+# Two classes this near in probability are as good as equal: processors round differently, and ten
+# gradient steps amplify it. With and without oneDNN, on one machine, a probability moved by 0.025.
+UNDECIDED = 0.05
 
 
 class Expected(NamedTuple):
@@ -72,17 +75,21 @@ def test_a_pretrained_model_is_the_one_that_was_measured(model, request):
         shot=settings["shot"],
         query=settings["query"],
     )
-    accuracies = []
+    accuracies, undecided = [], []
     for _, episode in episodes:
         answers = adapt_and_predict(
             support_x=episode.support_x, support_y=episode.support_y, query_x=episode.query_x
         )["predictions"]
         correct = tf.argmax(answers, -1) == tf.argmax(episode.query_y, -1)
         accuracies.append(np.mean(correct, axis=1))
+        best = tf.math.top_k(answers, 2).values
+        undecided.append(np.sum(best[..., 0] - best[..., 1] < UNDECIDED, axis=1))
     found, stored = np.concatenate(accuracies), measured[:TASKS, config.num_updates]
-    # Rounding may turn a query that is undecided; nothing else may.
+    # Rounding may turn a query that is undecided, and few of those; nothing else may.
+    assert np.mean(np.abs(found - stored)) <= 0.01
     queries = settings["query"] * config.num_classes
-    assert np.sum(np.abs(found - stored)) * queries <= 2
+    turned = np.rint(np.abs(found - stored) * queries)
+    assert np.all(turned <= np.concatenate(undecided))
     assert np.mean(found) > expected.accuracy
 
 
