@@ -6,13 +6,12 @@ python main.py --datasource=omniglot --use_T --use_M --notrain --test_set
 python main.py --predict --model=RUN --support=DIR --query=DIR  classify your own images
 """
 
-import os
 import signal
 import sys
 from dataclasses import replace
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import utils.tensorflow_environment  # noqa: F401
 
 import tensorflow as tf
 from absl import app, flags

@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import utils.tensorflow_environment  # noqa: F401
+
 import tensorflow as tf
 from absl import flags
 from tensorflow import keras

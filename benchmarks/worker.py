@@ -19,6 +19,8 @@ import time
 import traceback
 from typing import Any
 
+import utils.tensorflow_environment  # noqa: F401
+
 import numpy as np
 
 from benchmarks import exchange

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
 
+from benchmarks.contestants import ENTRIES
 from benchmarks.workloads import Workload
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -44,7 +45,7 @@ class Worker:
             self._process = subprocess.Popen(
                 [python, "-m", "benchmarks.worker"],
                 cwd=REPOSITORY,
-                env={"TF_CPP_MIN_LOG_LEVEL": "3", **os.environ},
+                env={**os.environ, **ENTRIES[contestant].environment},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,

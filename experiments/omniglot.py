@@ -7,14 +7,13 @@ Writes configuration, learning curve and every task's accuracy into --output and
 into --pretrained. Stopped at any moment, the same command goes on where it was.
 """
 
-import os
 import shutil
 import sys
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import utils.tensorflow_environment  # noqa: F401
 
 from absl import app
 

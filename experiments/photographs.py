@@ -9,7 +9,6 @@ Stopped at any moment, the same command goes on where it was.
 """
 
 import itertools
-import os
 import sys
 import zipfile
 from collections.abc import Callable, Hashable, Iterator, Mapping
@@ -17,7 +16,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import utils.tensorflow_environment  # noqa: F401
 
 import numpy as np
 from absl import app

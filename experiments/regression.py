@@ -6,12 +6,11 @@ python -m experiments.regression --only=table1      one part; parts share their 
 Stopped at any moment, the same command goes on where it was.
 """
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+import utils.tensorflow_environment  # noqa: F401
 
 from absl import app, flags
 

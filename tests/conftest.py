@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+import utils.tensorflow_environment  # noqa: F401
+
 import pytest
 
 from data_generators import MiniImagenet, Omniglot

@@ -1,7 +1,8 @@
 """The programs that are timed; each is imported only in a worker that runs it."""
 
 import importlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from benchmarks.exchange import Arrays, Batch
@@ -34,6 +35,7 @@ class Entry:
         datasources: of the workloads it knows.
         methods: of the workloads it knows.
         requires: a library that it needs besides `package`.
+        environment: variables of its process that differ from those of the others.
     """
 
     module: str
@@ -44,6 +46,7 @@ class Entry:
     datasources: tuple[str, ...] = ("omniglot", "miniimagenet", "sinusoid")
     methods: tuple[str, ...] = ("mtnet", "maml")
     requires: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def module_needed(self) -> str:
@@ -57,6 +60,14 @@ class Entry:
 
 ENTRIES = {
     "ours": Entry("ours", "Ours", True, "tensorflow", "maml_tnet"),
+    "ours-no-onednn": Entry(
+        "ours",
+        "Ours",
+        True,
+        "tensorflow",
+        "maml_tnet without oneDNN, as TensorFlow decides by itself on many processors",
+        environment={"TF_ENABLE_ONEDNN_OPTS": "0"},
+    ),
     "tf-map-fn": Entry(
         "tf_map_fn",
         "MapFn",

@@ -38,7 +38,7 @@ PEERS = [
     (kind, name)
     for kind in KINDS
     for name, entry in ENTRIES.items()
-    if name != session.REFERENCE and entry.takes(WORKLOADS[kind])
+    if entry.module != ENTRIES[session.REFERENCE].module and entry.takes(WORKLOADS[kind])
 ]
 
 

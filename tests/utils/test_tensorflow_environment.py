@@ -1,0 +1,45 @@
+"""What the environment holds at the moment a program imports TensorFlow."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+VARIABLES = ("TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS")
+PROGRAMS = ("main", "experiments.omniglot", "experiments.photographs", "experiments.regression")
+# Prints the variables and ends where TensorFlow would be imported, so that nothing waits for it.
+LOOK = f"""
+import os, sys
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "tensorflow":
+            print(*(os.environ.get(variable) for variable in {VARIABLES}))
+            sys.exit()
+sys.meta_path.insert(0, Finder())
+import {{}}
+"""
+
+
+def at_import_of_tensorflow(program: str, **environment: str) -> list[str]:
+    kept = {name: value for name, value in os.environ.items() if name not in VARIABLES}
+    return subprocess.run(
+        [sys.executable, "-c", LOOK.format(program)],
+        cwd=ROOT,
+        env=kept | environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+
+
+@pytest.mark.parametrize("program", [*PROGRAMS, "benchmarks.program"])
+def test_programs_are_quiet_and_compute_with_onednn(program):
+    assert at_import_of_tensorflow(program) == ["3", "1"]
+
+
+def test_what_the_user_has_set_stays():
+    chosen = {"TF_CPP_MIN_LOG_LEVEL": "0", "TF_ENABLE_ONEDNN_OPTS": "0"}
+    assert at_import_of_tensorflow("main", **chosen) == ["0", "0"]

@@ -1,0 +1,11 @@
+"""What TensorFlow reads when it is imported; every program imports this before it.
+
+A variable that the user has set is left as it is.
+"""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# By itself TensorFlow uses oneDNN only on processors with instructions for neural networks. Others
+# gain by it, too: benchmarks/README.md.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
