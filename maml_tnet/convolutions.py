@@ -7,7 +7,7 @@ the output is so small that a grouped convolution spends its time on rearranging
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -35,9 +35,9 @@ def task_convolution(x: tf.Tensor, kernel: tf.Tensor, strides: int) -> tf.Tensor
     if _groups_have_gradients(x.dtype):
         y = tf.nn.conv2d(merge_tasks(x), merge_tasks(kernel), strides, "SAME")
         return split_tasks(y, kernel.shape[-1])
-    # Where TensorFlow has no gradient of grouped convolutions, the tasks are unrolled.
-    pairs = zip(tf.unstack(x, axis=-2), tf.unstack(kernel, axis=-2), strict=True)
-    return tf.stack([tf.nn.conv2d(a, w, strides, "SAME") for a, w in pairs], axis=-2)
+    return _task_by_task(
+        lambda a, w: tf.nn.conv2d(a, w, strides, "SAME"), x, kernel, tasks=x.shape[-2]
+    )
 
 
 def _is_small(x: tf.Tensor, strides: int) -> bool:
@@ -113,8 +113,31 @@ def _change_gradient(x: tf.Tensor, dy: tf.Tensor, change: tf.Tensor, strides: in
         merged = _kernel_gradient(merge_tasks(x), merge_tasks(dy), shape, strides)
         return tf.reshape(merged, tf.shape(change))
     shape = [*change.shape[:-2], change.shape[-1]]
-    pairs = zip(tf.unstack(x, axis=-2), tf.unstack(dy, axis=-2), strict=True)
-    return tf.stack([_kernel_gradient(a, d, shape, strides) for a, d in pairs], axis=-2)
+    return _task_by_task(
+        lambda a, d: _kernel_gradient(a, d, shape, strides), x, dy, tasks=change.shape[-2]
+    )
+
+
+def _task_by_task(
+    operation: Callable[[tf.Tensor, tf.Tensor], tf.Tensor],
+    first: tf.Tensor,
+    second: tf.Tensor,
+    tasks: int | None,
+) -> tf.Tensor:
+    """An operation on the slices [*, *, *, features] of every task, stacked where the tasks were.
+
+    For where TensorFlow has no gradient of grouped convolutions. The tasks are unrolled if the
+    graph knows their number, and a loop if it does not.
+    """
+    if tasks is not None:
+        slices = zip(tf.unstack(first, tasks, -2), tf.unstack(second, tasks, -2), strict=True)
+        return tf.stack([operation(*pair) for pair in slices], axis=-2)
+    results = tf.map_fn(
+        lambda pair: operation(*pair),
+        tuple(tf.transpose(a, [3, 0, 1, 2, 4]) for a in (first, second)),
+        fn_output_signature=first.dtype,
+    )
+    return tf.transpose(results, [1, 2, 3, 0, 4])
 
 
 def _kernel_gradient(

@@ -1,7 +1,16 @@
 import numpy as np
 import pytest
 
+from maml_tnet import convolutions
+
 
 @pytest.fixture
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.fixture(params=["grouped convolutions", "task by task"])
+def convolution_kind(request, monkeypatch) -> None:
+    """As this machine's TensorFlow can, and as one can that has no oneDNN."""
+    if request.param == "task by task":
+        monkeypatch.setattr(convolutions, "_groups_have_gradients", lambda dtype: False)

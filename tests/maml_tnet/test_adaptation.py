@@ -197,6 +197,7 @@ def test_step_size_per_weight_scales_that_weights_step(rng):
         np.testing.assert_allclose(learned, one * np.expand_dims(size, -2), rtol=1e-9, atol=1e-13)
 
 
+@pytest.mark.usefixtures("convolution_kind")
 def test_number_of_tasks_can_be_unknown(kind, rng):
     network, episode = make(kind, rng)
     randomize(network, rng)

@@ -94,6 +94,19 @@ def test_export_answers_as_the_model_in_memory(exported, kind, tasks, shot, quer
         np.testing.assert_allclose(np.sum(answers, axis=-1), 1.0, rtol=1e-5)
 
 
+@pytest.mark.usefixtures("convolution_kind")
+def test_export_does_not_depend_on_how_convolutions_are_computed(exported, tmp_path):
+    root, learners = exported
+    data = episode("classification", 2, 2, 3)
+    write(learners["classification"], tmp_path / "model", data)
+    inputs = {"support_x": data.support_x, "support_y": data.support_y, "query_x": data.query_x}
+    answers, expected = (
+        load(folder)(**inputs)["predictions"]
+        for folder in (tmp_path / "model", root / "classification")
+    )
+    np.testing.assert_allclose(answers, expected, rtol=1e-4, atol=1e-5)
+
+
 def test_export_depends_on_the_support_set_and_repeats(exported):
     root, _ = exported
     signature = load(root / "regression")

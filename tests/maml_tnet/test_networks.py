@@ -90,6 +90,7 @@ def test_forward_with_the_tasks_own_weights_is_the_plain_one(case, rng):
         np.testing.assert_allclose(outputs[:, task], plain, rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.usefixtures("convolution_kind")
 def test_unknown_numbers_of_tasks_and_examples(case, rng):
     network, x = build(case, rng)
     signature = [tf.TensorSpec([None, None, *x.shape[2:]])]
