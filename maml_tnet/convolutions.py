@@ -124,10 +124,16 @@ def _task_by_task(
     second: tf.Tensor,
     tasks: int | None,
 ) -> tf.Tensor:
-    """An operation on the slices [*, *, *, features] of every task, stacked where the tasks were.
+    """Do one convolution, or its gradient, for each task: where TensorFlow has none for groups.
 
-    For where TensorFlow has no gradient of grouped convolutions. The tasks are unrolled if the
-    graph knows their number, and a loop if it does not.
+    Args:
+        operation: of one task's slices of the two arrays, without the task axis.
+        first: [., ., ., tasks, features].
+        second: likewise; the other sizes may differ.
+        tasks: their number, which unrolls them; None makes a loop for a graph that does not know.
+
+    Returns:
+        [., ., ., tasks, features]: the results of `operation`, [., ., ., features], of all tasks.
     """
     if tasks is not None:
         slices = zip(tf.unstack(first, tasks, -2), tf.unstack(second, tasks, -2), strict=True)
