@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from data_generators.errors import DataError
-from data_generators.random_streams import uniform
+from data_generators.random_streams import held_out_draw, uniform
 
 
 class ClassSample(NamedTuple):
@@ -97,19 +97,79 @@ def sample_classes(
     unit = uniform(stream, iteration, [tasks, sum(widths)])
     class_scores, image_scores, order_scores, turns = tf.split(unit, widths, axis=1)
 
-    # The places of the k largest of n uniform numbers: k of n without replacement.
-    classes = tf.math.top_k(class_scores, way).indices
-    available = tf.gather(tf.constant(sizes, tf.int32), classes)[..., tf.newaxis]
+    classes = _largest(class_scores, way)
     image_scores = tf.reshape(image_scores, [tasks, way, largest])
-    image_scores = tf.where(tf.range(largest) < available, image_scores, -1.0)
-    images = tf.math.top_k(image_scores, per_class).indices
-    order_scores = tf.reshape(order_scores, [tasks, per_class, way])
-    labels = tf.math.top_k(order_scores, way).indices
+    images = _largest(_of_available(image_scores, sizes, classes), per_class)
+    labels = _largest(tf.reshape(order_scores, [tasks, per_class, way]), way)
+    return _listed(labels, classes, images, turns)
 
+
+def held_out_classes(
+    source: str,
+    split: str,
+    numbers: tf.Tensor,
+    sizes: np.ndarray,
+    *,
+    way: int,
+    shot: int,
+    query: int,
+) -> ClassSample:
+    """The classes and images of numbered held-out tasks, support images first.
+
+    A task has the same classes for any `shot` and `query`, and the same images from the first on:
+    each class's are put into one order, of which support images are taken from the front and
+    queries from the back.
+
+    Args:
+        source: name of the data source.
+        split: of the classes.
+        numbers: of the tasks, int32 [tasks].
+        sizes: the number of images of each class, [classes], at least `shot + query`.
+        way: classes an episode.
+        shot: support images a class.
+        query: queries a class.
+    """
+    draw = held_out_draw(source, split, numbers)
+    largest = int(np.max(sizes))
+    classes = _largest(draw("classes", [len(sizes)]), way)
+    order = _largest(_of_available(draw("images", [way, largest]), sizes, classes), largest)
+    available = tf.gather(tf.constant(sizes, tf.int32), classes)[..., tf.newaxis]
+    last = tf.gather(order, available - 1 - tf.range(query), batch_dims=2)
+    images = tf.concat([order[..., :shot], last], axis=-1)
+    labels = [
+        _largest(draw(f"order of {name}", [n, way]), way)
+        for name, n in (("support", shot), ("queries", query))
+    ]
+    return _listed(tf.concat(labels, axis=1), classes, images, draw("turns", [way]))
+
+
+def _largest(scores: tf.Tensor, count: int) -> tf.Tensor:
+    """The places of the `count` largest numbers, int32: of uniform ones, without replacement."""
+    return tf.math.top_k(scores, count).indices
+
+
+def _of_available(scores: tf.Tensor, sizes: np.ndarray, classes: tf.Tensor) -> tf.Tensor:
+    """[tasks, way, largest] with -1 where the class [tasks, way] has no image of that number."""
+    available = tf.gather(tf.constant(sizes, tf.int32), classes)[..., tf.newaxis]
+    return tf.where(tf.range(scores.shape[-1]) < available, scores, -1.0)
+
+
+def _listed(
+    labels: tf.Tensor, classes: tf.Tensor, images: tf.Tensor, turns: tf.Tensor
+) -> ClassSample:
+    """List the examples shot by shot.
+
+    Args:
+        labels: the order of the classes in every shot, [tasks, shots, way].
+        classes: [tasks, way].
+        images: of every class, [tasks, way, shots].
+        turns: uniform numbers [tasks, way].
+    """
+    _, per_class, way = labels.shape
     examples = per_class * way
-    labels = tf.reshape(labels, [tasks, examples])
+    labels = tf.reshape(labels, [-1, examples])
     shots = tf.repeat(tf.range(per_class), way)
-    images = tf.reshape(images, [tasks, examples])
+    images = tf.reshape(images, [-1, examples])
     return ClassSample(
         labels=labels,
         classes=tf.gather(classes, labels, batch_dims=1),

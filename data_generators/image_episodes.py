@@ -5,7 +5,13 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from data_generators.class_sampling import check_classes, first_train_classes, sample_classes
+from data_generators.class_sampling import (
+    ClassSample,
+    check_classes,
+    first_train_classes,
+    held_out_classes,
+    sample_classes,
+)
 from data_generators.episode import Episode, split_episode
 from data_generators.image_cache import read_rows
 from data_generators.random_streams import SPLITS, stream_id
@@ -95,11 +101,28 @@ class ImageEpisodes:
         sample = sample_classes(
             stream, iteration, self._sizes[ids], tasks=tasks, way=way, per_class=shot + query
         )
+        return self._tasks(ids, sample, shot)
+
+    def held_out(self, split: str, numbers: tf.Tensor, *, shot: int, query: int) -> Episode:
+        """The tasks of these numbers, int32 [tasks]; see `held_out_classes`.
+
+        Raises:
+            DataError: `way` is more than the split's classes, or a class has too few images.
+        """
+        self.check(split, shot=shot, query=query)
+        ids = self.class_ids(split)
+        sizes = {"way": self.output_size, "shot": shot, "query": query}
+        sample = held_out_classes(self.name, split, numbers, self._sizes[ids], **sizes)
+        return self._tasks(ids, sample, shot)
+
+    def _tasks(self, ids: np.ndarray, sample: ClassSample, shot: int) -> Episode:
         first = tf.gather(tf.constant(self._first_rows[ids], tf.int32), sample.classes)
         pixels = tf.numpy_function(self._read, [first + sample.images], tf.uint8)
-        pixels = tf.ensure_shape(pixels, [tasks, way * (shot + query), *self.input_shape])
+        pixels = tf.ensure_shape(pixels, [*sample.labels.shape, *self.input_shape])
         x = tf.cast(pixels, tf.float32) * (1.0 / 255.0)
-        return split_episode(x, tf.one_hot(sample.labels, way), way * shot)
+        return split_episode(
+            x, tf.one_hot(sample.labels, self.output_size), self.output_size * shot
+        )
 
     def _read(self, images: np.ndarray) -> np.ndarray:
         return read_rows(self._pixels, self._rows[images])

@@ -6,7 +6,13 @@ import numpy as np
 import tensorflow as tf
 
 from data_generators import omniglot_files
-from data_generators.class_sampling import check_classes, first_train_classes, sample_classes
+from data_generators.class_sampling import (
+    ClassSample,
+    check_classes,
+    first_train_classes,
+    held_out_classes,
+    sample_classes,
+)
 from data_generators.episode import Episode, split_episode
 from data_generators.omniglot_files import DRAWINGS, SIDE, load_drawings
 from data_generators.random_streams import stream_id
@@ -100,12 +106,29 @@ class Omniglot:
             way=way,
             per_class=shot + query,
         )
+        return self._tasks(class_ids, sample, shot)
+
+    def held_out(self, split: str, numbers: tf.Tensor, *, shot: int, query: int) -> Episode:
+        """The tasks of these numbers, int32 [tasks]; see `held_out_classes`.
+
+        Raises:
+            DataError: `way` is more than the split's classes, or shot + query more than 20.
+        """
+        self.check(split, shot=shot, query=query)
+        ids = self.class_ids(split)
+        sizes = {"way": self.output_size, "shot": shot, "query": query}
+        sample = held_out_classes("omniglot", split, numbers, np.full(len(ids), DRAWINGS), **sizes)
+        return self._tasks(ids, sample, shot)
+
+    def _tasks(self, class_ids: np.ndarray, sample: ClassSample, shot: int) -> Episode:
         characters = tf.gather(tf.constant(class_ids, tf.int32), sample.classes)
         images = tf.gather(self._images, characters * DRAWINGS + sample.images)
         images = _rotate(images, sample.quarter_turns)
         # A product: the graph optimizer would turn a division into one, with other bits.
         x = tf.cast(images[..., tf.newaxis], tf.float32) * (1.0 / 255.0)
-        return split_episode(x, tf.one_hot(sample.labels, way), way * shot)
+        return split_episode(
+            x, tf.one_hot(sample.labels, self.output_size), self.output_size * shot
+        )
 
 
 def _rotate(images: tf.Tensor, quarter_turns: tf.Tensor) -> tf.Tensor:

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 from data_generators.episode import Episode, split_episode
 from data_generators.errors import DataError
-from data_generators.random_streams import stream_id, uniform
+from data_generators.random_streams import held_out_draw, stream_id, uniform
 
 
 class Polynomial:
@@ -37,11 +37,26 @@ class Polynomial:
         query: int,
     ) -> Episode:
         """Draw `tasks` polynomials with `shot` support and `query` query points each."""
-        coefficients = self.order + 1
-        stream = stream_id(f"polynomial{self.order}", seed, split)
-        signed = 2.0 * uniform(stream, iteration, [tasks, coefficients + shot + query]) - 1.0
-        half_x = signed[:, coefficients:]  # x / 2
+        count = self.order + 1
+        stream = stream_id(self._name, seed, split)
+        unit = uniform(stream, iteration, [tasks, count + shot + query])
+        return self._tasks(unit[:, :count], unit[:, count:], shot)
+
+    def held_out(self, split: str, numbers: tf.Tensor, *, shot: int, query: int) -> Episode:
+        """The polynomials of these numbers, int32 [tasks], the same for any `shot` and `query`."""
+        draw = held_out_draw(self._name, split, numbers)
+        points = tf.concat([draw("support", [shot]), draw("query", [query])], axis=1)
+        return self._tasks(draw("function", [self.order + 1]), points, shot)
+
+    @property
+    def _name(self) -> str:
+        return f"polynomial{self.order}"
+
+    def _tasks(self, function: tf.Tensor, points: tf.Tensor, shot: int) -> Episode:
+        """From uniform numbers [tasks, coefficients] and [tasks, points]."""
+        coefficients = 2.0 * function - 1.0
+        half_x = 2.0 * points - 1.0  # x / 2
         y = tf.zeros_like(half_x)
-        for power in reversed(range(coefficients)):  # Horner's scheme
-            y = y * half_x + signed[:, power : power + 1]
+        for power in reversed(range(self.order + 1)):  # Horner's scheme
+            y = y * half_x + coefficients[:, power : power + 1]
         return split_episode(2.0 * half_x[..., tf.newaxis], y[..., tf.newaxis], shot)

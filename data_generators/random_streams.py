@@ -1,12 +1,18 @@
-"""Random numbers that are a pure function of (source, seed, split, iteration)."""
+"""Random numbers that are a pure function of what they are for.
+
+Training draws a whole batch by (source, seed, split, iteration). A held-out task draws by (source,
+split, its own number), so that it is the same task in a batch of any size.
+"""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 SPLITS = ("train", "val", "test")
+# Held-out tasks are the same for every run, method and seed, so that results compare pairwise.
+HELD_OUT_SEED = 0
 
 
 def stream_id(source: str, seed: int, split: str) -> int:
@@ -32,3 +38,29 @@ def uniform(stream: int, iteration: int | tf.Tensor, shape: Sequence[int]) -> tf
         shape, key, minval=None, maxval=None, dtype=tf.int32, alg="philox"
     )
     return tf.cast(tf.bitwise.bitwise_and(bits, 0xFFFFFF), tf.float32) * 2.0**-24
+
+
+def held_out_draw(
+    source: str, split: str, numbers: tf.Tensor
+) -> Callable[[str, Sequence[int]], tf.Tensor]:
+    """Make the draw of held-out tasks: every task from its own number, every purpose on its own.
+
+    Args:
+        source: name of the data source.
+        split: of the tasks.
+        numbers: of the tasks, int32 [tasks].
+
+    Returns:
+        (purpose, shape) -> numbers as `uniform` draws them, [tasks, *shape]. A task's numbers of
+        shape [n, ...] are the first ones of its [m, ...], n < m.
+    """
+
+    def draw(purpose: str, shape: Sequence[int]) -> tf.Tensor:
+        stream = stream_id(f"{source}/{purpose}", HELD_OUT_SEED, split)
+        return tf.map_fn(
+            lambda number: uniform(stream, number, shape),
+            tf.cast(numbers, tf.int32),
+            fn_output_signature=tf.float32,
+        )
+
+    return draw

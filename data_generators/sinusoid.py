@@ -5,7 +5,7 @@ import math
 import tensorflow as tf
 
 from data_generators.episode import Episode, split_episode
-from data_generators.random_streams import stream_id, uniform
+from data_generators.random_streams import held_out_draw, stream_id, uniform
 
 AMPLITUDE = (0.1, 5.0)
 FREQUENCY = (0.8, 1.2)
@@ -43,15 +43,24 @@ class Sinusoid:
         query: int,
     ) -> Episode:
         """Draw `tasks` sinusoids with `shot` support and `query` query points each."""
-        points = shot + query
-        unit = uniform(stream_id("sinusoid", seed, split), iteration, [tasks, 3 + points])
-        unit = unit[..., tf.newaxis]
-        amplitude = _scale(unit[:, 0:1], AMPLITUDE)
-        frequency = _scale(unit[:, 1:2], FREQUENCY)
-        phase = _scale(unit[:, 2:3], PHASE)
-        x = _scale(unit[:, 3:], X)
+        unit = uniform(stream_id("sinusoid", seed, split), iteration, [tasks, 3 + shot + query])
+        return self._tasks(unit[:, :3], unit[:, 3:], shot)
+
+    def held_out(self, split: str, numbers: tf.Tensor, *, shot: int, query: int) -> Episode:
+        """The sinusoids of these numbers, int32 [tasks], the same for every `shot` and `query`."""
+        draw = held_out_draw("sinusoid", split, numbers)
+        points = tf.concat([draw("support", [shot]), draw("query", [query])], axis=1)
+        return self._tasks(draw("function", [3]), points, shot)
+
+    def _tasks(self, function: tf.Tensor, points: tf.Tensor, shot: int) -> Episode:
+        """From uniform numbers [tasks, 3] and [tasks, points]."""
+        amplitude, frequency, phase = (
+            _scale(function[:, i : i + 1, tf.newaxis], bounds)
+            for i, bounds in enumerate((AMPLITUDE, FREQUENCY, PHASE))
+        )
+        x = _scale(points[..., tf.newaxis], X)
         y = amplitude * tf.sin(frequency * x + phase)
         if self.oracle:
             task = tf.concat([amplitude, frequency, phase], axis=-1)
-            x = tf.concat([x, tf.repeat(task, points, axis=1)], axis=-1)
+            x = tf.concat([x, tf.repeat(task, x.shape[1], axis=1)], axis=-1)
         return split_episode(x, y, shot)

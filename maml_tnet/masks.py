@@ -47,29 +47,49 @@ def sample_masks(
         logits: mask logits, each [..., units].
         tasks: number of tasks.
         temperature: T of equation (11), > 0.
-        seed: int32 [2], the key of the stateless draw. One draw serves all layers.
+        seed: int32 [2], the key of the stateless draw for all tasks, or [tasks, 2], one for every
+            task, whose masks then do not depend on the others. One draw serves all layers.
 
     Returns:
         masks [..., tasks, units], hard in value, relaxed in gradient.
     """
     logits = [tf.convert_to_tensor(logit) for logit in logits]
-    dtype = logits[0].dtype
+    return [
+        straight_through_mask(tf.expand_dims(logit, -2), noise, temperature)
+        for logit, noise in zip(logits, _noise(logits, tasks, seed), strict=True)
+    ]
+
+
+def _noise(logits: Sequence[tf.Tensor], tasks: int | tf.Tensor, seed: tf.Tensor) -> list[tf.Tensor]:
+    """Standard logistic variables [..., tasks, units] for logits [..., units]."""
+    shapes = [[*logit.shape] for logit in logits]
     sizes = [logit.shape.num_elements() for logit in logits]
+    dtype = logits[0].dtype
+    if seed.shape.rank == 1:
+        parts = tf.split(
+            _logistic([tasks * sum(sizes)], seed, dtype), [tasks * size for size in sizes]
+        )
+        return [
+            tf.reshape(part, [*shape[:-1], tasks, shape[-1]])
+            for part, shape in zip(parts, shapes, strict=True)
+        ]
+    draws = tf.map_fn(
+        lambda key: _logistic([sum(sizes)], key, dtype), seed, fn_output_signature=dtype
+    )
+    return [
+        tf.transpose(tf.reshape(part, [tasks, *shape]), [*range(1, len(shape)), 0, len(shape)])
+        for part, shape in zip(tf.split(draws, sizes, axis=1), shapes, strict=True)
+    ]
+
+
+def _logistic(shape: Sequence[int | tf.Tensor], seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Standard logistic variables."""
     # Integers, as XLA makes other floats of the same random bits than TensorFlow does.
     bits = tf.random.stateless_uniform(
-        [tasks * sum(sizes)], seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
+        shape, seed, minval=None, maxval=None, dtype=tf.int32, alg="philox"
     )
     uniform = (tf.cast(tf.bitwise.bitwise_and(bits, 0x7FFFFF), dtype) + 0.5) * 2.0**-23
-    noise = tf.math.log(uniform) - tf.math.log1p(-uniform)
-    parts = tf.split(noise, [tasks * size for size in sizes])
-    return [
-        straight_through_mask(
-            tf.expand_dims(logit, -2),
-            tf.reshape(part, [*logit.shape[:-1], tasks, logit.shape[-1]]),
-            temperature,
-        )
-        for logit, part in zip(logits, parts, strict=True)
-    ]
+    return tf.math.log(uniform) - tf.math.log1p(-uniform)
 
 
 def most_likely_masks(logits: Sequence[tf.Tensor]) -> list[tf.Tensor]:

@@ -18,6 +18,12 @@ EVALUATION_MASK_STREAM = 1_000_003
 STEP_STREAM = 10_000_019
 
 
+def evaluation_mask_seeds(numbers: tf.Tensor) -> tf.Tensor:
+    """Keys of the masks of held-out tasks, by their numbers [tasks]: int32 [tasks, 2]."""
+    numbers = tf.cast(numbers, tf.int32)
+    return tf.stack([tf.fill(tf.shape(numbers), EVALUATION_MASK_STREAM), numbers], axis=-1)
+
+
 class EpisodeLike(Protocol):
     """A batch of tasks: inputs [tasks, examples, ...], targets [tasks, examples, outputs]."""
 
@@ -35,7 +41,7 @@ class MetaLearner(keras.Model):
     What an iteration does is a pure function of the parameters, the seed and its number, so a run
     that is stopped after any of them and goes on later ends with the same weights.
 
-    `evaluate` and `predict` take datasets of (number, episode): `predict` returns every task's
+    `evaluate` and `predict` take datasets of (numbers, episode): `predict` returns every task's
     loss (and accuracy) on its queries after 0, 1, ..., `evaluation_updates` inner steps.
 
     Args:
@@ -273,9 +279,9 @@ class MetaLearner(keras.Model):
         }
 
     def test_step(self, numbered: tuple[tf.Tensor, EpisodeLike]) -> dict[str, tf.Tensor]:
-        """Measure a (number, episode)'s tasks before adaptation and after `num_updates` steps."""
-        number, episode = numbered
-        mask_seed = tf.stack([EVALUATION_MASK_STREAM, tf.cast(number, tf.int32)])
+        """Measure numbered tasks before adaptation and after `num_updates` steps."""
+        numbers, episode = numbered
+        mask_seed = evaluation_mask_seeds(numbers)
         support, query, path = self.adapted(
             episode, self.num_updates, mask_seed, self.evaluation_mask
         )
@@ -296,13 +302,14 @@ class MetaLearner(keras.Model):
         """Measure every task's queries after 0, 1, ..., `evaluation_updates` inner steps.
 
         Args:
-            numbered: (number, episode); the number keys the draw of the masks.
+            numbered: (numbers, episode): int32 [tasks] and the tasks of these numbers, which key
+                the draw of every task's masks.
 
         Returns:
             {"loss": [tasks, steps + 1]} and, in classification, "accuracy" of the same shape.
         """
-        number, episode = numbered
-        mask_seed = tf.stack([EVALUATION_MASK_STREAM, tf.cast(number, tf.int32)])
+        numbers, episode = numbered
+        mask_seed = evaluation_mask_seeds(numbers)
         support, query, path = self.adapted(
             episode, self.evaluation_updates, mask_seed, self.evaluation_mask
         )

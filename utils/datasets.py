@@ -4,10 +4,9 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from data_generators import Episode
 from utils.assembly import TaskSource
 
-# Held-out tasks are the same for every run, method and seed, so that results compare pairwise.
-EVALUATION_SEED = 0
 # Held-out tasks measured at a time: as many as fill the machine and fit into its memory.
 EVALUATION_BATCH = {
     "sinusoid": 100,
@@ -28,14 +27,19 @@ def training_spans(spans: Sequence[tuple[int, int]]) -> tf.data.Dataset:
 def held_out_episodes(
     source: TaskSource, split: str, *, tasks: int, batch: int, shot: int, query: int
 ) -> tf.data.Dataset:
-    """Number and draw at least `tasks` episodes of a held-out split, `batch` at a time."""
-    batches = -(-tasks // batch)
-    draw = tf.data.Dataset.range(batches).map(
-        lambda number: source.episodes(
-            split, EVALUATION_SEED, tf.cast(number, tf.int32), tasks=batch, shot=shot, query=query
-        )
-    )
-    return _without_autotuning(draw.enumerate().prefetch(1))
+    """Batches of a split's first tasks, in their order, and their numbers.
+
+    Yields:
+        (numbers, episode): int32 [batch], counted from 0, and the tasks of these numbers. The last
+        batch is whole, too: together they are at least `tasks`.
+    """
+
+    def draw(first: tf.Tensor) -> tuple[tf.Tensor, Episode]:
+        numbers = tf.cast(first, tf.int32) + tf.range(batch)
+        return numbers, source.held_out(split, numbers, shot=shot, query=query)
+
+    drawn = tf.data.Dataset.range(0, tasks, batch).map(draw)
+    return _without_autotuning(drawn.prefetch(1))
 
 
 def _without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:

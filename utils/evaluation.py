@@ -10,7 +10,7 @@ from data_generators.image_episodes import ImageEpisodes
 from maml_tnet import MetaLearner
 from utils.assembly import TaskSource
 from utils.config import Config
-from utils.datasets import EVALUATION_BATCH, EVALUATION_SEED, held_out_episodes
+from utils.datasets import EVALUATION_BATCH, held_out_episodes
 from utils.flags import EvaluationSettings
 from utils.optimizers import evaluation_weights
 from utils.paper import paper_figure
@@ -47,7 +47,7 @@ class Evaluation:
 def evaluation_episodes(
     config: Config, source: TaskSource, settings: EvaluationSettings
 ) -> tf.data.Dataset:
-    """Number and draw the split's held-out tasks, the same for every run of the data source.
+    """The split's held-out tasks and their numbers, the same for every run of the data source.
 
     Raises:
         DataError: the split has too few classes or images for them.
@@ -171,13 +171,8 @@ def _of_checkpoint(checkpoint: str) -> str:
 
 def fits(learner: MetaLearner, source: TaskSource, settings: EvaluationSettings) -> list[Fit]:
     """Predictions for a few held-out regression tasks before and after adaptation."""
-    episode = source.episodes(
-        settings.split,
-        EVALUATION_SEED,
-        0,
-        tasks=PLOTTED_FITS,
-        shot=settings.shot,
-        query=PLOTTED_POINTS,
+    episode = source.held_out(
+        settings.split, tf.range(PLOTTED_FITS), shot=settings.shot, query=PLOTTED_POINTS
     )
     with evaluation_weights(learner):
         predictions = {

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import tensorflow as tf
+
 from data_generators import Omniglot
 from data_generators.image_episodes import ImageEpisodes
 from maml_tnet import MetaLearner, export
 from utils.assembly import TaskSource
 from utils.config import Config
-from utils.datasets import EVALUATION_SEED
 from utils.model_input import ModelInput
 from utils.optimizers import evaluation_weights
 
@@ -32,13 +33,8 @@ def export_trained(
     Raises:
         ExportError: see `export`.
     """
-    episode = source.episodes(
-        "val",
-        EVALUATION_SEED,
-        0,
-        tasks=2,
-        shot=config.update_batch_size,
-        query=config.query_batch_size,
+    episode = source.held_out(
+        "val", tf.range(2), shot=config.update_batch_size, query=config.query_batch_size
     )
     files = dict(extra_files or {})
     if isinstance(source, Omniglot | ImageEpisodes):

@@ -148,10 +148,10 @@ def read_queries(folder: str, model_input: ModelInput) -> tuple[list[str], np.nd
 
 
 def held_out_task(
-    source: Omniglot | ImageEpisodes, seed: int, *, shot: int, query: int
+    source: Omniglot | ImageEpisodes, number: int, *, shot: int, query: int
 ) -> tuple[Examples, list[str], np.ndarray, np.ndarray]:
-    """Draw one task of the test split: its support set, and names, images and truth of queries."""
-    episode = source.episodes("test", seed, 0, tasks=1, shot=shot, query=query)
+    """One task of the test split: its support set, and names, images and truth of its queries."""
+    episode = source.held_out("test", tf.constant([number]), shot=shot, query=query)
     classes = [f"class {number + 1}" for number in range(source.output_size)]
     labels, truth = (
         np.argmax(targets[0], axis=1) for targets in (episode.support_y, episode.query_y)

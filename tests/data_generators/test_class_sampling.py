@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from data_generators import DataError
-from data_generators.class_sampling import check_classes, sample_classes
+from data_generators.class_sampling import check_classes, held_out_classes, sample_classes
 
 SIZES = np.array([4, 9, 5, 20, 7, 4, 6])
 
@@ -78,6 +78,64 @@ def test_all_classes_and_all_images_can_be_asked_for():
     assert (np.sort(classes.reshape(3, 4, -1)) == np.arange(len(SIZES))).all()
     for task in range(3):
         assert set(images[task][classes[task] == 0]) == {0, 1, 2, 3}
+
+
+def test_training_samples_are_those_of_earlier_versions():
+    """As version 0.1.0 drew them; runs that it began go on with these."""
+    stored = [
+        [[1, 0, 2, 2, 0, 1], [1, 0, 2, 2, 1, 0]],
+        [[3, 4, 2, 2, 4, 3], [5, 0, 2, 2, 5, 0]],
+        [[2, 3, 4, 0, 1, 18], [2, 0, 4, 1, 0, 2]],
+        [[1, 2, 1, 1, 2, 1], [3, 0, 2, 2, 3, 0]],
+    ]
+    for field, expected in zip(draw(tasks=2, per_class=2), stored, strict=True):
+        np.testing.assert_array_equal(field, expected)
+
+
+def held_out(numbers=range(300), split="test", way=3, shot=1, query=1):
+    sample = held_out_classes(
+        "source", split, np.array(numbers), SIZES, way=way, shot=shot, query=query
+    )
+    return [np.asarray(field) for field in sample]
+
+
+def test_a_held_out_task_is_the_same_in_any_batch():
+    for numbers in ([3], [19, 0, 3], [7, 7]):
+        for all_tasks, some in zip(held_out(), held_out(numbers), strict=True):
+            np.testing.assert_array_equal(all_tasks[numbers], some)
+
+
+@pytest.mark.parametrize(
+    ("shot", "query", "start"), [(3, 1, "support"), (1, 3, "query"), (2, 2, "both")]
+)
+def test_a_held_out_task_keeps_classes_and_first_examples(shot, query, start):
+    few, many = held_out(), held_out(shot=shot, query=query)
+    for one, more in zip(few, many, strict=True):
+        np.testing.assert_array_equal(one[:, :3], more[:, :3])
+        np.testing.assert_array_equal(one[:, 3:], more[:, 3 * shot : 3 * shot + 3])
+
+
+def test_held_out_support_and_queries_are_distinct_images():
+    _, classes, images, _ = held_out(shot=2, query=2)  # all images of the smallest classes
+    assert (images < SIZES[classes]).all()
+    for task in range(300):
+        assert len(set(zip(classes[task], images[task], strict=True))) == 12
+
+
+@pytest.mark.parametrize("part", [slice(0, 3), slice(3, 6)], ids=["support", "query"])
+def test_held_out_tasks_draw_classes_orders_and_images_equally_often(part):
+    labels, classes, images, turns = (x[:, part] for x in held_out(range(2000)))
+    _, orders = np.unique(labels, axis=0, return_counts=True)
+    assert len(orders) == 6
+    counts = [orders, np.bincount(turns.ravel()), np.bincount(classes.ravel())]
+    counts += [np.bincount(images[classes == c], minlength=size) for c, size in enumerate(SIZES)]
+    assert [len(count) for count in counts] == [6, 4, len(SIZES), *SIZES]
+    assert all(stats.chisquare(count).pvalue > 1e-3 for count in counts)
+
+
+def test_held_out_splits_differ():
+    for a, b in zip(held_out(), held_out(split="val"), strict=True):
+        assert np.mean(a == b) < 0.5
 
 
 @pytest.mark.parametrize("way", [0, 8])

@@ -62,6 +62,86 @@ def test_another_iteration_seed_or_split_draws_other_tasks(source, other):
     assert not np.intersect1d(one.query_y, two.query_y).size
 
 
+@each_source
+def test_a_held_out_task_is_the_same_in_any_batch(source):
+    sizes = {"shot": 5, "query": 7}
+    together = source.held_out("test", tf.range(20), **sizes)
+    traced = tf.function(lambda numbers: source.held_out("test", numbers, **sizes))
+    for numbers in ([3], [19, 0, 3], [7, 7]):
+        for other in (source.held_out("test", tf.constant(numbers), **sizes), traced(numbers)):
+            for a, b in zip(together, other, strict=True):
+                # The last bit of a sine depends on its place among the others.
+                np.testing.assert_allclose(np.asarray(a)[numbers], b, rtol=1e-5, atol=1e-7)
+
+
+@each_source
+@pytest.mark.parametrize("more", [{"shot": 20, "query": 7}, {"shot": 5, "query": 100}])
+def test_a_held_out_task_has_the_same_function_for_any_number_of_points(source, more):
+    few = source.held_out("val", tf.range(30), shot=5, query=7)
+    many = source.held_out("val", tf.range(30), **more)
+    for part in ("support_x", "support_y", "query_x", "query_y"):
+        shown = getattr(few, part)
+        np.testing.assert_allclose(shown, getattr(many, part)[:, : shown.shape[1]], rtol=1e-5, atol=1e-7)
+
+
+@each_source
+def test_held_out_tasks_and_their_points_differ_between_numbers_and_splits(source):
+    points = [
+        np.concatenate([x.support_x[..., 0], x.query_x[..., 0]], axis=1)
+        for x in (source.held_out(s, tf.range(50), shot=5, query=7) for s in ("val", "test"))
+    ]
+    assert np.stack(points).shape == (2, 50, 12)
+    assert len(np.unique(points)) == 2 * 50 * 12
+
+
+def test_held_out_sinusoids_are_those_of_equation_25():
+    episode = Sinusoid(oracle=True).held_out("test", tf.range(3000), shot=3, query=1)
+    x, amplitude, frequency, phase = np.moveaxis(np.asarray(episode.support_x), -1, 0)
+    np.testing.assert_allclose(
+        episode.support_y[..., 0], amplitude * np.sin(frequency * x + phase), atol=1e-5
+    )
+    assert_uniform(x, -5, 5)
+    for parameter, low, high in ((amplitude, 0.1, 5), (frequency, 0.8, 1.2), (phase, 0, np.pi)):
+        assert np.all(parameter == parameter[:, :1])
+        assert_uniform(parameter[:, 0], low, high)
+
+
+def test_held_out_polynomials_have_uniform_coefficients():
+    episode = Polynomial(2).held_out("test", tf.range(1000), shot=10, query=5)
+    x, y = np.asarray(episode.support_x)[..., 0], np.asarray(episode.support_y)[..., 0]
+    fitted = np.array(
+        [np.polynomial.polynomial.polyfit(*task, 2) for task in zip(x, y, strict=True)]
+    )
+    assert_uniform(np.clip(fitted * [1, 2, 4], -1 - 1e-3, 1 + 1e-3), -1 - 1e-3, 1 + 1e-3)
+    assert_uniform(x, -2, 2)
+
+
+TRAINING_EPISODES = {
+    Sinusoid(): [
+        [3204610216, 3231424397],
+        [1056415659, 1058980852],
+        [3212205256, 3206026560],
+        [3208508700, 3190972137],
+    ],
+    Polynomial(2): [
+        [3220821128, 1071602320],
+        [1062187786, 3209597113],
+        [3215768258, 1064949160],
+        [1059819489, 3202747411],
+    ],
+}
+
+
+@pytest.mark.parametrize("source", TRAINING_EPISODES)
+def test_training_episodes_are_those_of_earlier_versions_bit_for_bit(source):
+    """As version 0.1.0 drew them; runs that it began go on with these."""
+    episode = source.episodes("train", 0, 0, tasks=2, shot=1, query=1)
+    drawn = [np.ravel(tensor).view(np.uint32).tolist() for tensor in episode]
+    for numbers, stored in zip(drawn, TRAINING_EPISODES[source], strict=True):
+        # The last bits of a sine may differ between processors.
+        np.testing.assert_allclose(numbers, stored, rtol=0, atol=8)
+
+
 def test_tasks_of_a_batch_and_their_points_differ():
     x = Sinusoid().episodes("train", 0, 0, **SIZES)
     points = np.concatenate([x.support_x, x.query_x], axis=1)

@@ -126,6 +126,20 @@ def test_draw_is_the_same_under_xla():
         np.testing.assert_array_equal(a, b)
 
 
+def test_masks_of_a_task_with_its_own_seed_do_not_depend_on_the_others():
+    logits = [tf.zeros([40]), tf.zeros([3, 2, 40])]
+    seeds = tf.constant([[9, 4], [9, 5], [8, 4]])
+    together = sample_masks(logits, 3, 1.0, seeds)
+    assert [list(mask.shape) for mask in together] == [[3, 40], [3, 2, 3, 40]]
+    for task in range(3):
+        alone = sample_masks(logits, 1, 1.0, seeds[task : task + 1])
+        shared = sample_masks(logits, 1, 1.0, seeds[task])
+        for all_tasks, one, same in zip(together, alone, shared, strict=True):
+            np.testing.assert_array_equal(all_tasks[..., task, :], one[..., 0, :])
+            np.testing.assert_array_equal(one, same)
+    assert all(np.any(m[..., 0, :] != m[..., i, :]) for m in together for i in (1, 2))
+
+
 def test_number_of_tasks_can_be_a_tensor():
     graph = tf.function(lambda n: sample_masks([tf.zeros([3])], n, 1.0, tf.constant([1, 2])))
     np.testing.assert_array_equal(graph(tf.constant(7))[0], draw([tf.zeros([3])], 7)[0])

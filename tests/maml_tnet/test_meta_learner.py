@@ -92,10 +92,11 @@ def trained(kind, seed, spans):
 
 
 def numbered(episodes):
-    """A dataset of (number, episode)."""
+    """A dataset of (numbers of the tasks, episode)."""
     episodes = list(episodes)
     stacked = Episode(*(tf.stack(parts) for parts in zip(*episodes, strict=True)))
-    return tf.data.Dataset.from_tensor_slices((tf.range(len(episodes)), stacked))
+    numbers = tf.reshape(tf.range(len(episodes) * stacked.support_x.shape[1]), [len(episodes), -1])
+    return tf.data.Dataset.from_tensor_slices((numbers, stacked))
 
 
 @pytest.mark.parametrize("start", ["the paper's", "random"])
@@ -335,20 +336,38 @@ def test_columns_are_the_query_losses_along_the_path():
 
 
 @pytest.mark.parametrize("choice", ["sample", "mode"])
-def test_number_of_an_episode_keys_drawn_masks_only(choice):
+def test_number_of_a_task_keys_its_drawn_masks_only(choice):
     learner = regression_learner(evaluation_mask=choice)
     randomize(learner.network, np.random.default_rng(1))
     episode = learner.sample_episode(100)
-    losses = [learner.predict_step((tf.constant(i), episode))["loss"].numpy() for i in (0, 0, 1)]
-    np.testing.assert_array_equal(losses[0], losses[1])
-    assert np.array_equal(losses[0], losses[2]) == (choice == "mode")
+
+    def losses(*numbers):
+        return learner.predict_step((tf.constant(numbers), episode))["loss"].numpy()
+
+    first = losses(0, 1, 2, 3)
+    np.testing.assert_array_equal(first, losses(0, 1, 2, 3))
+    others = losses(7, 1, 8, 3)
+    np.testing.assert_array_equal(first[[1, 3]], others[[1, 3]])
+    assert np.any(first[[0, 2]] != others[[0, 2]]) == (choice == "sample")
+
+
+@pytest.mark.parametrize("mask_per", ["unit", "weight"])
+def test_result_of_a_task_does_not_depend_on_its_batch(mask_per):
+    learner = regression_learner(mask_per=mask_per)
+    randomize(learner.network, np.random.default_rng(1))
+    episode = learner.sample_episode(100)
+    together = learner.predict_step((tf.constant([5, 6, 7, 8]), episode))["loss"]
+    for task in range(4):
+        one = type(episode)(*(tensor[task : task + 1] for tensor in episode))
+        alone = learner.predict_step((tf.constant([5 + task]), one))["loss"]
+        np.testing.assert_allclose(alone[0], together[task], rtol=1e-5)
 
 
 def test_evaluation_and_training_draw_different_masks():
     learner = regression_learner(evaluation_updates=2)
     randomize(learner.network, np.random.default_rng(1))
     episode = learner.sample_episode(100)
-    evaluated = learner.predict_step((tf.constant(5), episode))["loss"][:, 2]
+    evaluated = learner.predict_step((tf.fill([4], 5), episode))["loss"][:, 2]
     *_, trained_on = learner.adapted(episode, 2, tf.constant([learner.seed, 5]))[2]
     outputs = learner.network.forward(learner.network.prepare(episode.query_x), trained_on.weights)
     loss = learner.task_loss(outputs, tf.transpose(episode.query_y, [1, 0, 2]), 5)

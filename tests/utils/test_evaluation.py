@@ -11,7 +11,6 @@ from PIL import Image
 from data_generators import DataError
 from maml_tnet import Regressor
 from utils.assembly import build_learner, build_source
-from utils.datasets import EVALUATION_SEED
 from utils.evaluation import (
     evaluate_run,
     evaluation_episodes,
@@ -58,18 +57,13 @@ def built(config, settings, data_path=None, cache=""):
     return learner, source
 
 
-def by_hand(config, settings, learner, source, number, batch):
-    """Loss and accuracy of a batch's tasks, one task at a time, after 0, 1, ... inner steps."""
-    episode = source.episodes(
-        settings.split,
-        EVALUATION_SEED,
-        number,
-        tasks=batch,
-        shot=settings.shot,
-        query=settings.query,
+def by_hand(config, settings, learner, source):
+    """Loss and accuracy of the tasks, one at a time, after 0, 1, ... inner steps."""
+    episode = source.held_out(
+        settings.split, tf.range(settings.num_tasks), shot=settings.shot, query=settings.query
     )
     rows = []
-    for task in range(batch):
+    for task in range(settings.num_tasks):
         one = [tensor[task : task + 1] for tensor in episode]
         row = []
         for steps in range(settings.num_steps + 1):
@@ -89,9 +83,9 @@ def test_tasks_are_measured_in_batches_as_one_by_one(monkeypatch, arguments):
     settings = replace(settings, num_steps=3)
     learner, source = built(config, settings)
     losses = measure(config, learner, source, settings).losses
-    expected = [by_hand(config, settings, learner, source, i, 3) for i in range(2)]
+    expected = by_hand(config, settings, learner, source)
     assert losses.shape == (5, 4)
-    np.testing.assert_allclose(losses, np.concatenate(expected)[:5], rtol=1e-4)
+    np.testing.assert_allclose(losses, expected, rtol=1e-4)
     assert np.all(losses[:, 3] != losses[:, 0])
 
 
@@ -104,7 +98,7 @@ def test_images_are_measured_in_batches_as_one_by_one(omniglot_path, omniglot_ca
     settings = replace(settings, num_steps=2)
     learner, source = built(config, settings, str(omniglot_path), omniglot_cache)
     accuracies = measure(config, learner, source, settings).accuracies
-    expected = by_hand(config, settings, learner, source, 0, 3)
+    expected = by_hand(config, settings, learner, source)
     # A query between two classes may fall to either side.
     assert np.mean(np.abs(accuracies - expected)) < 0.02
     assert np.std(accuracies) > 0
@@ -170,7 +164,7 @@ def test_fits_are_of_held_out_tasks_and_their_true_functions():
         assert list(fit.predictions) == [0, 1, 10]
         # Ten steps bring the support examples, and so the curve, closer.
         assert np.any(fit.predictions[10] != fit.predictions[0])
-    episode = source.episodes("val", EVALUATION_SEED, 0, tasks=4, shot=10, query=100)
+    episode = source.held_out("val", tf.range(4), shot=10, query=100)
     np.testing.assert_array_equal(shown[2].true_y, episode.query_y[2, :, 0])
     expected = learner.adapt_and_predict(
         episode.support_x[2:3], episode.support_y[2:3], episode.query_x[2:3], 1
@@ -199,3 +193,16 @@ def test_the_papers_figure_is_shown_for_the_trained_step_size_only(capsys, tmp_p
     learner, source = built(config, settings)
     evaluate_run(Run.named_by(config, str(tmp_path)), learner, source, settings, iteration=0)
     assert ("0.71 ± 0.07" in capsys.readouterr().out) is shown
+
+
+@pytest.mark.parametrize("masks", ["--share_M", "--noshare_M"])
+def test_tasks_and_their_drawn_masks_do_not_depend_on_the_evaluation_batch(monkeypatch, masks):
+    config, settings = parsed("--dim_hidden=5", "--num_test_tasks=12", "--use_M", "--use_T", masks)
+    settings = replace(settings, num_steps=2)
+    learner, source = built(config, settings)
+    found = []
+    for batch in (1, 5, 12):
+        monkeypatch.setitem(measure.__globals__["EVALUATION_BATCH"], "sinusoid", batch)
+        found.append(measure(config, learner, source, settings).losses)
+    np.testing.assert_allclose(found[0], found[2], rtol=1e-4)
+    np.testing.assert_allclose(found[1], found[2], rtol=1e-4)
