@@ -18,6 +18,7 @@ import program
 import pytest
 import tensorflow as tf
 from PIL import Image
+from scipy import stats
 
 import main
 from data_generators import Sinusoid
@@ -210,7 +211,7 @@ def test_printed_table_csv_and_json_agree(copy, capsys):
     assert per_task.shape == (30, 11)
     np.testing.assert_allclose(mean, per_task.mean(axis=0), rtol=1e-6)
     np.testing.assert_allclose(std, per_task.std(axis=0), rtol=1e-6)
-    np.testing.assert_allclose(ci95, 1.96 * per_task.std(axis=0) / np.sqrt(30), rtol=1e-6)
+    np.testing.assert_allclose(ci95, stats.t.ppf(0.975, 29) * stats.sem(per_task), rtol=1e-6)
     printed = np.array(cells(output))
     assert printed.shape == (11, 1, 2)
     np.testing.assert_allclose(printed[:, 0], np.stack([mean, ci95], axis=1), atol=5.1e-4)
@@ -281,7 +282,7 @@ def test_export_answers_the_same_in_a_program_without_the_package(copy, tmp_path
     assert program.run(*SINUSOID, logdir, "--notrain", f"--export_dir={target}") == 0
 
     # Other numbers of tasks, shots and queries than the export was checked with.
-    episode = Sinusoid().episodes("test", 3, 0, tasks=3, shot=8, query=13)
+    episode = Sinusoid().held_out("test", tf.range(3), shot=8, query=13)
     given = {name: getattr(episode, name) for name in ("support_x", "support_y", "query_x")}
     np.savez(tmp_path / "given.npz", **{name: x.numpy() for name, x in given.items()})
     (tmp_path / "stranger.py").write_text(STRANGER)

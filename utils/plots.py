@@ -82,11 +82,11 @@ def plot_fits(path: Path, fits: Sequence[Fit]) -> None:
 def _plot_curve(axes: Axes, label: str, summary: Summary, color: str, log_scale: bool) -> None:
     shown = _shown(summary, log_scale)
     mean = np.where(shown, summary.mean, np.nan)
-    ci95 = np.where(shown, summary.ci95, np.nan)
+    ci95 = np.where(np.isfinite(summary.ci95), summary.ci95, np.nan)
     low = mean - ci95
     if log_scale:
         # An interval that reaches 0 has no lower end on a logarithmic axis.
-        low = np.where(low > 0, low, mean)
+        low = np.where(low <= 0, mean, low)
     steps = np.arange(len(mean))
     axes.plot(steps, mean, color=color, marker="o", markersize=3, label=label)
     axes.fill_between(steps, low, mean + ci95, color=color, alpha=0.2, linewidth=0)
@@ -94,7 +94,7 @@ def _plot_curve(axes: Axes, label: str, summary: Summary, color: str, log_scale:
 
 def _shown(summary: Summary, log_scale: bool) -> np.ndarray:
     """Which inner steps have a place on the axes, bool [steps + 1]."""
-    finite = np.isfinite(summary.mean) & np.isfinite(summary.ci95)
+    finite = np.isfinite(summary.mean)
     return finite & (summary.mean > 0) if log_scale else finite
 
 

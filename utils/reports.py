@@ -18,6 +18,7 @@ import numpy as np
 from data_generators.atomic_file import atomic_write
 from utils.config import Config
 from utils.flags import EvaluationSettings
+from utils.intervals import half_width
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Summary:
     Attributes:
         mean: over the tasks.
         std: population standard deviation, as in the original programs.
-        ci95: half the width of the mean's 95 % interval, 1.96 * std / sqrt(tasks).
+        ci95: half the width of the mean's 95 % interval, see `intervals`; nan for one task.
         diverged: number of tasks whose value is nan or infinite.
         tasks: number of tasks.
     """
@@ -55,7 +56,7 @@ def summarize(values: np.ndarray) -> Summary:
     with np.errstate(invalid="ignore", over="ignore"):
         mean, std = values.mean(axis=0), values.std(axis=0)
     diverged = np.sum(~np.isfinite(values), axis=0)
-    return Summary(mean, std, 1.96 * std / np.sqrt(tasks), diverged, tasks)
+    return Summary(mean, std, half_width(values[np.newaxis]), diverged, tasks)
 
 
 @dataclass(frozen=True)
@@ -160,6 +161,8 @@ def _cell(column: Column, step: int) -> str:
     digits = 2 if column.percent else 3
     summary = column.summary
     numbers = [scale * float(values[step]) for values in (summary.mean, summary.ci95)]
+    if np.isnan(numbers[1]):  # of one task, or where a task diverged
+        del numbers[1]
     # Losses that explode but stay finite would fill the screen.
     texts = [f"{x:.{digits}f}" if abs(x) < 1e5 else f"{x:.3g}" for x in numbers]
     diverged = f" ({summary.diverged[step]} diverged)" if summary.diverged[step] else ""

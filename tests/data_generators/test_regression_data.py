@@ -81,7 +81,9 @@ def test_a_held_out_task_has_the_same_function_for_any_number_of_points(source, 
     many = source.held_out("val", tf.range(30), **more)
     for part in ("support_x", "support_y", "query_x", "query_y"):
         shown = getattr(few, part)
-        np.testing.assert_allclose(shown, getattr(many, part)[:, : shown.shape[1]], rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(
+            shown, getattr(many, part)[:, : shown.shape[1]], rtol=1e-5, atol=1e-7
+        )
 
 
 @each_source

@@ -76,6 +76,14 @@ def test_diverged_values_are_drawn_without_a_warning(
     assert pixels(path).shape[2] == 3
 
 
+def test_one_task_is_drawn_without_an_interval(tmp_path, losses):
+    path = tmp_path / "plot.png"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plot_adaptation(path, {"loss": summarize(losses[:1])}, 1, "loss", log_scale=True)
+    assert share_near(path, (31, 119, 180)) > 1e-3
+
+
 def test_interval_that_reaches_zero_keeps_the_log_axis_narrow(tmp_path):
     values = np.full([4, 11], 1e-3)
     values[0] = 1.0

@@ -51,10 +51,11 @@ def test_summary_agrees_with_scipy(losses):
     values = losses.astype(np.float64)
     np.testing.assert_allclose(summary.mean, stats.describe(values).mean, rtol=1e-12)
     np.testing.assert_allclose(summary.std, stats.tstd(values, ddof=0), rtol=1e-12)
-    # 1.96 and the population deviation against the exact quantile and the sample deviation.
-    low, high = stats.norm.interval(0.95, stats.tmean(values, axis=0), stats.sem(values))
-    np.testing.assert_allclose(summary.mean - summary.ci95, low, rtol=1e-3)
-    np.testing.assert_allclose(summary.mean + summary.ci95, high, rtol=1e-3)
+    low, high = stats.t.interval(0.95, 599, stats.tmean(values, axis=0), stats.sem(values))
+    np.testing.assert_allclose(summary.mean - summary.ci95, low)
+    np.testing.assert_allclose(summary.mean + summary.ci95, high)
+    # What the original programs print.
+    np.testing.assert_allclose(summary.ci95, 1.96 * summary.std / 600**0.5, rtol=3e-3)
     assert summary.tasks == 600
     assert not summary.diverged.any()
 
@@ -62,7 +63,6 @@ def test_summary_agrees_with_scipy(losses):
 def test_standard_deviation_is_the_populations():
     summary = summarize(np.array([[1.0], [3.0]]))
     assert summary.std == 1.0
-    assert summary.ci95 == pytest.approx(1.96 / 2**0.5)
 
 
 def test_diverged_tasks_are_counted_and_not_left_out():
@@ -90,7 +90,7 @@ def test_csv_has_the_original_layout_and_a_first_column(tmp_path, losses):
     assert [row[0] for row in rows] == ["mean", "std", "ci95"]
     numbers = np.array([row[1:] for row in rows], np.float64)
     np.testing.assert_allclose(numbers[0], losses.mean(axis=0, dtype=np.float64), rtol=1e-12)
-    np.testing.assert_allclose(numbers[2], 1.96 * numbers[1] / 600**0.5, rtol=1e-12)
+    np.testing.assert_allclose(numbers[2], summarize(losses).ci95, rtol=1e-12)
 
 
 def test_csv_of_classification_is_the_accuracy(tmp_path, losses):
@@ -155,20 +155,20 @@ def test_table_is_aligned_and_marks_the_trained_step():
     ten = summarize(np.array([[30.0, 0.5], [30.0, 0.5]]))
     table = format_table([Column("5-shot", five), Column("10-shot", ten, paper="0.49 ± 0.05")], 1)
     assert table == (
-        "| inner steps |        5-shot |        10-shot |\n"
-        "| ----------- | ------------: | -------------: |\n"
-        "| 0           | 4.000 ± 1.386 | 30.000 ± 0.000 |\n"
-        "| 1 *         | 1.000 ± 0.000 |  0.500 ± 0.000 |\n"
-        "| paper *     |               |    0.49 ± 0.05 |\n"
+        "| inner steps |         5-shot |        10-shot |\n"
+        "| ----------- | -------------: | -------------: |\n"
+        "| 0           | 4.000 ± 12.706 | 30.000 ± 0.000 |\n"
+        "| 1 *         |  1.000 ± 0.000 |  0.500 ± 0.000 |\n"
+        "| paper *     |                |    0.49 ± 0.05 |\n"
         "\n"
         "mean ± 95 % interval over 2 tasks; * the number of inner steps of training"
     )
 
 
 def test_table_shows_accuracy_in_percent_and_no_empty_paper_row():
-    summary = summarize(np.array([[0.2], [0.4]]))
+    summary = summarize(np.array([[0.2], [0.4], [0.6]]))
     table = format_table([Column("accuracy, %", summary, percent=True)], 0)
-    assert "| 0 *         | 30.00 ± 13.86 |" in table
+    assert "| 0 *         | 40.00 ± 49.68 |" in table
     assert "paper" not in table
 
 
@@ -176,7 +176,12 @@ def test_table_says_how_many_tasks_diverged_and_stays_narrow():
     values = np.array([[1e30, np.nan], [1e30, 1.0]])
     table = format_table([Column("loss", summarize(values))], 0)
     assert " 1e+30 ± 0.000 |" in table
-    assert "nan ± nan (1 diverged) |" in table
+    assert " nan (1 diverged) |" in table
+
+
+def test_table_of_one_task_claims_no_interval():
+    table = format_table([Column("accuracy, %", summarize(np.array([[0.8]])), percent=True)], 0)
+    assert "| 0 *         |       80.00 |" in table
 
 
 @pytest.mark.parametrize(
