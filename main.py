@@ -18,25 +18,27 @@ from absl import app, flags
 
 from data_generators import DataError, Polynomial, Sinusoid
 from maml_tnet import ExportError, MetaLearner
-from utils.assembly import TaskSource, build_learner, build_source
-from utils.config import IMAGE_SOURCES, Config
-from utils.contact_sheet import plot_contact_sheet
-from utils.errors import TrainingInterrupted, UsageError, one_line
-from utils.evaluation import evaluate_run
-from utils.exporting import export_trained
-from utils.flags import (
+from utils.command.configuration import IMAGE_SOURCES, Config
+from utils.command.evaluation_settings import EvaluationSettings
+from utils.command.flags import (
     LATEST,
-    EvaluationSettings,
     cache_folder,
     config_from_flags,
     define,
     evaluation_settings,
     parse,
 )
-from utils.model_input import ModelInput
-from utils.prediction import find_model, held_out_task, predict, read_queries, read_support
-from utils.runs import Checkpoints, Run
-from utils.training import train
+from utils.errors import TrainingInterrupted, UsageError, one_line
+from utils.prediction.exporting import export_trained
+from utils.prediction.model_input import ModelInput
+from utils.prediction.saved_model import find_model, predict
+from utils.prediction.tasks import held_out_task, read_queries, read_support
+from utils.reports.contact_sheet import plot_contact_sheet
+from utils.reports.evaluation import evaluate_run
+from utils.runs.assembly import TaskSource, build_learner, build_source
+from utils.runs.checkpoints import Checkpoints
+from utils.runs.folder import Run
+from utils.runs.training import train
 
 FLAGS = flags.FLAGS
 

@@ -25,12 +25,12 @@ from absl import flags
 from tensorflow import keras
 
 from benchmarks import machine
-from utils.assembly import TaskSource, build_learner, build_source
-from utils.config import Config
-from utils.datasets import EVALUATION_BATCH, held_out_episodes, training_spans
-from utils.flags import config_from_flags, define, parse
-from utils.runs import Run
-from utils.training import train
+from utils.command.configuration import Config
+from utils.command.flags import config_from_flags, define, parse
+from utils.runs.assembly import TaskSource, build_learner, build_source
+from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes, training_spans
+from utils.runs.folder import Run
+from utils.runs.training import train
 
 SOURCES = ("omniglot", "sinusoid")
 EVALUATION_TASKS = 600

@@ -2,9 +2,9 @@
 
 from data_generators.episode import Episode
 from data_generators.errors import DataError
-from data_generators.images import Images
-from data_generators.miniimagenet import MiniImagenet
-from data_generators.omniglot import Omniglot
+from data_generators.images.miniimagenet import MiniImagenet
+from data_generators.images.omniglot import Omniglot
+from data_generators.images.own_images import Images
 from data_generators.polynomial import Polynomial
 from data_generators.sinusoid import Sinusoid
 

@@ -13,8 +13,8 @@ from tensorflow import keras
 
 from data_generators import DataError
 from experiments.classification_runs import Folders
+from utils.command.flags import parse
 from utils.errors import TrainingInterrupted, UsageError
-from utils.flags import parse
 
 FLAGS = flags.FLAGS
 Job = Callable[[Folders], None]

@@ -11,18 +11,19 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from data_generators.atomic_file import atomic_write
 from experiments.experiment import Experiment
 from maml_tnet import MetaLearner
-from utils.assembly import TaskSource, build_learner, build_source
-from utils.config import Config
+from system.atomic_file import atomic_write
+from utils.command.configuration import Config
 from utils.errors import UsageError
-from utils.evaluation import measure
-from utils.exporting import export_trained
-from utils.plots import save_figure
-from utils.reports import summarize
-from utils.runs import Run, environment
-from utils.training import train
+from utils.prediction.exporting import export_trained
+from utils.reports.evaluation import measure
+from utils.reports.plots import save_figure
+from utils.reports.summary import summarize
+from utils.runs.assembly import TaskSource, build_learner, build_source
+from utils.runs.environment import environment
+from utils.runs.folder import Run
+from utils.runs.training import train
 
 CURVE = ("iteration", "loss", "accuracy", "val_loss", "val_accuracy")
 Document = dict[str, Any]

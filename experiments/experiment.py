@@ -5,8 +5,9 @@ from functools import cached_property
 
 from absl.flags import FlagValues
 
-from utils.config import Config
-from utils.flags import EvaluationSettings, config_from_flags, define, evaluation_settings, parse
+from utils.command.configuration import Config
+from utils.command.evaluation_settings import EvaluationSettings
+from utils.command.flags import config_from_flags, define, evaluation_settings, parse
 
 
 @dataclass(frozen=True)

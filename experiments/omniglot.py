@@ -17,7 +17,6 @@ import utils.tensorflow_environment  # noqa: F401
 
 from absl import app
 
-from data_generators.atomic_file import atomic_write
 from experiments import classification_command
 from experiments.classification_runs import (
     Folders,
@@ -31,7 +30,8 @@ from experiments.classification_runs import (
     steps_table,
 )
 from experiments.experiment import Experiment
-from utils.paper import paper_figure
+from system.atomic_file import atomic_write
+from utils.reports.paper import paper_figure
 
 OMNIGLOT = "--datasource=omniglot"
 MT_NET = ("--use_T", "--use_M")

@@ -23,7 +23,6 @@ from absl import app
 from tensorflow import keras
 
 from data_generators import MiniImagenet
-from data_generators.atomic_file import atomic_write
 from data_generators.episode import Episode
 from experiments import classification_command
 from experiments.baselines import (
@@ -51,10 +50,11 @@ from experiments.classification_runs import (
     write_document,
 )
 from experiments.experiment import Experiment
-from utils.datasets import EVALUATION_BATCH, held_out_episodes
+from system.atomic_file import atomic_write
 from utils.errors import UsageError, one_line
-from utils.paper import paper_figure
-from utils.reports import summarize
+from utils.reports.paper import paper_figure
+from utils.reports.summary import summarize
+from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes
 
 ITERATIONS, TEST_TASKS = 5000, 600
 SHOTS = (1, 5)

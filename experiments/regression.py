@@ -19,8 +19,8 @@ from experiments.regression_parts import PARTS, write_part
 from experiments.regression_plan import Plan
 from experiments.regression_readme import describe_machines, write_readme
 from experiments.regression_runs import Runs
+from utils.command.flags import parse
 from utils.errors import TrainingInterrupted, UsageError
-from utils.flags import parse
 
 FLAGS = flags.FLAGS
 ITERATIONS = 60_000

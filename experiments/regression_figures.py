@@ -8,8 +8,8 @@ from matplotlib.figure import Figure as Canvas
 
 from experiments.regression_tables import Figure
 from experiments.update_metric import LayerStep, metric, singular_values_of_changes
-from utils.paper import TABLE_2
-from utils.plots import Fit, draw_fit, save_figure
+from utils.reports.paper import TABLE_2
+from utils.reports.plots import Fit, draw_fit, save_figure
 
 COLORS = {"MAML": "C1", "MT-net": "C0"}
 

@@ -31,8 +31,8 @@ from experiments.regression_plan import (
 from experiments.regression_readme import write_text
 from experiments.regression_runs import Runs
 from experiments.update_metric import observe, relative_error, singular_values_of_changes
-from utils.datasets import EVALUATION_SEED
-from utils.evaluation import fits
+from utils.reports.evaluation import fits
+from utils.runs.datasets import EVALUATION_SEED
 
 FITTED_SINUSOIDS = 2
 METRIC_TASKS = 100

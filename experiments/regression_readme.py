@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from data_generators.atomic_file import atomic_write
 from experiments.regression_runs import Result
+from system.atomic_file import atomic_write
 
 HEAD = """# Regression: the paper's Table 1, Table 2 and Figure 4
 

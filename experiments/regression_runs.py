@@ -16,17 +16,19 @@ from typing import Any, NamedTuple
 import numpy as np
 from tensorflow import keras
 
-from data_generators.atomic_file import atomic_write
 from experiments.experiment import Experiment
 from maml_tnet import MetaLearner
-from utils.assembly import TaskSource, build_learner, build_source
-from utils.callbacks import Logs
-from utils.config import Config
+from system.atomic_file import atomic_write
+from utils.command.configuration import Config
+from utils.command.evaluation_settings import EvaluationSettings
 from utils.errors import TrainingDiverged, UsageError
-from utils.evaluation import evaluation_episodes
-from utils.flags import EvaluationSettings
-from utils.runs import Checkpoints, Run, environment
-from utils.training import train
+from utils.reports.evaluation import evaluation_episodes
+from utils.runs.assembly import TaskSource, build_learner, build_source
+from utils.runs.callbacks import Logs
+from utils.runs.checkpoints import Checkpoints
+from utils.runs.environment import environment
+from utils.runs.folder import Run
+from utils.runs.training import train
 
 # Inner steps of which every task's loss is stored; the means are stored for all steps.
 STORED_STEPS = (0, 1, 5, 10)
@@ -44,7 +46,7 @@ class Result:
         diverged_at: iteration at which training stopped for a loss that was not finite, or None.
         evaluated_at: iteration of the weights that were evaluated.
         seconds: that training and evaluation took.
-        versions: see `utils.runs.environment`.
+        versions: see `utils.runs.environment.environment`.
     """
 
     losses: dict[int, np.ndarray]
@@ -231,7 +233,7 @@ def held_out_losses(
 ) -> np.ndarray:
     """Return the held-out tasks' losses after 0, 1, ... inner steps, [tasks, steps + 1].
 
-    The tasks are those of `utils.evaluation.measure`. Nothing is compiled: for a few batches of a
+    The tasks are those of `reports.evaluation.measure`. Nothing is compiled: for a few batches of a
     small network that takes a tenth of the time that compiling their unrolled steps takes.
     """
     episodes = evaluation_episodes(config, source, settings)

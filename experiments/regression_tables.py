@@ -11,8 +11,8 @@ import numpy as np
 from scipy import stats
 
 from experiments.regression_runs import STORED_STEPS, Result
-from utils.paper import TABLE_1, TABLE_2
-from utils.reports import summarize
+from utils.reports.paper import TABLE_1, TABLE_2
+from utils.reports.summary import summarize
 
 # The public TF1 code on the same protocol (60,000 iterations, 600 tasks), by (method, K).
 PUBLIC_CODE = {

@@ -15,15 +15,15 @@ import tensorflow as tf
 from absl import flags
 
 import main
-import utils.training
+import utils.runs.training
 from maml_tnet import Regressor
 
 ROOT = Path(main.__file__).parent
 # Checkpoints after every few iterations, where the program has thousands between them.
 DRIVER = """
 import sys
-import main, utils.training
-utils.training.iterations_per_epoch = lambda config: {per_epoch}
+import main, utils.runs.training
+utils.runs.training.iterations_per_epoch = lambda config: {per_epoch}
 main.define(main.FLAGS)
 sys.exit(main.main(["main.py", *sys.argv[1:]]))
 """
@@ -33,7 +33,7 @@ sys.exit(main.main(["main.py", *sys.argv[1:]]))
 def quick(per_epoch: int) -> Iterator[None]:
     """Let an epoch be a few iterations, and compile the regressor without XLA."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(utils.training, "iterations_per_epoch", lambda config: per_epoch)
+        patch.setattr(utils.runs.training, "iterations_per_epoch", lambda config: per_epoch)
         patch.setattr(Regressor, "compile_with_xla", False)
         yield
 

@@ -22,7 +22,7 @@ from scipy import stats
 
 import main
 from data_generators import Sinusoid
-from utils.runs import Checkpoints
+from utils.runs.checkpoints import Checkpoints
 
 SINUSOID = ("--use_T", "--use_M", "--update_batch_size=5", "--num_test_tasks=30")
 NAME = "sinusoid-5shot-mtnet-seed0"

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from utils.assembly import build_source
-from utils.config import Config
-from utils.datasets import EVALUATION_BATCH, held_out_episodes
-from utils.model_input import ModelInput
+from utils.command.configuration import Config
+from utils.prediction.model_input import ModelInput
+from utils.runs.assembly import build_source
+from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes
 
 ROOT = Path(__file__).parents[1]
 TASKS = 100

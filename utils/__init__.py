@@ -1,1 +1,1 @@
-"""Flags, recipes, runs, reports and plots of the program."""
+"""The program: what it is told, what it runs, what it reports, what its models predict."""

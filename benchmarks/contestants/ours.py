@@ -12,7 +12,7 @@ from data_generators import Episode
 from maml_tnet import ConvNet, MetaLearner, Regressor
 from maml_tnet.compat import tf_variable
 from maml_tnet.masks import straight_through_mask
-from utils.datasets import training_spans
+from utils.runs.datasets import training_spans
 
 
 class _GivenNoise(MetaLearner):

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import program
 from maml_tnet import MetaLearner
-from utils.assembly import build_source
+from utils.runs.assembly import build_source
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ from experiments import omniglot
 from experiments.classification_runs import Folders, finish, finished
 from experiments.experiment import Experiment
 from experiments.omniglot import EXPERIMENTS, write_readme
-from utils.model_input import ModelInput
-from utils.recipes import recipe
-from utils.runs import Run
+from utils.command.recipes import recipe
+from utils.prediction.model_input import ModelInput
+from utils.runs.folder import Run
 
 SHORT = Experiment(
     "short",

@@ -9,9 +9,9 @@ from PIL import Image
 from experiments import baselines, classification_runs, photographs
 from experiments.classification_runs import Folders
 from experiments.experiment import Experiment
+from utils.command.recipes import recipe
 from utils.errors import UsageError
-from utils.model_input import ModelInput
-from utils.recipes import recipe
+from utils.prediction.model_input import ModelInput
 
 SHORT = ("--metatrain_iterations=1", "--num_filters=2", "--num_test_tasks=4")
 SHORTENED = {

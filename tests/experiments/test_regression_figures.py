@@ -12,8 +12,8 @@ from experiments.regression_figures import (
 )
 from experiments.regression_tables import Figure
 from experiments.update_metric import LayerStep
-from utils.paper import TABLE_2
-from utils.plots import Fit
+from utils.reports.paper import TABLE_2
+from utils.reports.plots import Fit
 
 
 def some_fit():

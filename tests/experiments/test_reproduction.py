@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from experiments.regression_runs import held_out_losses
-from utils.assembly import build_learner, build_source
-from utils.config import Config
-from utils.flags import EvaluationSettings
-from utils.runs import Run
-from utils.training import train
+from utils.command.configuration import Config
+from utils.command.evaluation_settings import EvaluationSettings
+from utils.runs.assembly import build_learner, build_source
+from utils.runs.folder import Run
+from utils.runs.training import train
 
 # Both written by: python -m experiments.regression (the bounds alone: --only=bounds).
 RESULTS = Path(__file__).parents[2] / "results" / "regression"

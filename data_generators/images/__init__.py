@@ -1,0 +1,1 @@
+"""Tasks of images: where data sets lie, how they are read and kept, how tasks are drawn."""

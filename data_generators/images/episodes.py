@@ -1,0 +1,128 @@
+"""N-way K-shot episodes of images that lie, class by class, in one memory-mapped array."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from data_generators.episode import Episode, split_episode
+from data_generators.images.cache import read_rows
+from data_generators.images.class_sampling import (
+    ClassSample,
+    check_classes,
+    first_train_classes,
+    held_out_classes,
+    sample_classes,
+)
+from data_generators.random_streams import SPLITS, stream_id
+
+ClassRows = Mapping[str, np.ndarray]
+"""Name of a class -> which rows of the array are its images."""
+
+
+class ImageEpisodes:
+    """Draws episodes of images; classes may have different numbers of them.
+
+    Args:
+        name: of the data source, which names its random streams.
+        splits: the classes of train, val and test.
+        pixels: uint8 [images, height, width, channels]; may be memory-mapped.
+        way: classes an episode.
+        num_train_classes: train on the first so many classes of `train` only; -1 for all.
+
+    Raises:
+        DataError: `way` or `num_train_classes` is out of range.
+    """
+
+    is_classification = True
+
+    def __init__(
+        self,
+        name: str,
+        splits: Mapping[str, ClassRows],
+        pixels: np.ndarray,
+        way: int,
+        num_train_classes: int = -1,
+    ):
+        self.name = name
+        self.input_shape = pixels.shape[1:]
+        self.output_size = way
+        self.class_names = [label for split in SPLITS for label in splits[split]]
+        rows = [images for split in SPLITS for images in splits[split].values()]
+        self._sizes = np.array([len(images) for images in rows])
+        self._rows = np.concatenate([*rows, np.zeros(0, np.int64)])
+        self._first_rows = np.cumsum(self._sizes) - self._sizes
+        ends = np.cumsum([len(splits[split]) for split in SPLITS])
+        ids = np.split(np.arange(ends[-1]), ends[:-1])
+        self._class_ids = dict(zip(SPLITS, ids, strict=True))
+        self._class_ids["train"] = first_train_classes(self._class_ids["train"], num_train_classes)
+        self._pixels = pixels
+        self.check("train", shot=0, query=0)
+
+    def class_ids(self, split: str) -> np.ndarray:
+        """Return the places in `class_names` of the classes of a split."""
+        return self._class_ids[split]
+
+    def labelled_images(self, split: str) -> tuple[np.ndarray, np.ndarray]:
+        """All images of a split, uint8 [images, height, width, channels], and their classes.
+
+        The classes are numbered from 0 within the split.
+        """
+        sizes, firsts = (a[self.class_ids(split)] for a in (self._sizes, self._first_rows))
+        places = [np.arange(first, first + size) for first, size in zip(firsts, sizes, strict=True)]
+        return self._read(np.concatenate(places)), np.repeat(np.arange(len(sizes)), sizes)
+
+    def check(self, split: str, *, shot: int, query: int) -> None:
+        """Raise the DataError that `episodes` would raise for these sizes."""
+        ids = self.class_ids(split)
+        names = [self.class_names[i] for i in ids]
+        check_classes(split, names, self._sizes[ids], way=self.output_size, shot=shot, query=query)
+
+    def episodes(
+        self,
+        split: str,
+        seed: int,
+        iteration: int | tf.Tensor,
+        *,
+        tasks: int,
+        shot: int,
+        query: int,
+    ) -> Episode:
+        """Draw `tasks` episodes with `shot` support and `query` query images of each class.
+
+        Inputs are in [0, 1], [tasks, way * shot (or query), height, width, channels].
+
+        Raises:
+            DataError: `way` is more than the split's classes, or a class has too few images.
+        """
+        stream = stream_id(self.name, seed, split)
+        self.check(split, shot=shot, query=query)
+        way, ids = self.output_size, self.class_ids(split)
+        sample = sample_classes(
+            stream, iteration, self._sizes[ids], tasks=tasks, way=way, per_class=shot + query
+        )
+        return self._tasks(ids, sample, shot)
+
+    def held_out(self, split: str, numbers: tf.Tensor, *, shot: int, query: int) -> Episode:
+        """The tasks of these numbers, int32 [tasks]; see `held_out_classes`.
+
+        Raises:
+            DataError: `way` is more than the split's classes, or a class has too few images.
+        """
+        self.check(split, shot=shot, query=query)
+        ids = self.class_ids(split)
+        sizes = {"way": self.output_size, "shot": shot, "query": query}
+        sample = held_out_classes(self.name, split, numbers, self._sizes[ids], **sizes)
+        return self._tasks(ids, sample, shot)
+
+    def _tasks(self, ids: np.ndarray, sample: ClassSample, shot: int) -> Episode:
+        first = tf.gather(tf.constant(self._first_rows[ids], tf.int32), sample.classes)
+        pixels = tf.numpy_function(self._read, [first + sample.images], tf.uint8)
+        pixels = tf.ensure_shape(pixels, [*sample.labels.shape, *self.input_shape])
+        x = tf.cast(pixels, tf.float32) * (1.0 / 255.0)
+        return split_episode(
+            x, tf.one_hot(sample.labels, self.output_size), self.output_size * shot
+        )
+
+    def _read(self, images: np.ndarray) -> np.ndarray:
+        return read_rows(self._pixels, self._rows[images])

@@ -1,0 +1,264 @@
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+from utils.command.flags import cache_folder, config_from_flags, define, evaluation_settings, parse
+from utils.errors import UsageError
+
+ORIGINAL = """
+datasource num_classes num_train_classes baseline pretrain_iterations
+metatrain_iterations meta_batch_size meta_lr update_batch_size update_lr num_updates poly_order
+use_T use_M share_M temp logit_init norm dim_hidden num_filters max_pool stop_grad log logdir resume
+train test_iter test_set train_update_batch_size train_update_lr
+"""
+
+
+def parsed(*arguments):
+    """Parse arguments separated by spaces, in one text or in several."""
+    flag_values = define(flags.FlagValues())
+    assert parse(["main.py", *" ".join(arguments).split()], flag_values) == ["main.py"]
+    return flag_values
+
+
+def config(*arguments):
+    return config_from_flags(parsed(*arguments))
+
+
+def settings(*arguments):
+    flag_values = parsed(*arguments)
+    return evaluation_settings(flag_values, config_from_flags(flag_values))
+
+
+def test_every_original_flag_but_the_retired_is_there():
+    assert set(ORIGINAL.split()) <= set(define(flags.FlagValues()))
+
+
+def test_every_flag_that_a_recipe_gives_says_so():
+    flag_values = define(flags.FlagValues())
+    without_default = {
+        name
+        for name in flag_values
+        if flag_values[name].value is None and "(recipe)" in flag_values[name].help
+    }
+    assert without_default == {
+        "metatrain_iterations",
+        "meta_batch_size",
+        "meta_grad_clip",
+        "cooldown",
+        "update_batch_size",
+        "query_batch_size",
+        "update_lr",
+        "num_updates",
+        "norm",
+        "dim_hidden",
+        "num_filters",
+        "max_pool",
+    }
+
+
+def test_two_flags_make_the_papers_sinusoid_mt_net():
+    run = config("--use_T", "--use_M")
+    assert (run.datasource, run.method, run.share_M) == ("sinusoid", "MT-net", True)
+    assert (run.metatrain_iterations, run.update_batch_size, run.update_lr) == (60000, 10, 0.01)
+    assert (run.meta_lr, run.temp, run.logit_init, run.seed) == (0.001, 1.0, 0.0, 0)
+    assert run.run_name == "sinusoid-10shot-mtnet-seed0"
+
+
+def test_the_best_recipe_is_had_by_name_and_yields_to_flags():
+    best = config("--datasource=omniglot --num_classes=20 --recipe=best --meta_batch_size=8")
+    assert (best.cooldown, best.update_lr, best.meta_batch_size) == (6000, 0.1, 8)
+    assert config("--datasource=omniglot").cooldown == 0
+
+
+def test_original_omniglot_command_means_what_it_meant():
+    run = config(
+        "--datasource=omniglot --metatrain_iterations=40000 --meta_batch_size=16",
+        "--update_batch_size=1 --num_classes=20 --num_updates=1 --logdir=logs/o",
+        "--update_lr=.1 --use_T=True --use_M=True --share_M=True",
+    )
+    assert (run.metatrain_iterations, run.meta_batch_size, run.num_classes) == (40000, 16, 20)
+    assert (run.method, run.norm, run.num_filters) == ("MT-net", "batch_norm", 64)
+    assert run.run_name == "omniglot-20way-1shot-mtnet-seed0"
+
+
+def test_a_flag_given_wins_over_the_recipe_even_with_the_value_zero():
+    run = config(
+        "--datasource=miniimagenet --num_updates=1 --nomax_pool --norm=None",
+        "--metatrain_iterations=0 --meta_grad_clip=0",
+    )
+    assert (run.num_updates, run.max_pool, run.norm) == (1, False, None)
+    assert (run.metatrain_iterations, run.meta_grad_clip) == (0, 0)
+    assert (run.num_filters, run.query_batch_size) == (32, 15)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "query"),
+    [
+        (["--datasource=omniglot"], 1),
+        (["--datasource=omniglot", "--update_batch_size=5"], 5),
+        (["--datasource=omniglot", "--update_batch_size=5", "--query_batch_size=2"], 2),
+        (["--datasource=miniimagenet", "--update_batch_size=5"], 15),
+        (["--update_batch_size=5"], 10),
+    ],
+)
+def test_queries_per_class(arguments, query):
+    assert config(*arguments).query_batch_size == query
+
+
+def test_booleans_have_a_negative_form():
+    run = config("--use_M", "--noshare_M")
+    assert run.method == "M-net (unshared masks)"
+    assert not parsed("--notrain").train
+
+
+def test_oracle_and_none_are_words():
+    assert config("--baseline=oracle").run_name == "sinusoid-10shot-oracle-seed0"
+    assert config("--baseline=None").baseline is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--frobnicate=1"], "Unknown command line flag 'frobnicate'"),
+        (["--num_classes=five"], "flag --num_classes=five: "),
+        (["--update_lr=fast"], "flag --update_lr=fast: "),
+        (["--use_T=maybe"], "flag --use_T=maybe: "),
+        (["--mask=mean"], "flag --mask=mean: value should be one of <sample|mode>"),
+        (["--test_iter=-2"], "flag --test_iter=-2: "),
+        (["--num_classes"], "Missing value for flag --num_classes"),
+        (["--conv"], "--conv is retired: "),
+        (["--noconv"], "--conv is retired: "),
+        (["--conv=False"], "--conv is retired: "),
+        (["--debug=True"], "--debug is retired: "),
+        (["--use_T", "True"], "unexpected argument 'True': flags are written --name=value"),
+    ],
+)
+def test_unreadable_command_line_is_one_line(arguments, line):
+    with pytest.raises(UsageError) as caught:
+        parse(["main.py", *arguments], define(flags.FlagValues()))
+    assert str(caught.value).startswith(line)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (
+            ["--datasource=cifar"],
+            "--datasource must be one of sinusoid, polynomial, omniglot, miniimagenet, images, "
+            "got 'cifar'",
+        ),
+        (["--num_classes=1"], "--num_classes must be at least 2, got 1"),
+        (["--meta_lr=nan"], "--meta_lr must be finite, got nan"),
+        (
+            ["--train_update_lr=0.1"],
+            "--train_update_lr is for evaluation: give --update_lr to train, or add --notrain",
+        ),
+        (
+            ["--train_update_batch_size=5"],
+            "--train_update_batch_size is for evaluation: give --update_batch_size to train, "
+            "or add --notrain",
+        ),
+        (
+            ["--notrain", "--train_update_batch_size=0"],
+            "--update_batch_size must be at least 1, got 0",
+        ),
+    ],
+)
+def test_bad_training_flag_is_one_line(arguments, line):
+    with pytest.raises(UsageError) as caught:
+        config(*arguments)
+    assert str(caught.value) == line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--num_test_tasks=0"], "--num_test_tasks must be at least 1, got 0"),
+        (
+            ["--notrain", "--train_update_batch_size=5", "--update_batch_size=0"],
+            "--update_batch_size must be at least 1, got 0",
+        ),
+        (
+            ["--notrain", "--train_update_lr=0.1", "--update_lr=0"],
+            "--update_lr must be positive and finite, got 0.0",
+        ),
+        (
+            ["--notrain", "--meta_sgd", "--train_update_lr=0.01", "--update_lr=1"],
+            "--update_lr cannot change in evaluation with --meta_sgd, which learned its step sizes "
+            "from 0.01: got 1.0",
+        ),
+    ],
+)
+def test_bad_evaluation_flag_is_one_line(arguments, line):
+    with pytest.raises(UsageError) as caught:
+        settings(*arguments)
+    assert str(caught.value) == line
+
+
+def test_evaluation_is_like_training_unless_told_otherwise():
+    result = settings("--notrain", "--datasource=omniglot", "--update_batch_size=5")
+    assert (result.shot, result.query, result.update_lr) == (5, 5, 0.4)
+    assert (result.num_steps, result.mask, result.split) == (10, "sample", "val")
+
+
+@pytest.mark.parametrize(
+    ("flags", "training", "evaluation"), [("", 15, 5), ("--query_batch_size=7", 7, 7)]
+)
+def test_miniimagenet_is_evaluated_with_as_many_queries_as_the_shot(flags, training, evaluation):
+    arguments = ["--datasource=miniimagenet", "--update_batch_size=5", *flags.split()]
+    assert config(*arguments).query_batch_size == training
+    assert settings(*arguments).query == evaluation
+
+
+def test_a_run_is_looked_up_by_what_it_was_trained_with():
+    arguments = (
+        "--notrain --update_batch_size=20 --train_update_batch_size=5",
+        "--update_lr=0.1 --train_update_lr=0.02",
+    )
+    run, result = config(*arguments), settings(*arguments)
+    assert (run.update_batch_size, run.update_lr) == (5, 0.02)
+    assert (result.shot, result.update_lr) == (20, 0.1)
+    assert run.run_name == "sinusoid-5shot-maml-seed0"
+
+
+def test_queries_follow_the_shot_of_training_and_of_evaluation():
+    arguments = (
+        "--notrain --datasource=omniglot",
+        "--update_batch_size=5 --train_update_batch_size=1",
+    )
+    assert config(*arguments).query_batch_size == 1
+    assert settings(*arguments).query == 5
+
+
+def test_headline_step_is_always_evaluated():
+    assert settings("--num_updates=15").num_steps == 15
+
+
+@pytest.mark.parametrize(
+    ("arguments", "tasks"),
+    [
+        ([], 600),
+        (["--datasource=omniglot"], 600),
+        (["--datasource=miniimagenet"], 4000),
+        (["--datasource=miniimagenet", "--num_test_tasks=7"], 7),
+    ],
+)
+def test_number_of_test_tasks(arguments, tasks):
+    assert settings(*arguments).num_tasks == tasks
+
+
+def test_test_set_is_the_test_split():
+    assert settings("--notrain", "--test_set", "--mask=mode").split == "test"
+
+
+def test_cache_folder_follows_flag_then_xdg_then_home(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    assert cache_folder(parsed()) == tmp_path / ".cache" / "maml_tnet"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder(parsed()) == tmp_path / "xdg" / "maml_tnet"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative")
+    assert cache_folder(parsed()) == tmp_path / ".cache" / "maml_tnet"
+    assert cache_folder(parsed("--cache_dir=/data")) == Path("/data")

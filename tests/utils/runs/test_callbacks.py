@@ -1,0 +1,144 @@
+import os
+import signal
+
+import numpy as np
+import program
+import pytest
+import tensorflow as tf
+from absl import flags
+
+from utils.command.flags import config_from_flags, define, parse
+from utils.errors import TrainingDiverged, TrainingInterrupted
+from utils.runs.assembly import build_learner, build_source
+from utils.runs.callbacks import (
+    LogUpdateProbabilities,
+    ProgressBar,
+    SaveCheckpoints,
+    SaveOnSignal,
+    StopOnDivergence,
+    update_probabilities,
+)
+from utils.runs.checkpoints import Checkpoints
+from utils.runs.folder import Run
+
+
+def learner(*arguments):
+    flag_values = define(flags.FlagValues())
+    parse(["main.py", "--dim_hidden=2", *arguments], flag_values)
+    config = config_from_flags(flag_values)
+    return config, build_learner(config, build_source(config, None, ""))
+
+
+@pytest.fixture
+def checkpoints(tmp_path):
+    config, of = learner()
+    return Checkpoints(Run.named_by(config, str(tmp_path)), of)
+
+
+def saved(checkpoints, tmp_path):
+    (folder,) = tmp_path.iterdir()
+    return program.iterations_saved(folder)
+
+
+def test_update_probability_is_the_sigmoid_averaged_over_a_layer():
+    _, of = learner("--use_M", "--use_T")
+    logits = [layer.mask_logits[0] for layer in of.network.transform_layers]
+    logits[0].assign([0.0, np.log(3.0)])
+    logits[2].assign([-50.0])
+    assert update_probabilities(of) == {
+        "p_update/dense1": pytest.approx((0.5 + 0.75) / 2),
+        "p_update/dense2": pytest.approx(0.5),
+        "p_update/dense3": pytest.approx(0.0, abs=1e-6),
+    }
+
+
+def test_update_probability_of_unshared_masks_counts_every_weight_and_bias():
+    _, of = learner("--use_M", "--noshare_M")
+    kernel, bias = of.network.transform_layers[0].mask_logits
+    kernel.assign(tf.fill(kernel.shape, 50.0))
+    bias.assign(tf.fill(bias.shape, -50.0))
+    # Two weights that are always updated and two biases that never are.
+    assert update_probabilities(of)["p_update/dense1"] == pytest.approx(0.5)
+
+
+def test_without_masks_nothing_is_added_to_the_log():
+    callback = LogUpdateProbabilities()
+    callback.set_model(learner("--use_T")[1])
+    logs = {"loss": 1.0}
+    callback.on_epoch_end(0, logs)
+    assert logs == {"loss": 1.0}
+
+
+def test_divergence_is_a_span_that_ends_early():
+    callback = StopOnDivergence([5, 10, 15])
+    callback.on_train_batch_end(0, {"iteration": 5.0})
+    callback.on_train_batch_end(1, {"iteration": 10.0})
+    with pytest.raises(TrainingDiverged, match="iteration 13 is not finite") as caught:
+        callback.on_train_batch_end(2, {"iteration": 13.0})
+    assert caught.value.iteration == 13
+
+
+def test_best_is_the_largest_accuracy_of_all(checkpoints, tmp_path):
+    callback = SaveCheckpoints(checkpoints)
+    best = []
+    for iteration, accuracy in enumerate([0.3, 0.5, 0.4, 0.5, 0.6, 0.1], start=1):
+        callback.on_epoch_end(0, {"iteration": iteration, "val_accuracy": accuracy})
+        best.append(checkpoints.restore_best())
+        checkpoints.restore_latest()
+    assert best == [1, 2, 2, 2, 5, 5]
+    assert saved(checkpoints, tmp_path) == 6
+
+
+def test_without_validation_there_is_no_best(checkpoints, tmp_path):
+    SaveCheckpoints(checkpoints).on_epoch_end(0, {"iteration": 3.0})
+    assert saved(checkpoints, tmp_path) == 3
+    assert not list(tmp_path.rglob("best"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_saves_after_the_span_and_gives_the_handlers_back(
+    checkpoints, tmp_path, capsys, number
+):
+    before = {n: signal.getsignal(n) for n in SaveOnSignal.signals}
+    callback = SaveOnSignal(checkpoints)
+    callback.on_train_begin()
+    callback.on_train_batch_end(0, {"iteration": 4.0})
+    assert not list(tmp_path.iterdir()), "saved without a signal"
+    os.kill(os.getpid(), number)
+    assert f"{number.name}: saving" in capsys.readouterr().err
+    # A second one acts at once.
+    assert {n: signal.getsignal(n) for n in SaveOnSignal.signals} == before
+    with pytest.raises(TrainingInterrupted) as caught:
+        callback.on_train_batch_end(1, {"iteration": 8.0})
+    assert (caught.value.signal_number, caught.value.iteration) == (number, 8)
+    assert saved(checkpoints, tmp_path) == 8
+
+
+def test_signal_between_spans_leaves_after_the_epoch(checkpoints):
+    callback = SaveOnSignal(checkpoints)
+    callback.on_train_begin()
+    callback.on_epoch_end(0, {"iteration": 5.0})
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(TrainingInterrupted, match="stopped after iteration 10, which is saved"):
+        callback.on_epoch_end(1, {"iteration": 10.0})
+
+
+def test_handlers_can_be_given_back_before_training_began(checkpoints):
+    SaveOnSignal(checkpoints).restore_handlers()
+
+
+def test_progress_bar_counts_what_is_still_to_do(capsys):
+    bar = ProgressBar(start=100, total=300)
+    bar.on_train_begin()
+    bar.on_train_batch_end(0, {"iteration": 200.0, "loss": 0.25, "hidden": 9.0})
+    bar.on_epoch_end(0, {"val_accuracy": 0.75, "val_loss": 3.0})
+    bar.on_train_batch_end(1, {"iteration": 300.0, "loss": 0.125})
+    bar.on_train_batch_end(2, {"iteration": 300.0, "loss": 0.125})  # an empty span
+    output = capsys.readouterr().out
+    last = output.splitlines()[-1]
+    assert "200/200" in last
+    assert output.count("200/200") == 1
+    assert "loss: 0.1250" in last
+    assert "val_accuracy: 0.7500" in last
+    assert "hidden" not in output
+    assert "val_loss" not in output

@@ -1,0 +1,153 @@
+import multiprocessing
+import os
+import random
+import signal
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from absl import flags
+
+from utils.command.flags import config_from_flags, define, parse
+from utils.errors import TrainingDiverged, UsageError
+from utils.runs.assembly import build_learner, build_source
+from utils.runs.checkpoints import KEPT_CHECKPOINTS, Checkpoints
+from utils.runs.folder import Run
+
+
+def config(*arguments):
+    flag_values = define(flags.FlagValues())
+    parse(["main.py", "--dim_hidden=3", *arguments], flag_values)
+    return config_from_flags(flag_values)
+
+
+def learner(*arguments):
+    settings = config(*arguments)
+    return build_learner(settings, build_source(settings, None, ""))
+
+
+def checkpoints(run, *arguments):
+    """A run's checkpoints and the learner that they are of."""
+    of = learner(*arguments)
+    return Checkpoints(run, of), of
+
+
+def fill(of, value):
+    for variable in of.trainable_variables:
+        variable.assign(tf.fill(variable.shape, float(value)))
+
+
+def holds(of, value):
+    return all(
+        np.all(tf.convert_to_tensor(variable) == value) for variable in of.trainable_variables
+    )
+
+
+@pytest.fixture
+def run(tmp_path):
+    return Run.named_by(config(), str(tmp_path))
+
+
+def test_saved_state_comes_back(run):
+    first, of = checkpoints(run)
+    fill(of, 3)
+    first.save(7, validation=0.5)
+    fill(of, 4)
+    first.save(9, validation=0.4)
+
+    second, other = checkpoints(run)
+    assert second.restore_latest() == 9
+    assert holds(other, 4)
+    assert second.best.numpy() == 0.5
+    assert second.restore_iteration(7) == 7
+    assert holds(other, 3)
+    assert second.restore_latest() == 9
+    assert second.restore_best() == 7
+    assert holds(other, 3)
+
+
+def test_nothing_to_restore_is_iteration_0(run):
+    assert checkpoints(run)[0].restore_latest() == 0
+    with pytest.raises(UsageError, match="no best checkpoint in"):
+        checkpoints(run)[0].restore_best()
+
+
+def test_the_newest_ten_are_kept_and_one_best(run):
+    saved, _ = checkpoints(run)
+    for iteration in range(1, 14):
+        saved.save(iteration, validation=float(iteration))
+    there = {int(p.stem.split("-")[1]) for p in run.checkpoint_folder.glob("*.index")}
+    assert there == set(range(4, 14))
+    assert len(there) == KEPT_CHECKPOINTS
+    assert [p.stem for p in run.best_folder.glob("*.index")] == ["model-13"]
+    # Also those of before are deleted in time when another process goes on.
+    again, _ = checkpoints(run)
+    again.restore_latest()
+    again.save(14)
+    there = {int(p.stem.split("-")[1]) for p in run.checkpoint_folder.glob("*.index")}
+    assert there == set(range(5, 15))
+
+
+def test_weights_that_are_not_finite_are_not_saved(run):
+    saved, of = checkpoints(run)
+    saved.save(1)
+    of.trainable_variables[0].assign(of.trainable_variables[0] * float("nan"))
+    with pytest.raises(TrainingDiverged, match="iteration 2 is not finite"):
+        saved.save(2)
+    again, other = checkpoints(run)
+    assert again.restore_latest() == 1
+    assert all(np.all(tf.math.is_finite(v)) for v in other.trainable_variables)
+
+
+@pytest.mark.parametrize("arguments", [("--use_T",), ("--meta_sgd",), ("--baseline=oracle",)])
+def test_checkpoint_of_another_architecture_is_refused(run, arguments):
+    for saved, restored in (((), arguments), (arguments, ())):
+        checkpoints(run, *saved)[0].save(1)
+        with pytest.raises(UsageError, match="corrupt or of another architecture") as caught:
+            checkpoints(run, *restored)[0].restore_latest()
+        assert "\n" not in str(caught.value)
+
+
+def save_on_and_on(run, ready):
+    """Save weights that are all equal to the iteration, until killed."""
+    saved, of = checkpoints(run)
+    iteration = saved.restore_latest()
+    ready.send((iteration, holds(of, iteration) or iteration == 0))
+    while True:
+        iteration += 1
+        fill(of, iteration)
+        saved.save(iteration, validation=float(iteration))
+        ready.send((iteration, True))
+
+
+def test_killed_while_saving_the_last_complete_checkpoint_is_in_force(run):
+    processes = multiprocessing.get_context("spawn")
+    saved = rounds = 0
+    while rounds < 4 or (saved < 2 and rounds < 20):  # more where the machine is busy
+        rounds += 1
+        here, there = processes.Pipe(duplex=False)
+        process = processes.Process(target=save_on_and_on, args=(run, there))
+        process.start()
+        there.close()
+        restored, consistent = here.recv()
+        assert consistent, "weights and iteration of different checkpoints"
+        assert restored >= saved
+        time.sleep(random.uniform(0.05, 0.3))
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        try:
+            while True:
+                saved = here.recv()[0]
+        except EOFError:
+            pass
+        # In this process: what the killed one left.
+        after, of = checkpoints(run)
+        restored = after.restore_latest()
+        assert restored in (saved, saved + 1)
+        if restored:
+            assert holds(of, restored)
+            best = after.restore_best()
+            assert best in (saved, saved + 1)
+            assert holds(of, best)
+    assert saved > 1

@@ -1,0 +1,1 @@
+"""A trained model outside its run: exported, found again, asked about images."""

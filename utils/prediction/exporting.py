@@ -1,0 +1,50 @@
+"""From a trained learner to its SavedModel."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import tensorflow as tf
+
+from data_generators import Omniglot
+from data_generators.images.episodes import ImageEpisodes
+from maml_tnet import MetaLearner, export
+from utils.command.configuration import Config
+from utils.prediction.model_input import ModelInput
+from utils.runs.assembly import TaskSource
+from utils.runs.optimizers import evaluation_weights
+
+
+def export_trained(
+    learner: MetaLearner,
+    source: TaskSource,
+    config: Config,
+    folder: Path,
+    extra_files: Mapping[str, str] | None = None,
+) -> None:
+    """Write the SavedModel, checked on two validation tasks, and how images become its input.
+
+    Args:
+        learner: trained with `config`.
+        source: of its episodes.
+        config: of the run.
+        folder: of the SavedModel.
+        extra_files: name -> text of files to put beside it.
+
+    Raises:
+        ExportError: see `export`.
+    """
+    episode = source.held_out(
+        "val", tf.range(2), shot=config.update_batch_size, query=config.query_batch_size
+    )
+    files = dict(extra_files or {})
+    if isinstance(source, Omniglot | ImageEpisodes):
+        files |= ModelInput.of(config, source.input_shape).to_files()
+    with evaluation_weights(learner):
+        export(
+            learner,
+            folder,
+            support_x=episode.support_x,
+            support_y=episode.support_y,
+            query_x=episode.query_x,
+            extra_files=files,
+        )

@@ -1,0 +1,69 @@
+"""A SavedModel that learns a support set and classifies other images."""
+
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from utils.errors import UsageError
+from utils.prediction.predictions import Examples, Predictions
+
+# Images are normalized together with those that are classified at the same time; of many, so many
+# at a time, which also bounds the memory.
+QUERIES_AT_ONCE = 100
+
+
+def find_model(path: str | None) -> Path:
+    """Return the SavedModel that --model names, itself or as the run that exported it.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if path is None:
+        raise UsageError("--predict needs --model: a SavedModel, or the folder of a trained run")
+    for folder in (Path(path), Path(path, "saved_model")):
+        if (folder / "saved_model.pb").is_file():
+            return folder
+    if Path(path, "config.json").is_file():
+        raise UsageError(
+            f"--model={path} is a run without a SavedModel: train it to its end, or evaluate it "
+            f"with --notrain --export_dir={path}/saved_model"
+        )
+    raise UsageError(f"--model={path} is neither a SavedModel nor the folder of a trained run")
+
+
+def predict(
+    model: Path,
+    support: Examples,
+    names: list[str],
+    x: np.ndarray,
+    truth: np.ndarray | None = None,
+) -> Predictions:
+    """Adapt a SavedModel to the support images and classify the others.
+
+    More than `QUERIES_AT_ONCE` are classified in parts of equal size.
+
+    Raises:
+        UsageError: the model is not for so many classes, or not for images of this shape.
+    """
+    signature = tf.saved_model.load(str(model)).signatures["serving_default"]
+    inputs = signature.structured_input_signature[1]
+    way = inputs["support_y"].shape[-1]
+    if len(support.classes) != way:
+        raise UsageError(
+            f"--model={model} tells {way} classes apart, the support set has "
+            f"{len(support.classes)}: {', '.join(support.classes)}"
+        )
+    if tuple(inputs["support_x"].shape[2:]) != x.shape[1:]:
+        raise UsageError(
+            f"--model={model} takes images of {inputs['support_x'].shape[2:]}, got {x.shape[1:]}"
+        )
+    answers = [
+        signature(
+            support_x=tf.constant(support.x[np.newaxis]),
+            support_y=tf.one_hot(support.labels[np.newaxis], way),
+            query_x=tf.constant(part[np.newaxis]),
+        )["predictions"].numpy()[0]
+        for part in np.array_split(x, -(-len(x) // QUERIES_AT_ONCE))
+    ]
+    return Predictions(support, names, x, np.concatenate(answers), truth)

@@ -1,0 +1,61 @@
+"""The picture of a prediction: what was learned from, and what was said of each query."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from utils.prediction.predictions import Predictions
+from utils.reports.plots import save_figure
+
+COLUMNS = 10
+CELL = 1.1  # inches
+DRAWN = 200  # queries; more would take minutes
+
+_log = logging.getLogger(__name__)
+
+
+def plot_contact_sheet(path: Path, predictions: Predictions) -> None:
+    """Draw a row of support images for every class, then the queries with class and probability.
+
+    Where the truth is known a prediction is green or red. Of many queries the first are drawn.
+
+    Args:
+        path: of the PNG or PDF file.
+        predictions: to draw.
+    """
+    support = predictions.support
+    rows = [
+        (name, np.flatnonzero(support.labels == label))
+        for label, name in enumerate(support.classes)
+    ]
+    queries = min(len(predictions.names), DRAWN)
+    if queries < len(predictions.names):
+        _log.warning("%s shows the first %d of %d", path, queries, len(predictions.names))
+    most = max(len(images) for _, images in rows)
+    columns = min(max(most, min(queries, COLUMNS)), 2 * COLUMNS)
+    query_rows = -(-queries // columns)
+    height = len(rows) + query_rows
+    figure = Figure(figsize=(CELL * columns + 1, 1.25 * CELL * height), layout="constrained")
+    cells = figure.subplots(height, columns, squeeze=False)
+    for axes in cells.flat:
+        axes.set_axis_off()
+    for row, (name, images) in zip(cells, rows, strict=False):
+        row[0].set_title(f"learned: {name}", fontsize=7, loc="left")
+        for axes, image in zip(row, images, strict=False):
+            _show(axes, support.x[image])
+    for i, axes in enumerate(cells[len(rows) :].flat[:queries]):
+        label = predictions.labels[i]
+        _show(axes, predictions.x[i])
+        color = "black"
+        if predictions.truth is not None:
+            color = "green" if predictions.truth[i] == label else "red"
+        text = f"{support.classes[label]}\n{predictions.probabilities[i, label]:.0%}"
+        axes.set_title(text, fontsize=7, color=color)
+    save_figure(figure, path)
+
+
+def _show(axes: Axes, x: np.ndarray) -> None:
+    axes.imshow(x, cmap="gray", vmin=0, vmax=1)

@@ -1,0 +1,196 @@
+"""Evaluating a trained run on held-out tasks: tables, files and plots."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import tensorflow as tf
+
+from data_generators import Omniglot
+from data_generators.images.episodes import ImageEpisodes
+from maml_tnet import MetaLearner
+from utils.command.configuration import Config
+from utils.command.evaluation_settings import EvaluationSettings
+from utils.reports.evaluation_files import write_report
+from utils.reports.paper import paper_figure
+from utils.reports.plots import Fit, plot_adaptation, plot_fits
+from utils.reports.summary import Summary, summarize
+from utils.reports.tables import Column, format_table
+from utils.runs.assembly import TaskSource
+from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes
+from utils.runs.environment import environment
+from utils.runs.folder import Run
+from utils.runs.optimizers import evaluation_weights
+
+SINUSOID_SHOTS = (5, 10, 20)
+PLOTTED_FITS = 4
+PLOTTED_POINTS = 100
+PLOTTED_STEPS = (0, 1, 10)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What held-out tasks gave; arrays are [tasks, steps + 1].
+
+    Attributes:
+        settings: of the evaluation.
+        losses: on the queries.
+        accuracies: fractions; None in regression.
+    """
+
+    settings: EvaluationSettings
+    losses: np.ndarray
+    accuracies: np.ndarray | None
+
+    @property
+    def summary(self) -> Summary:
+        """Of the accuracies, or in regression of the losses."""
+        return summarize(self.losses if self.accuracies is None else self.accuracies)
+
+
+def evaluation_episodes(
+    config: Config, source: TaskSource, settings: EvaluationSettings
+) -> tf.data.Dataset:
+    """The split's held-out tasks and their numbers, the same for every run of the data source.
+
+    Raises:
+        DataError: the split has too few classes or images for them.
+    """
+    if isinstance(source, Omniglot | ImageEpisodes):
+        source.check(settings.split, shot=settings.shot, query=settings.query)
+    return held_out_episodes(
+        source,
+        settings.split,
+        tasks=settings.num_tasks,
+        batch=EVALUATION_BATCH[config.datasource],
+        shot=settings.shot,
+        query=settings.query,
+    )
+
+
+def measure(
+    config: Config, learner: MetaLearner, source: TaskSource, settings: EvaluationSettings
+) -> Evaluation:
+    """Adapt to the split's held-out tasks and measure their queries after every inner step.
+
+    Raises:
+        DataError: see `evaluation_episodes`.
+    """
+    episodes = evaluation_episodes(config, source, settings)
+    with evaluation_weights(learner):
+        results = learner.predict(episodes, verbose=0)
+    accuracies = results.get("accuracy")
+    return Evaluation(
+        settings,
+        results["loss"][: settings.num_tasks],
+        None if accuracies is None else accuracies[: settings.num_tasks],
+    )
+
+
+def shots_to_evaluate(config: Config, shot: int) -> tuple[int, ...]:
+    """The numbers of examples of the paper's table: one, or for sinusoids all of Table 1."""
+    return SINUSOID_SHOTS if config.datasource == "sinusoid" and shot == 10 else (shot,)
+
+
+def evaluate_run(
+    run: Run,
+    learner: MetaLearner,
+    source: TaskSource,
+    settings: EvaluationSettings,
+    *,
+    iteration: int,
+    checkpoint: str = "last",
+) -> None:
+    """Evaluate, print the table and write CSV, JSON and plots into the run's folder.
+
+    Args:
+        run: to evaluate.
+        learner: with its weights.
+        source: of held-out tasks.
+        settings: of the evaluation.
+        iteration: after which the weights are.
+        checkpoint: which of the run's they are; files of another than the last are named by it.
+    """
+    config = run.config
+    as_trained = settings.update_lr == config.update_lr
+    evaluations = [
+        measure(config, learner, source, replace(settings, shot=shot))
+        for shot in shots_to_evaluate(config, settings.shot)
+    ]
+    columns = [
+        Column(
+            label=f"{evaluation.settings.shot}-shot",
+            summary=evaluation.summary,
+            percent=config.is_classification,
+            paper=paper_figure(config, evaluation.settings.shot) if as_trained else None,
+        )
+        for evaluation in evaluations
+    ]
+    what = "accuracy in %" if config.is_classification else "mean squared error"
+    print(
+        f"\n{config.method} on {config.datasource}, {settings.split} split, {what}, "
+        f"mask: {settings.mask}\n\n{format_table(columns, config.num_updates)}\n"
+    )
+    versions = {key: str(value) for key, value in environment().items()}
+    for evaluation in evaluations:
+        files = write_report(
+            run.evaluation_folder,
+            report_name(config, evaluation.settings, checkpoint),
+            config=config,
+            iteration=iteration,
+            settings=evaluation.settings,
+            losses=evaluation.losses,
+            accuracies=evaluation.accuracies,
+            versions=versions,
+        )
+        print("wrote", *files)
+    plot = run.evaluation_folder / f"{settings.split}{_of_checkpoint(checkpoint)}.png"
+    plot_adaptation(
+        plot,
+        {column.label: column.summary for column in columns},
+        config.num_updates,
+        "accuracy" if config.is_classification else "mean squared error",
+        log_scale=not config.is_classification,
+    )
+    print("wrote", plot)
+    if not config.is_classification:
+        plot = run.evaluation_folder / f"fits{_of_checkpoint(checkpoint)}.png"
+        plot_fits(plot, fits(learner, source, settings))
+        print("wrote", plot)
+
+
+def report_name(config: Config, settings: EvaluationSettings, checkpoint: str) -> str:
+    """File name of an evaluation: what distinguishes it from others of the same run."""
+    name = f"{settings.split}-{settings.shot}shot"
+    if settings.update_lr != config.update_lr:
+        name += f"-alpha{settings.update_lr:g}"
+    if settings.mask == "mode" and config.use_M:
+        name += "-mode"
+    return name + _of_checkpoint(checkpoint)
+
+
+def _of_checkpoint(checkpoint: str) -> str:
+    return "" if checkpoint == "last" else f"-{checkpoint}"
+
+
+def fits(learner: MetaLearner, source: TaskSource, settings: EvaluationSettings) -> list[Fit]:
+    """Predictions for a few held-out regression tasks before and after adaptation."""
+    episode = source.held_out(
+        settings.split, tf.range(PLOTTED_FITS), shot=settings.shot, query=PLOTTED_POINTS
+    )
+    with evaluation_weights(learner):
+        predictions = {
+            steps: learner.adapt_and_predict(
+                episode.support_x, episode.support_y, episode.query_x, steps
+            ).numpy()
+            for steps in PLOTTED_STEPS
+        }
+    return [
+        Fit(
+            support_x=episode.support_x[task, :, 0].numpy(),
+            support_y=episode.support_y[task, :, 0].numpy(),
+            x=episode.query_x[task, :, 0].numpy(),
+            true_y=episode.query_y[task, :, 0].numpy(),
+            predictions={steps: p[task, :, 0] for steps, p in predictions.items()},
+        )
+        for task in range(PLOTTED_FITS)
+    ]

@@ -1,0 +1,1 @@
+"""A training run: its objects, its folder, its checkpoints, its training."""

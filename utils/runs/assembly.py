@@ -1,0 +1,122 @@
+"""From a run's configuration to its objects: task source, network, meta-learner, optimizer."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from data_generators import Images, MiniImagenet, Omniglot, Polynomial, Sinusoid
+from maml_tnet import ConvNet, MetaLearner, Regressor
+from maml_tnet.compat import build_optimizer
+from maml_tnet.networks import TaskNetwork
+from utils.command.configuration import Config
+from utils.runs.optimizers import meta_optimizer
+
+TaskSource = Sinusoid | Polynomial | Omniglot | MiniImagenet | Images
+
+
+def build_source(config: Config, data_path: str | None, cache_dir: str) -> TaskSource:
+    """Build the data generator of `config.datasource`.
+
+    Raises:
+        DataError: the data is missing or bad, or has too few classes or images.
+    """
+    if config.datasource == "sinusoid":
+        return Sinusoid(oracle=config.baseline == "oracle")
+    if config.datasource == "polynomial":
+        return Polynomial(config.poly_order)
+    where = (data_path, cache_dir, config.num_classes, config.num_train_classes)
+    source: Omniglot | MiniImagenet | Images
+    if config.datasource == "omniglot":
+        source = Omniglot.load(*where)
+    elif config.datasource == "miniimagenet":
+        source = MiniImagenet.load(*where)
+    else:
+        source = Images.load(
+            *where,
+            image_size=config.image_size,
+            grey=config.grey,
+            split_seed=config.split_seed,
+            per_class=config.update_batch_size + config.query_batch_size,
+        )
+    for split in ("train", "val", "test"):
+        source.check(split, shot=config.update_batch_size, query=config.query_batch_size)
+    return source
+
+
+def build_network(config: Config, source: TaskSource) -> TaskNetwork:
+    """Build the network of fidelity to the paper for the source's examples."""
+    mask_per = ("unit" if config.share_M else "weight") if config.use_M else None
+    shared: dict[str, Any] = {
+        "use_transform": config.use_T,
+        "mask_per": mask_per,
+        "logit_init": config.logit_init,
+        "seed": config.seed,
+    }
+    if not config.is_classification:
+        return Regressor(
+            source.input_shape[0], source.output_size, dim_hidden=config.dim_hidden, **shared
+        )
+    return ConvNet(
+        source.input_shape,
+        source.output_size,
+        num_filters=config.num_filters,
+        norm=config.norm,
+        max_pool=config.max_pool,
+        flatten=config.datasource != "omniglot",
+        **shared,
+    )
+
+
+def build_learner(
+    config: Config,
+    source: TaskSource,
+    *,
+    recompute: bool = False,
+    update_lr: float | None = None,
+    evaluation_updates: int = 10,
+    evaluation_mask: str = "sample",
+) -> MetaLearner:
+    """Build the compiled meta-learner, with its optimizer's variables.
+
+    Args:
+        config: of the run.
+        source: of its episodes.
+        recompute: train with less memory and more time, see `adaptation_path`.
+        update_lr: inner step size, where evaluation uses another than training did.
+        evaluation_updates: inner steps that `predict` reports.
+        evaluation_mask: "sample" or "mode".
+    """
+
+    def sample_episode(iteration: tf.Tensor) -> Any:
+        return source.episodes(
+            "train",
+            config.seed,
+            iteration,
+            tasks=config.meta_batch_size,
+            shot=config.update_batch_size,
+            query=config.query_batch_size,
+        )
+
+    network = build_network(config, source)
+    learner = MetaLearner(
+        network,
+        classification=config.is_classification,
+        sample_episode=sample_episode,
+        update_lr=config.update_lr if update_lr is None else update_lr,
+        num_updates=config.num_updates,
+        evaluation_updates=evaluation_updates,
+        first_order=config.stop_grad,
+        recompute=recompute,
+        meta_sgd=config.meta_sgd,
+        temperature=config.temp,
+        evaluation_mask=evaluation_mask,
+        meta_grad_clip=config.meta_grad_clip,
+        pretrain_iterations=config.iterations_without_adaptation,
+        seed=config.seed,
+    )
+    learner.compile(
+        optimizer=meta_optimizer(config.meta_optimizer, config.meta_lr),
+        jit_compile=network.compile_with_xla,
+    )
+    build_optimizer(learner.optimizer, learner.trainable_variables)
+    return learner

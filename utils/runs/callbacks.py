@@ -1,0 +1,173 @@
+"""Keras callbacks of a training run. They act between spans of compiled iterations."""
+
+import signal
+import sys
+from types import FrameType
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from maml_tnet import MetaLearner, update_probability
+from utils.errors import TrainingDiverged, TrainingInterrupted
+from utils.runs.checkpoints import Checkpoints
+from utils.runs.optimizers import evaluation_weights
+
+Logs = dict[str, Any]
+
+
+class StopOnDivergence(keras.callbacks.Callback):
+    """Stop the run when an iteration's meta-loss is not finite, before anything is saved.
+
+    Args:
+        stops: for each span of iterations of the run, where it should have ended.
+    """
+
+    def __init__(self, stops: list[int]):
+        super().__init__()
+        self._stops = iter(stops)
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Compare the number of iterations done with the span's end."""
+        done = int((logs or {})["iteration"])
+        if done < next(self._stops):
+            raise TrainingDiverged(done)
+
+
+class LogUpdateProbabilities(keras.callbacks.Callback):
+    """Add P(update), averaged over a layer's mask logits, to what is logged of an epoch."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Add one entry per masked layer."""
+        if logs is not None:
+            logs |= update_probabilities(self.model)
+
+
+def update_probabilities(learner: MetaLearner) -> dict[str, float]:
+    """Mean P(update) per layer (equation 9), by "p_update/LAYER"; empty without masks."""
+    return {
+        f"p_update/{layer.name}": float(
+            tf.reduce_mean(
+                tf.concat(
+                    [tf.reshape(update_probability(z), [-1]) for z in layer.mask_logits], axis=0
+                )
+            )
+        )
+        for layer in learner.network.transform_layers
+        if layer.mask_logits
+    }
+
+
+class EvaluateAveragedWeights(keras.callbacks.Callback):
+    """Validate with the weights that will be evaluated; see `optimizers.evaluation_weights`."""
+
+    def on_test_begin(self, logs: Logs | None = None) -> None:
+        """Put them in place."""
+        self._swap = evaluation_weights(self.model)
+        self._swap.__enter__()
+
+    def on_test_end(self, logs: Logs | None = None) -> None:
+        """Put the trained weights back."""
+        self._swap.__exit__(None, None, None)
+
+
+class SaveCheckpoints(keras.callbacks.Callback):
+    """Save after every epoch; as the best, too, when its validation result is.
+
+    Args:
+        checkpoints: of the run.
+    """
+
+    def __init__(self, checkpoints: Checkpoints):
+        super().__init__()
+        self._checkpoints = checkpoints
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Save."""
+        logs = logs or {}
+        validation = logs.get("val_accuracy")
+        self._checkpoints.save(int(logs["iteration"]), validation)
+
+
+class SaveOnSignal(keras.callbacks.Callback):
+    """On SIGINT or SIGTERM, finish the span, save, and leave by `TrainingInterrupted`.
+
+    A second signal acts at once, as if this were not here.
+
+    Args:
+        checkpoints: of the run.
+    """
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self, checkpoints: Checkpoints):
+        super().__init__()
+        self._checkpoints = checkpoints
+        self._received: int | None = None
+        self._previous: dict[int, Any] = {}
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Take the signals over."""
+        self._previous = {number: signal.signal(number, self._note) for number in self.signals}
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Save and leave, if a signal came."""
+        if self._received is not None:
+            iteration = int((logs or {})["iteration"])
+            self._checkpoints.save(iteration)
+            raise TrainingInterrupted(self._received, iteration)
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Leave, if a signal came since the last span; the epoch was just saved."""
+        if self._received is not None:
+            raise TrainingInterrupted(self._received, int((logs or {})["iteration"]))
+
+    def restore_handlers(self) -> None:
+        """Give the signals back."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self._received = number
+        self.restore_handlers()
+        print(f"\n{signal.Signals(number).name}: saving ...", file=sys.stderr, flush=True)
+
+
+class ProgressBar(keras.callbacks.Callback):
+    """One Keras progress bar over all iterations of the run that are still to do.
+
+    Args:
+        start: number of iterations done before.
+        total: number of iterations of the whole run.
+    """
+
+    shown = ("pre_loss", "loss", "pre_accuracy", "accuracy", "val_accuracy")
+
+    def __init__(self, start: int, total: int):
+        super().__init__()
+        self._start = start
+        self._total = total
+        self._shown_iteration = start
+        self._validation: Logs = {}
+
+    def on_train_begin(self, logs: Logs | None = None) -> None:
+        """Start the clock."""
+        self._bar = keras.utils.Progbar(
+            self._total - self._start,
+            stateful_metrics=self.shown,
+            interval=0.5 if sys.stdout.isatty() else 30,
+            unit_name="iteration",
+        )
+
+    def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
+        """Show means over the epoch so far and the last validation result."""
+        logs = (logs or {}) | self._validation
+        values = [(name, logs[name]) for name in self.shown if name in logs]
+        done = int(logs["iteration"])
+        if done > self._shown_iteration:  # spans may be empty
+            self._bar.update(done - self._start, values, finalize=done == self._total)
+            self._shown_iteration = done
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Remember the validation result."""
+        self._validation = {k: v for k, v in (logs or {}).items() if k == "val_accuracy"}

@@ -1,0 +1,53 @@
+"""The datasets that Keras is given: numbers of training iterations, and held-out episodes."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+
+from data_generators import Episode
+from utils.runs.assembly import TaskSource
+
+# Held-out tasks measured at a time: as many as fill the machine and fit into its memory.
+EVALUATION_BATCH = {
+    "sinusoid": 100,
+    "polynomial": 100,
+    "omniglot": 20,
+    "miniimagenet": 4,
+    "images": 4,
+}
+
+
+def training_spans(spans: Sequence[tuple[int, int]]) -> tf.data.Dataset:
+    """The spans (first iteration, one past the last) that `MetaLearner.train_step` takes."""
+    starts, stops = zip(*spans, strict=True)
+    dataset = tf.data.Dataset.from_tensor_slices((tf.constant(starts), tf.constant(stops)))
+    return _without_autotuning(dataset)
+
+
+def held_out_episodes(
+    source: TaskSource, split: str, *, tasks: int, batch: int, shot: int, query: int
+) -> tf.data.Dataset:
+    """Batches of a split's first tasks, in their order, and their numbers.
+
+    Yields:
+        (numbers, episode): int32 [batch], counted from 0, and the tasks of these numbers. The last
+        batch is whole, too: together they are at least `tasks`.
+    """
+
+    def draw(first: tf.Tensor) -> tuple[tf.Tensor, Episode]:
+        numbers = tf.cast(first, tf.int32) + tf.range(batch)
+        return numbers, source.held_out(split, numbers, shot=shot, query=query)
+
+    drawn = tf.data.Dataset.range(0, tasks, batch).map(draw)
+    return _without_autotuning(drawn.prefetch(1))
+
+
+def _without_autotuning(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """There is nothing to tune, and the end of an iterator often waits for the tuner.
+
+    The tuner sleeps 10, 20, 40, ... ms, up to a minute, and does not always hear that it is over:
+    1.5 seconds of training could last 2.55 (TensorFlow 2.15 and 2.21).
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)

@@ -1,0 +1,150 @@
+"""A run's folder: its configuration, environment, logs and checkpoints.
+
+config.json         what determines the run; another configuration is refused
+environment.json    command, versions, git commit, one entry for each start
+log.csv             one row per epoch
+tensorboard/        event files
+checkpoints/        model-ITERATION.*, the newest ten, and the pointer to the last complete one
+best/               the checkpoint with the best validation result
+evaluation/         tables, per-task values, plots
+.lock               held by the process that trains the run
+"""
+
+import csv
+import fcntl
+import json
+import os
+from pathlib import Path
+
+from system.atomic_file import atomic_write
+from utils.command.configuration import Config
+from utils.errors import UsageError
+from utils.runs.environment import environment
+
+
+class Run:
+    """The folder of one run.
+
+    Args:
+        folder: which need not exist.
+        config: of the run.
+    """
+
+    def __init__(self, folder: Path, config: Config):
+        self.folder = folder
+        self.config = config
+        self.checkpoint_folder = folder / "checkpoints"
+        self.best_folder = folder / "best"
+        self.evaluation_folder = folder / "evaluation"
+        self.tensorboard_folder = folder / "tensorboard"
+        self.log_file = folder / "log.csv"
+
+    @classmethod
+    def named_by(cls, config: Config, logdir: str) -> "Run":
+        """The run that a configuration names below `logdir`."""
+        return cls(Path(logdir) / config.run_name, config)
+
+    def start(self, *, resume: bool) -> None:
+        """Make the folder ready for training, or for going on with it.
+
+        It is locked until this process ends, however it ends.
+
+        Args:
+            resume: go on with what is there; otherwise move it aside and start anew.
+
+        Raises:
+            UsageError: the folder holds a run with other settings, is locked by another process,
+                or cannot be written.
+        """
+        try:
+            if not resume and self.folder.exists():
+                self._hold()
+                self._move_aside()
+            self.folder.mkdir(parents=True, exist_ok=True)
+            self._hold()
+            if self._config_file.exists():
+                stored = self.check_config()
+                prolonged = self.config.metatrain_iterations > stored.metatrain_iterations
+            elif self.checkpoint_folder.exists():
+                raise UsageError(
+                    f"{self.folder} holds checkpoints but no config.json: choose another --logdir"
+                )
+            else:
+                prolonged = True
+            if prolonged:
+                _write(self._config_file, self.config.to_json())
+            self._record_environment()
+        except OSError as error:
+            raise UsageError(f"--logdir: cannot write {self.folder}: {error}") from error
+
+    def check_config(self) -> Config:
+        """Return the stored configuration; raise a UsageError unless it is this run's."""
+        if not self._config_file.exists():
+            raise UsageError(
+                f"no run in {self.folder}: train it first, or name its --logdir and settings"
+            )
+        try:
+            text = self._config_file.read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot read {self._config_file}: {error}") from error
+        stored = Config.from_json(text, str(self._config_file))
+        differences = self.config.differences(stored)
+        if differences:
+            raise UsageError(
+                f"{self.folder} belongs to a run with other settings: {'; '.join(differences)}; "
+                "give those, another --logdir, or --noresume, which moves it aside and trains anew"
+            )
+        return stored
+
+    def trim_log(self, iteration: int) -> None:
+        """Drop the rows of the log that are newer than the checkpoint training goes on from."""
+        if not self.log_file.exists():
+            return
+        with self.log_file.open(newline="") as file:
+            header, *rows = list(csv.reader(file)) or [[]]
+        if "iteration" not in header:
+            self.log_file.unlink()
+            return
+        column = header.index("iteration")
+        # A process that was killed may have left half a row.
+        kept = [r for r in rows if len(r) == len(header) and float(r[column]) <= iteration]
+        lines = [",".join(row) + "\r\n" for row in [header, *kept]]  # as CSVLogger ends them
+        _write(self.log_file, "".join(lines))
+
+    @property
+    def _config_file(self) -> Path:
+        return self.folder / "config.json"
+
+    def _hold(self) -> None:
+        # lockf's lock is the process's, where flock's is the descriptor's: a run that failed can be
+        # started again in it. Not closed: closing any descriptor of the file ends it.
+        lock = os.open(self.folder / ".lock", os.O_WRONLY | os.O_CREAT, 0o644)
+        try:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            os.close(lock)
+            raise UsageError(
+                f"{self.folder} is being trained by another process: wait for its end or stop it, "
+                "or choose another --logdir"
+            ) from None
+
+    def _move_aside(self) -> None:
+        number = 1
+        while (old := self.folder.with_name(f"{self.folder.name}.old{number}")).exists():
+            number += 1
+        self.folder.rename(old)
+        print(f"moved the earlier run to {old}")
+
+    def _record_environment(self) -> None:
+        file = self.folder / "environment.json"
+        try:
+            starts = json.loads(file.read_text()) if file.exists() else []
+        except ValueError as error:
+            raise UsageError(f"{file} is not JSON: remove or repair it") from error
+        starts.append(environment())
+        _write(file, json.dumps(starts, indent=2) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as file:
+        file.write(text.encode())

@@ -1,0 +1,155 @@
+"""Training a run with Keras' fit: spans of iterations, epochs, callbacks."""
+
+import itertools
+
+import numpy as np
+from tensorflow import keras
+
+from maml_tnet import MetaLearner
+from utils.command.configuration import Config
+from utils.runs.assembly import TaskSource
+from utils.runs.callbacks import (
+    EvaluateAveragedWeights,
+    LogUpdateProbabilities,
+    ProgressBar,
+    SaveCheckpoints,
+    SaveOnSignal,
+    StopOnDivergence,
+)
+from utils.runs.checkpoints import Checkpoints
+from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes, training_spans
+from utils.runs.folder import Run
+
+VALIDATION_TASKS = 200
+
+
+def iterations_per_epoch(config: Config) -> int:
+    """Iterations between two checkpoints (and validations, of image sources)."""
+    return 500 if config.is_classification else 5000
+
+
+def spans_per_epoch(config: Config) -> int:
+    """Calls of the compiled function per epoch, between which the host sees the run."""
+    return 50 if config.is_classification else 10
+
+
+def plan_spans(start: int, total: int, per_epoch: int, spans: int) -> list[tuple[int, int]]:
+    """Cut the iterations start, ..., total - 1 into spans, equally many in every epoch.
+
+    Epochs end at the multiples of `per_epoch`, so that it does not matter for what is saved and
+    validated where training started. The first and last epoch may be short; some of their spans
+    may be empty.
+
+    Returns:
+        (first iteration, one past the last iteration) of every span.
+    """
+    edges = [start, *range((start // per_epoch + 1) * per_epoch, total, per_epoch), total]
+    plan: list[tuple[int, int]] = []
+    for first, last in itertools.pairwise(edges):
+        cuts = np.linspace(first, last, spans + 1).round().astype(int).tolist()
+        plan += itertools.pairwise(cuts)
+    return plan
+
+
+def meta_step_size(config: Config, epoch: int) -> float:
+    """beta of equation (14) in an epoch.
+
+    It is constant until `cooldown` iterations before the end, and from the next epoch on it falls
+    from epoch to epoch along a line that ends at 0.
+    """
+    total, per_epoch = config.total_iterations, iterations_per_epoch(config)
+    first, last = epoch * per_epoch, min((epoch + 1) * per_epoch, total)
+    if first < total - config.cooldown:
+        return config.meta_lr
+    return config.meta_lr * (total - (first + last) / 2) / config.cooldown
+
+
+def train(
+    run: Run,
+    learner: MetaLearner,
+    source: TaskSource,
+    *,
+    log: bool,
+    progress: keras.callbacks.Callback | None = None,
+) -> int:
+    """Train from the last checkpoint, if there is one, to the run's last iteration.
+
+    Args:
+        run: started.
+        learner: compiled.
+        source: of its episodes.
+        log: write TensorBoard and CSV logs.
+        progress: shows the progress instead of the run's own lines and bar.
+
+    Returns:
+        the number of iterations that the run has now.
+
+    Raises:
+        TrainingDiverged: the loss is not finite.
+        UsageError: a checkpoint cannot be read or written.
+        TrainingInterrupted: SIGINT or SIGTERM came; a checkpoint was saved.
+    """
+    config = run.config
+    checkpoints = Checkpoints(run, learner)
+    start, total = checkpoints.restore_latest(), config.total_iterations
+    run.trim_log(start)
+    if start >= total:
+        if progress is None:
+            print(f"{run.folder} is trained: {start} iterations")
+        return start
+    if progress is None:
+        print(f"training {run.folder}: iterations {start} to {total}")
+        progress = ProgressBar(start, total)
+
+    per_epoch = iterations_per_epoch(config)
+    spans = spans_per_epoch(config)
+    plan = plan_spans(start, total, per_epoch, spans)
+    validation = None
+    if config.is_classification:
+        validation = held_out_episodes(
+            source,
+            "val",
+            tasks=VALIDATION_TASKS,
+            batch=EVALUATION_BATCH[config.datasource],
+            shot=config.update_batch_size,
+            query=config.query_batch_size,
+        )
+    signals = SaveOnSignal(checkpoints)
+    callbacks = [
+        StopOnDivergence([stop for _, stop in plan]),
+        LogUpdateProbabilities(),
+        EvaluateAveragedWeights(),
+        SaveCheckpoints(checkpoints),
+        progress,
+        signals,
+    ]
+    if log:
+        callbacks[3:3] = [
+            keras.callbacks.TensorBoard(
+                str(run.tensorboard_folder), histogram_freq=1, write_graph=False
+            ),
+            keras.callbacks.CSVLogger(str(run.log_file), append=True),
+        ]
+    if config.cooldown:
+        # After the logger, whose file keeps the columns that the run began with.
+        callbacks.append(
+            keras.callbacks.LearningRateScheduler(lambda epoch, _: meta_step_size(config, epoch))
+        )
+    try:
+        learner.fit(
+            training_spans(plan),
+            initial_epoch=start // per_epoch,
+            epochs=start // per_epoch + len(plan) // spans,
+            steps_per_epoch=spans,
+            validation_data=validation,
+            callbacks=callbacks,
+            shuffle=False,
+            verbose=0,
+        )
+    except Exception:
+        if isinstance(progress, ProgressBar):
+            print()  # its line is open
+        raise
+    finally:
+        signals.restore_handlers()
+    return total
