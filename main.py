@@ -17,6 +17,7 @@ import tensorflow as tf
 from absl import app, flags
 
 from data_generators import DataError, Polynomial, Sinusoid
+from experiments.paper import paper_figure
 from maml_tnet import ExportError, MetaLearner
 from utils.command.configuration import IMAGE_SOURCES, Config
 from utils.command.evaluation_settings import EvaluationSettings
@@ -49,7 +50,7 @@ def train_and_evaluate(run: Run, source: TaskSource, settings: EvaluationSetting
     learner = _learner(run.config, source, settings)
     run.start(resume=FLAGS.resume)
     iteration = train(run, learner, source, log=FLAGS.log)
-    evaluate_run(run, learner, source, settings, iteration=iteration)
+    evaluate_run(run, learner, source, settings, iteration=iteration, published=paper_figure)
     _export(learner, source, run.config, FLAGS.export_dir or str(run.folder / "saved_model"))
 
 
@@ -70,7 +71,15 @@ def evaluate(run: Run, source: TaskSource, settings: EvaluationSettings) -> None
     if iteration == 0:
         raise UsageError(f"{run.folder} has no checkpoint yet: train it first")
     print(f"evaluating {run.folder} after {iteration} iterations")
-    evaluate_run(run, learner, source, settings, iteration=iteration, checkpoint=checkpoint)
+    evaluate_run(
+        run,
+        learner,
+        source,
+        settings,
+        iteration=iteration,
+        checkpoint=checkpoint,
+        published=paper_figure,
+    )
     if FLAGS.export_dir:
         _export(learner, source, run.config, FLAGS.export_dir)
 

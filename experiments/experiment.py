@@ -1,10 +1,12 @@
 """One run of the program as an experiment: its flags, what they mean, how it is evaluated."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 from absl.flags import FlagValues
 
+from maml_tnet import MetaLearner
 from utils.command.configuration import Config
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.command.flags import config_from_flags, define, evaluation_settings, parse
@@ -18,11 +20,20 @@ class Experiment:
         name: of its folder and files.
         flags: of `main.py`.
         shots: the numbers K of support examples that it is evaluated with.
+        splits: that it is evaluated on.
+        masks: how evaluation has M: "sample", and where there are masks "mode".
+        initialize: gives the network other initial weights than its own.
+        hopeless: asked after a trial of the first `TRIAL` iterations: whether training can be
+            left there, as more of it would change nothing.
     """
 
     name: str
     flags: tuple[str, ...]
     shots: tuple[int, ...] = (10,)
+    splits: tuple[str, ...] = ("test",)
+    masks: tuple[str, ...] = ("sample",)
+    initialize: Callable[[MetaLearner], None] | None = None
+    hopeless: Callable[[MetaLearner], bool] | None = None
 
     @cached_property
     def _parsed(self) -> FlagValues:
@@ -35,7 +46,18 @@ class Experiment:
         """Of the run."""
         return config_from_flags(self._parsed)
 
-    def settings(self, shot: int) -> EvaluationSettings:
+    def settings(self, shot: int, split: str = "test", mask: str = "sample") -> EvaluationSettings:
         """How it is evaluated with `shot` support examples."""
         settings = evaluation_settings(self._parsed, self.config)
-        return replace(settings, shot=shot, split="test")
+        return replace(settings, shot=shot, split=split, mask=mask)
+
+    @property
+    def evaluations(self) -> list[EvaluationSettings]:
+        """All evaluations that make up its result."""
+        masks = [mask for mask in self.masks if mask == "sample" or self.config.use_M]
+        return [
+            self.settings(shot, split, mask)
+            for shot in self.shots
+            for split in self.splits
+            for mask in masks
+        ]

@@ -4,39 +4,40 @@ python -m experiments.omniglot --data_path=DIR                     every run, in
 python -m experiments.omniglot --data_path=DIR --only=mtnet-5way   one of them
 
 Writes configuration, learning curve and every task's accuracy into --output and the SavedModel
-into --pretrained. Stopped at any moment, the same command goes on where it was.
+into --pretrained. Stopped at any moment, the same command goes on where it was. Where there is a
+SavedModel of a run, but no run, its weights are measured; remove it to train again.
 """
 
 import shutil
 import sys
-from collections.abc import Iterable
-from functools import partial
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import utils.tensorflow_environment  # noqa: F401
 
 from absl import app
 
-from experiments import classification_command
-from experiments.classification_runs import (
-    Folders,
+from experiments import command
+from experiments.experiment import Experiment
+from experiments.image_tables import (
     as_trained,
     cell,
+    commands,
     differences,
-    finish,
-    finished,
-    made_with,
     plot_curves,
     steps_table,
 )
-from experiments.experiment import Experiment
-from system.atomic_file import atomic_write
-from utils.reports.paper import paper_figure
+from experiments.paper import paper_figure
+from experiments.record import Record, read_record, read_records
+from experiments.runs import Folders, finish
+from experiments.tables import markdown, write_text
 
 OMNIGLOT = "--datasource=omniglot"
 MT_NET = ("--use_T", "--use_M")
 EXPERIMENTS = {
-    name: Experiment(name, (OMNIGLOT, *flags), shots=(1,))
+    name: Experiment(
+        name, (OMNIGLOT, *flags), shots=(1,), splits=("val", "test"), masks=("sample", "mode")
+    )
     for name, flags in {
         "mtnet-5way": MT_NET,
         "mtnet-20way": ("--num_classes=20", *MT_NET),
@@ -59,12 +60,36 @@ PAIRS = [
 ]
 
 
-def do(experiment: Experiment, folders: Folders) -> None:
-    """Finish an experiment, if it is not."""
-    if not finished([experiment], folders.output):
-        if experiment.name.endswith(BEST):
+PAGE = """# Omniglot, 1-shot: the paper's Table 3
+
+Written by `python -m experiments.omniglot --data_path=DIR`; nothing here is typed by hand.
+Accuracy in % on 600 tasks, with the 95 % interval over them (of the one network that was trained),
+after the inner steps of training; `NAME.json` has every task's accuracy after 0 to 10 steps,
+`NAME-curve.csv` the learning curve. The weights are those of the last iteration; nothing was
+chosen by the test split.
+
+{table}
+
+Test accuracy after every number of inner steps (mask drawn; training's number in bold):
+
+{steps}
+
+{differences}
+
+![learning curves](curves.png)
+
+{commands}
+"""
+
+
+def do(experiments: Iterable[Experiment], folders: Folders) -> None:
+    """Finish experiments and write README.md after each."""
+    for experiment in experiments:
+        if experiment.name.endswith(BEST) and not read_record(experiment, folders.records):
             begin_with_the_papers(experiment, folders.workdir)
-        finish(experiment, folders, export_as=f"omniglot-{experiment.name}")
+        finish(experiment, folders)
+        write_readme(EXPERIMENTS.values(), folders.records)
+        print("wrote", folders.records / "README.md")
 
 
 def begin_with_the_papers(experiment: Experiment, workdir: Path) -> None:
@@ -79,49 +104,44 @@ def begin_with_the_papers(experiment: Experiment, workdir: Path) -> None:
 
 def write_readme(experiments: Iterable[Experiment], output: Path) -> None:
     """Write README.md and curves.png of what is finished."""
-    documents = finished(experiments, output)
-    lines = [
-        "# Omniglot, 1-shot: the paper's Table 3",
-        "",
-        "Written by `python -m experiments.omniglot --data_path=DIR`; nothing here is typed by",
-        "hand. Accuracy in % on 600 tasks, with the 95 % interval 1.96 * std / sqrt(tasks), after",
-        "the inner steps of training; `NAME.json` has every task's accuracy after 0 to 10 steps,",
-        "`NAME-curve.csv` the learning curve. The weights are those of the last iteration; nothing",
-        "was chosen by the test split.",
-        "",
-        "| run | test, mask drawn | test, mask at its mode | validation, mask drawn | paper |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
-    for experiment, document in documents.items():
-        config = experiment.config
-        cells = [
-            cell(document, split, mask, config.num_updates)
-            for split, mask in (("test", "sample"), ("test", "mode"), ("val", "sample"))
-        ]
-        name = f"{config.method} {config.num_classes}-way"
-        if experiment.name.endswith(BEST):
-            name += ", `--recipe=best`"
-        lines.append(f"| {name} | {' | '.join(cells)} | {paper_figure(config, 1) or ''} |")
-    lines += [
-        "",
-        "Test accuracy after every number of inner steps (mask drawn; training's number in bold):",
-        "",
-        *steps_table(documents),
-        "",
-        *differences(as_trained(documents), PAIRS),
-        "![learning curves](curves.png)",
-        "",
-        *made_with(documents),
-    ]
-    with atomic_write(output / "README.md") as file:
-        file.write(("\n".join(lines) + "\n").encode())
-    plot_curves(documents, output, lowest=70)
+    records = read_records(experiments, output)
+    write_text(
+        output / "README.md",
+        PAGE.format(
+            table=markdown(
+                [
+                    "run",
+                    "test, mask drawn",
+                    "test, mask at its mode",
+                    "validation, mask drawn",
+                    "paper",
+                ],
+                map(_row, records.values()),
+            ),
+            steps=steps_table(records),
+            differences=differences(as_trained(records), PAIRS),
+            commands=commands(records),
+        ),
+    )
+    plot_curves(records, output, lowest=70)
 
 
-JOBS = {name: partial(do, experiment) for name, experiment in EXPERIMENTS.items()}
+def _row(record: Record) -> list[str]:
+    config = record.experiment.config
+    name = f"{config.method} {config.num_classes}-way"
+    if record.experiment.name.endswith(BEST):
+        name += ", `--recipe=best`"
+    cells = [cell(record, *which) for which in (("test",), ("test", "mode"), ("val",))]
+    return [name, *cells, paper_figure(config, 1) or ""]
+
 
 if __name__ == "__main__":
-    classification_command.define("omniglot", JOBS)
+    command.define("omniglot", EXPERIMENTS)
+    command.define_images()
     app.define_help_flags()
-    readme = partial(write_readme, EXPERIMENTS.values())
-    sys.exit(classification_command.main(sys.argv, JOBS, readme))
+
+    def main(names: Sequence[str]) -> None:
+        """Finish the experiments of these names."""
+        do([EXPERIMENTS[name] for name in names], command.image_folders("omniglot-"))
+
+    sys.exit(command.main(sys.argv, EXPERIMENTS, main))

@@ -5,14 +5,14 @@ python -m experiments.photographs --data_path=caltech101_84.zip --only=mtnet-1sh
 
 Meta-learners at equal iterations, and two baselines on features trained on all training classes.
 Writes results into --output and the meta-learners' SavedModels into --pretrained.
-Stopped at any moment, the same command goes on where it was.
+Stopped at any moment, the same command goes on where it was. Where there is a SavedModel of a run,
+but no run, its weights are measured; remove it to train again.
 """
 
 import itertools
 import sys
 import zipfile
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from functools import partial
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -24,7 +24,7 @@ from tensorflow import keras
 
 from data_generators import MiniImagenet
 from data_generators.episode import Episode
-from experiments import classification_command
+from experiments import command
 from experiments.baselines import (
     STEP_SIZES,
     FineTuning,
@@ -34,26 +34,22 @@ from experiments.baselines import (
     nearest_neighbour,
     train_features,
 )
-from experiments.classification_runs import (
-    Document,
-    Folders,
+from experiments.experiment import Experiment
+from experiments.image_tables import (
     as_trained,
     at_mode,
     cell,
+    commands,
     differences,
-    finish,
-    finished,
-    made_with,
     plot_curves,
-    read_document,
     steps_table,
-    write_document,
 )
-from experiments.experiment import Experiment
+from experiments.paper import paper_figure
+from experiments.record import HELD_OUT_TASKS, Document, read_document, read_records, write_document
+from experiments.runs import Folders, finish
+from experiments.tables import markdown, percent, write_text
 from system.atomic_file import atomic_write
 from utils.errors import UsageError, one_line
-from utils.reports.paper import paper_figure
-from utils.reports.summary import summarize
 from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes
 
 ITERATIONS, TEST_TASKS = 5000, 600
@@ -66,7 +62,11 @@ COMMON = (
 METHODS = {"mtnet": ("--use_T", "--use_M"), "maml": (), "tnet": ("--use_T",)}
 EXPERIMENTS = {
     f"{method}-{shot}shot": Experiment(
-        f"{method}-{shot}shot", (*COMMON, f"--update_batch_size={shot}", *flags), shots=(shot,)
+        f"{method}-{shot}shot",
+        (*COMMON, f"--update_batch_size={shot}", *flags),
+        shots=(shot,),
+        splits=("val", "test"),
+        masks=("sample", "mode"),
     )
     for shot in SHOTS
     for method, flags in METHODS.items()
@@ -91,31 +91,54 @@ PAIRS += [
     for shot in SHOTS
     for other in (*METHODS, *BASELINES)
 ]
+BASELINES_PART = "baselines"
+PARTS = (BASELINES_PART, *EXPERIMENTS)
 EPOCHS = 40
 VALIDATION_TASKS = 200
+
+PAGE = """# miniImagenet's experiment on photographs of Caltech 101
+
+Written by `python -m experiments.photographs --data_path=FILE`; nothing here is typed by hand.
+5-way accuracy in % on 600 tasks of the 20 held-out classes, with the 95 % interval over them (of
+the one network that was trained), with K queries a class. The meta-learners had {iterations}
+iterations of the recipe for miniImagenet (5 inner steps, as reported). The paper's figures are for
+miniImagenet, other and harder images, after 60,000 iterations.
+
+{table}
+
+{chosen}
+"""
+RUNS = """
+Test accuracy after every number of inner steps (mask drawn; training's in bold):
+
+{steps}
+
+With masks at their mode, and on {tasks} tasks of the validation classes:
+
+{others}
+
+{differences}
+
+![learning curves](curves.png)
+
+{commands}
+"""
 
 Choice = TypeVar("Choice", bound=Hashable)
 
 
-def do(experiment: Experiment, folders: Folders) -> None:
-    """Finish an experiment, if it is not."""
-    if not finished([experiment], folders.output):
-        finish(experiment, folders, export_as=f"photographs-{experiment.name}")
+def do(names: Sequence[str], folders: Folders) -> None:
+    """Finish experiments and baselines, and write README.md after each."""
+    for name in names:
+        if name != BASELINES_PART:
+            finish(EXPERIMENTS[name], folders)
+        elif _baselines(folders.records) is None:
+            write_document(_baselines_file(folders.records), measure_baselines(folders))
+        write_readme(folders.records)
+        print("wrote", folders.records / "README.md")
 
 
-def do_baselines(folders: Folders) -> None:
-    """Train the features and measure both baselines, if that is not done."""
-    if _baselines(folders.output) is None:
-        write_document(folders.output / "baselines.json", measure_baselines(folders))
-
-
-def measure_baselines(
-    folders: Folders,
-    *,
-    epochs: int = EPOCHS,
-    validation_tasks: int = VALIDATION_TASKS,
-    test_tasks: int = TEST_TASKS,
-) -> Document:
+def measure_baselines(folders: Folders) -> Document:
     """Train features, choose on the validation split, measure on the test split.
 
     What is done stands below the working folder, from which the next call goes on.
@@ -124,7 +147,7 @@ def measure_baselines(
     source = MiniImagenet.load(folders.data_path, folders.cache_dir, config.num_classes)
 
     def episodes(split: str, shot: int) -> Iterator[Episode]:
-        tasks = validation_tasks if split == "val" else test_tasks
+        tasks = VALIDATION_TASKS if split == "val" else TEST_TASKS
         drawn = held_out_episodes(
             source,
             split,
@@ -140,7 +163,7 @@ def measure_baselines(
             *source.labelled_images("train"),
             episodes("val", 1),
             filters=config.num_filters,
-            epochs=epochs,
+            epochs=EPOCHS,
             seed=config.seed,
         )
 
@@ -161,7 +184,11 @@ def measure_baselines(
     done = folders.workdir / "baselines"
     untrained = feature_extractor(classifier(source.input_shape, 1, config.num_filters))
     features, curve = _stored_features(done / "features.npz", untrained, trained)
-    document: Document = {"epochs": epochs, "validation_accuracy": np.round(curve, 4).tolist()}
+    document: Document = {
+        "held_out_tasks": HELD_OUT_TASKS,
+        "epochs": EPOCHS,
+        "validation_accuracy": np.round(curve, 4).tolist(),
+    }
     for shot in SHOTS:
         for name, measure in (
             ("nearest_neighbour", by_neighbours),
@@ -208,96 +235,81 @@ def _result(choice: Document, accuracies: np.ndarray) -> Document:
     return {"chosen on validation": choice, "accuracy": np.round(accuracies, 4).tolist()}
 
 
+def _baselines_file(output: Path) -> Path:
+    return output / f"{BASELINES_PART}.json"
+
+
 def _baselines(output: Path) -> Document | None:
-    return read_document(output / "baselines.json")
+    document = read_document(_baselines_file(output))
+    current = document is not None and document.get("held_out_tasks") == HELD_OUT_TASKS
+    return document if current else None
 
 
 def write_readme(output: Path) -> None:
     """Write README.md and curves.png of what is finished."""
-    documents = finished(EXPERIMENTS.values(), output)
-    baselines = _baselines(output)
-    lines = [
-        "# miniImagenet's experiment on photographs of Caltech 101",
-        "",
-        "Written by `python -m experiments.photographs --data_path=FILE`; nothing here is typed by",
-        "hand. 5-way accuracy in % on 600 tasks of the 20 held-out classes, with the 95 % interval",
-        f"1.96 * std / sqrt(tasks), with K queries a class. The meta-learners had {ITERATIONS}",
-        "iterations of the recipe for miniImagenet (5 inner steps, as reported). The paper's",
-        "figures are for miniImagenet, other and harder images, after 60,000 iterations.",
-        "",
-        "| method | 1-shot | 5-shot | miniImagenet in the paper: 1-shot | 5-shot |",
-        "| --- | ---: | ---: | ---: | ---: |",
-    ]
+    records, baselines = read_records(EXPERIMENTS.values(), output), _baselines(output)
+    meta_learners = []
     for method in METHODS:
         experiments = [EXPERIMENTS[f"{method}-{shot}shot"] for shot in SHOTS]
-        cells = [
-            cell(documents[e], "test", "sample", e.config.num_updates) if e in documents else ""
-            for e in experiments
-        ]
+        cells = [cell(records[e.name]) if e.name in records else "" for e in experiments]
         if any(cells):
-            cells += [paper_figure(e.config, e.shots[0]) or "" for e in experiments]
-            lines.append(f"| {experiments[0].config.method} | {' | '.join(cells)} |")
-    lines += _baseline_lines(baselines)
-    if documents:
-        lines += [
-            "",
-            "Test accuracy after every number of inner steps (mask drawn; training's in bold):",
-            "",
-            *steps_table(documents),
-            "",
-            f"With masks at their mode, and on {TEST_TASKS} tasks of the validation classes:",
-            "",
-            "| run | test, mask at its mode | validation, mask drawn |",
-            "| --- | ---: | ---: |",
-            *(_other_cells(e, document) for e, document in documents.items()),
-            "",
-            *differences(as_trained(documents) | _baseline_accuracies(baselines), PAIRS),
-            "![learning curves](curves.png)",
-            "",
-            *made_with(documents),
+            paper = [paper_figure(e.config, e.shots[0]) or "" for e in experiments]
+            meta_learners.append([experiments[0].config.method, *cells, *paper])
+    found = {} if baselines is None else _baseline_accuracies(baselines)
+    others = [
+        [
+            title,
+            *(percent(found[f"{name}-{shot}shot"]) for shot in SHOTS),
+            *BASELINES_IN_PAPER[name],
         ]
-        plot_curves(documents, output, lowest=20)
-    with atomic_write(output / "README.md") as file:
-        file.write(("\n".join(lines) + "\n").encode())
+        for name, title in BASELINES.items()
+        if found
+    ]
+    page = PAGE.format(
+        iterations=ITERATIONS,
+        table=markdown(
+            ["method", "1-shot", "5-shot", "miniImagenet in the paper: 1-shot", "5-shot"],
+            meta_learners + others,
+        ),
+        chosen="" if baselines is None else _chosen(baselines),
+    )
+    if records:
+        page += RUNS.format(
+            steps=steps_table(records),
+            tasks=TEST_TASKS,
+            others=markdown(
+                ["run", "test, mask at its mode", "validation, mask drawn"],
+                [[n, cell(r, "test", "mode"), cell(r, "val")] for n, r in records.items()],
+            ),
+            differences=differences(as_trained(records) | found, PAIRS),
+            commands=commands(records),
+        )
+        plot_curves(records, output, lowest=20)
+    write_text(output / "README.md", page)
 
 
-def _other_cells(experiment: Experiment, document: Document) -> str:
-    step = experiment.config.num_updates
-    cells = [cell(document, *which, step) for which in (("test", "mode"), ("val", "sample"))]
-    return f"| {experiment.name} | {' | '.join(cells)} |"
-
-
-def _baseline_accuracies(baselines: Document | None) -> dict[str, np.ndarray]:
-    """Name of baseline and shot -> accuracy of every test task, in %."""
-    if baselines is None:
-        return {}
+def _baseline_accuracies(baselines: Document) -> dict[str, np.ndarray]:
+    """Name of baseline and shot -> accuracy of every test task."""
     results = (f"{name}-{shot}shot" for name in BASELINES for shot in SHOTS)
-    return {result: 100 * np.array(baselines[result]["accuracy"]) for result in results}
+    return {result: np.array(baselines[result]["accuracy"]) for result in results}
 
 
-def _baseline_lines(baselines: Document | None) -> list[str]:
-    if baselines is None:
-        return []
-    found = _baseline_accuracies(baselines)
-    rows, chosen = [], ["", "Chosen on the validation split:", ""]
+def _chosen(baselines: Document) -> str:
+    lines = ["Chosen on the validation split:", ""]
     for name, title in BASELINES.items():
-        cells = []
         for shot in SHOTS:
-            result = f"{name}-{shot}shot"
-            summary = summarize(found[result][:, np.newaxis])
-            cells.append(f"{summary.mean[0]:.2f} ± {summary.ci95[0]:.2f}")
-            choice = baselines[result]["chosen on validation"].items()
-            chosen.append(f"- {title}, {shot}-shot: " + ", ".join(f"{k} {v}" for k, v in choice))
-        rows.append(f"| {title} | {' | '.join([*cells, *BASELINES_IN_PAPER[name]])} |")
-    return rows + chosen
+            choice = baselines[f"{name}-{shot}shot"]["chosen on validation"].items()
+            lines.append(f"- {title}, {shot}-shot: " + ", ".join(f"{k} {v}" for k, v in choice))
+    return "\n".join(lines)
 
-
-JOBS = {
-    "baselines": do_baselines,
-    **{name: partial(do, experiment) for name, experiment in EXPERIMENTS.items()},
-}
 
 if __name__ == "__main__":
-    classification_command.define("photographs", JOBS)
+    command.define("photographs", PARTS)
+    command.define_images()
     app.define_help_flags()
-    sys.exit(classification_command.main(sys.argv, JOBS, write_readme))
+
+    def main(names: Sequence[str]) -> None:
+        """Finish the parts of these names."""
+        do(names, command.image_folders("photographs-"))
+
+    sys.exit(command.main(sys.argv, PARTS, main))

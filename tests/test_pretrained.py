@@ -50,7 +50,7 @@ def evaluation(document, mask):
     """The settings and accuracies [tasks, steps + 1] on the test split."""
     for found in document["evaluations"]:
         if (found["settings"]["split"], found["settings"]["mask"]) == ("test", mask):
-            return found["settings"], np.array(found["accuracy"])
+            return found["settings"], np.array(found["per_task"])
     raise AssertionError(mask)
 
 

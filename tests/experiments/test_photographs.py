@@ -1,21 +1,22 @@
 """Short runs on small images, from the folders to the table."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import stats
 
-from experiments import baselines, classification_runs, photographs
-from experiments.classification_runs import Folders
-from experiments.experiment import Experiment
+from experiments import baselines, photographs
+from experiments.runs import Folders
 from utils.command.recipes import recipe
 from utils.errors import UsageError
 from utils.prediction.model_input import ModelInput
 
 SHORT = ("--metatrain_iterations=1", "--num_filters=2", "--num_test_tasks=4")
 SHORTENED = {
-    name: Experiment(name, (*experiment.flags, *SHORT), experiment.shots)
+    name: replace(experiment, flags=(*experiment.flags, *SHORT))
     for name, experiment in photographs.EXPERIMENTS.items()
 }
 
@@ -35,24 +36,32 @@ def folders(tmp_path_factory):
                 image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
                 image.save(folder / f"{number}.png")
     return Folders(
-        str(root / "data"), str(root / "cache"), root / "runs", root / "results", root / "models"
+        records=root / "results",
+        workdir=root / "runs",
+        data_path=str(root / "data"),
+        cache_dir=str(root / "cache"),
+        pretrained=root / "models",
+        prefix="photographs-",
     )
+
+
+def shorten(patch):
+    """Hardly train, and measure few tasks."""
+    patch.setattr(photographs, "EXPERIMENTS", SHORTENED)
+    patch.setattr(photographs, "STEP_SIZES", (0.01, 0.1))
+    patch.setattr(baselines, "STEPS", (2, 5))
+    patch.setattr(photographs, "EPOCHS", 1)
+    patch.setattr(photographs, "VALIDATION_TASKS", 20)
+    patch.setattr(photographs, "TEST_TASKS", 4)
 
 
 @pytest.fixture(scope="module")
 def readme(folders):
     """Of one meta-learner and the baselines, all hardly trained."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(photographs, "EXPERIMENTS", SHORTENED)
-        patch.setattr(photographs, "STEP_SIZES", (0.01, 0.1))
-        patch.setattr(baselines, "STEPS", (2, 5))
-        photographs.do(SHORTENED["maml-1shot"], folders)
-        document = photographs.measure_baselines(
-            folders, epochs=1, validation_tasks=20, test_tasks=4
-        )
-        photographs.write_document(folders.output / "baselines.json", document)
-        photographs.write_readme(folders.output)
-    return (folders.output / "README.md").read_text()
+        shorten(patch)
+        photographs.do(["baselines", "maml-1shot"], folders)
+    return (folders.records / "README.md").read_text()
 
 
 def test_the_experiments_are_the_recipe_with_fewer_iterations():
@@ -68,15 +77,15 @@ def test_the_experiments_are_the_recipe_with_fewer_iterations():
 
 def test_the_table_has_the_stored_means(folders, readme):
     rows = {line.split(" | ")[0]: line.split(" | ") for line in readme.splitlines()}
-    document = json.loads((folders.output / "maml-1shot.json").read_text())
+    document = json.loads((folders.records / "maml-1shot.json").read_text())
     (accuracy,) = (
-        100 * np.array(e["accuracy"])[:, 5]
+        100 * np.array(e["per_task"])[:, 5]
         for e in document["evaluations"]
         if e["settings"]["split"] == "test"
     )
-    cell = f"{accuracy.mean():.2f} ± {1.96 * accuracy.std() / 2:.2f}"
+    cell = f"{accuracy.mean():.2f} ± {stats.t.ppf(0.975, 3) * stats.sem(accuracy):.2f}"
     assert rows["| MAML"][1:3] == [cell, ""]
-    measured = json.loads((folders.output / "baselines.json").read_text())
+    measured = json.loads((folders.records / "baselines.json").read_text())
     for name, title in photographs.BASELINES.items():
         for column, shot in ((1, 1), (2, 5)):
             values = 100 * np.array(measured[f"{name}-{shot}shot"]["accuracy"])
@@ -93,45 +102,20 @@ def test_the_saved_model_takes_photographs(folders, readme):
 
 
 def test_baselines_that_were_stopped_go_on(folders, readme, monkeypatch):
-    document = json.loads((folders.output / "baselines.json").read_text())
-    monkeypatch.setattr(photographs, "EXPERIMENTS", SHORTENED)
+    document = json.loads((folders.records / "baselines.json").read_text())
+    shorten(monkeypatch)
     monkeypatch.setattr(photographs, "train_features", lambda *_, **__: pytest.fail("trained"))
     (folders.workdir / "baselines" / "nearest_neighbour-5shot.json").unlink()
     (folders.workdir / "baselines" / "nearest_neighbour-1shot.json").write_text("{")
-    again = photographs.measure_baselines(folders, epochs=1, validation_tasks=20, test_tasks=4)
+    again = photographs.measure_baselines(folders)
     assert again == document
 
 
-def test_evaluations_that_were_stopped_go_on(folders, readme, monkeypatch):
-    experiment = SHORTENED["maml-1shot"]
-    result = folders.output / "maml-1shot.json"
-    document = json.loads(result.read_text())
-    measured = []
-
-    def measure(config, learner, source, settings):
-        measured.append(settings.split)
-        if measured == ["val", "test"]:
-            raise KeyboardInterrupt
-        return evaluate(config, learner, source, settings)
-
-    evaluate = classification_runs.measure
-    monkeypatch.setattr(classification_runs, "measure", measure)
-    result.unlink()
-    with pytest.raises(KeyboardInterrupt):
-        photographs.do(experiment, folders)
-    kept = folders.workdir / "maml-1shot/evaluation/after1"
-    assert [file.name for file in kept.iterdir()] == ["val-sample.json"]
-    photographs.do(experiment, folders)
-    assert measured[2:] == ["test"]
-    assert json.loads(result.read_text())["evaluations"] == document["evaluations"]
-    assert not kept.exists()
-
-
 def test_runs_are_compared_with_the_baselines(folders, readme):
-    run = json.loads((folders.output / "maml-1shot.json").read_text())
-    baseline = json.loads((folders.output / "baselines.json").read_text())["fine_tuning-1shot"]
+    run = json.loads((folders.records / "maml-1shot.json").read_text())
+    baseline = json.loads((folders.records / "baselines.json").read_text())["fine_tuning-1shot"]
     (accuracy,) = (
-        np.array(e["accuracy"])[:, 5]
+        np.array(e["per_task"])[:, 5]
         for e in run["evaluations"]
         if e["settings"]["split"] == "test"
     )
@@ -156,5 +140,18 @@ def test_damaged_features_are_one_line(folders, readme, monkeypatch, broken):
 
 
 def test_finished_baselines_are_not_trained_again(folders, readme, monkeypatch):
+    monkeypatch.setattr(photographs, "EXPERIMENTS", SHORTENED)
     monkeypatch.setattr(photographs, "measure_baselines", lambda folders: pytest.fail("trained"))
-    photographs.do_baselines(folders)
+    photographs.do(["baselines"], folders)
+
+
+def test_baselines_on_earlier_tasks_count_as_missing(folders, readme, monkeypatch):
+    file = folders.records / "baselines.json"
+    content = file.read_text()
+    document = json.loads(content)
+    del document["held_out_tasks"]
+    file.write_text(json.dumps(document))
+    monkeypatch.setattr(photographs, "EXPERIMENTS", SHORTENED)
+    monkeypatch.setattr(photographs, "measure_baselines", lambda folders: json.loads(content))
+    photographs.do(["baselines"], folders)
+    assert json.loads(file.read_text()) == json.loads(content)

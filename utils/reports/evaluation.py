@@ -1,5 +1,6 @@
 """Evaluating a trained run on held-out tasks: tables, files and plots."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +12,6 @@ from maml_tnet import MetaLearner
 from utils.command.configuration import Config
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.reports.evaluation_files import write_report
-from utils.reports.paper import paper_figure
 from utils.reports.plots import Fit, plot_adaptation, plot_fits
 from utils.reports.summary import Summary, summarize
 from utils.reports.tables import Column, format_table
@@ -99,6 +99,7 @@ def evaluate_run(
     *,
     iteration: int,
     checkpoint: str = "last",
+    published: Callable[[Config, int], str | None] = lambda config, shot: None,
 ) -> None:
     """Evaluate, print the table and write CSV, JSON and plots into the run's folder.
 
@@ -109,6 +110,7 @@ def evaluate_run(
         settings: of the evaluation.
         iteration: after which the weights are.
         checkpoint: which of the run's they are; files of another than the last are named by it.
+        published: configuration and number of examples -> a figure to print beside ours, if any.
     """
     config = run.config
     as_trained = settings.update_lr == config.update_lr
@@ -121,7 +123,7 @@ def evaluate_run(
             label=f"{evaluation.settings.shot}-shot",
             summary=evaluation.summary,
             percent=config.is_classification,
-            paper=paper_figure(config, evaluation.settings.shot) if as_trained else None,
+            paper=published(config, evaluation.settings.shot) if as_trained else None,
         )
         for evaluation in evaluations
     ]

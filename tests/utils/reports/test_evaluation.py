@@ -9,6 +9,7 @@ from absl import flags
 from PIL import Image
 
 from data_generators import DataError
+from experiments.paper import paper_figure
 from maml_tnet import Regressor
 from utils.command.flags import config_from_flags, define, evaluation_settings, parse
 from utils.reports.evaluation import (
@@ -191,7 +192,8 @@ def test_the_papers_figure_is_shown_for_the_trained_step_size_only(capsys, tmp_p
         "--dim_hidden=2",
     )
     learner, source = built(config, settings)
-    evaluate_run(Run.named_by(config, str(tmp_path)), learner, source, settings, iteration=0)
+    run = Run.named_by(config, str(tmp_path))
+    evaluate_run(run, learner, source, settings, iteration=0, published=paper_figure)
     assert ("0.71 ± 0.07" in capsys.readouterr().out) is shown
 
 

@@ -5,11 +5,12 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from scipy import stats
 
 from experiments import omniglot
-from experiments.classification_runs import Folders, finish, finished
 from experiments.experiment import Experiment
 from experiments.omniglot import EXPERIMENTS, write_readme
+from experiments.runs import Folders, finish
 from utils.command.recipes import recipe
 from utils.prediction.model_input import ModelInput
 from utils.runs.folder import Run
@@ -26,6 +27,8 @@ SHORT = Experiment(
         "--num_test_tasks=20",
     ),
     shots=(1,),
+    splits=("val", "test"),
+    masks=("sample", "mode"),
 )
 
 
@@ -33,11 +36,15 @@ SHORT = Experiment(
 def root(omniglot_path, omniglot_cache, tmp_path_factory):
     root = tmp_path_factory.mktemp("omniglot")
     folders = Folders(
-        str(omniglot_path), omniglot_cache, root / "runs", root / "results", root / "pretrained"
+        records=root / "results",
+        workdir=root / "runs",
+        data_path=str(omniglot_path),
+        cache_dir=omniglot_cache,
+        pretrained=root / "pretrained",
+        prefix="omniglot-",
     )
-    assert not finished([SHORT], folders.output)
-    finish(SHORT, folders, export_as="short")
-    write_readme([SHORT], folders.output)
+    finish(SHORT, folders)
+    write_readme([SHORT], folders.records)
     return root
 
 
@@ -56,24 +63,18 @@ def test_every_task_of_both_splits_and_masks_is_stored(root):
     document = json.loads((root / "results" / "short.json").read_text())
     kinds = [(e["settings"]["split"], e["settings"]["mask"]) for e in document["evaluations"]]
     assert kinds == [("val", "sample"), ("val", "mode"), ("test", "sample"), ("test", "mode")]
-    values = [np.array(e["accuracy"]) for e in document["evaluations"]]
+    values = [np.array(e["per_task"]) for e in document["evaluations"]]
     for accuracies in values:
         assert accuracies.shape == (20, 11)
         np.testing.assert_allclose(5 * accuracies, np.rint(5 * accuracies), atol=1e-3)
     assert np.any(values[2] != values[3])
 
 
-def test_results_of_another_configuration_do_not_count(root):
-    assert finished([SHORT], root / "results")
-    other = Experiment("short", (*SHORT.flags, "--seed=1"), shots=(1,))
-    assert not finished([other], root / "results")
-
-
 def test_the_table_has_the_stored_means(root):
     text = (root / "results" / "README.md").read_text()
     document = json.loads((root / "results" / "short.json").read_text())
-    accuracy = 100 * np.array(document["evaluations"][2]["accuracy"])[:, 1]
-    cell = f"{accuracy.mean():.2f} ± {1.96 * accuracy.std() / np.sqrt(20):.2f}"
+    accuracy = 100 * np.array(document["evaluations"][2]["per_task"])[:, 1]
+    cell = f"{accuracy.mean():.2f} ± {stats.t.ppf(0.975, 19) * stats.sem(accuracy):.2f}"
     (row,) = (line for line in text.splitlines() if line.startswith("| MT-net 5-way | " + cell))
     assert row.endswith("| 99.5 ± 0.3 |")
     curve = (root / "results" / "short-curve.csv").read_text().splitlines()
@@ -83,11 +84,11 @@ def test_the_table_has_the_stored_means(root):
 
 
 def test_the_saved_model_knows_its_input_and_how_it_was_made(root):
-    folder = root / "pretrained" / "short"
+    folder = root / "pretrained" / "omniglot-short"
     assert ModelInput.beside(folder) == ModelInput(28, grey=True, ink_is_one=True)
     made = (folder / "assets.extra" / "README.md").read_text()
     assert "--metatrain_iterations=2" in made
-    assert f"- `short`: {made}" in (root / "pretrained" / "README.md").read_text()
+    assert f"- `omniglot-short`: {made}" in (root / "pretrained" / "README.md").read_text()
     signature = tf.saved_model.load(str(folder)).signatures["serving_default"]
     assert signature.structured_input_signature[1]["support_y"].shape[-1] == 5
 

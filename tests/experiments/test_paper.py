@@ -1,9 +1,9 @@
 import pytest
 from absl import flags
 
+from experiments import paper
+from experiments.paper import paper_figure
 from utils.command.flags import config_from_flags, define, parse
-from utils.reports import paper
-from utils.reports.paper import paper_figure
 
 
 def config(command=""):

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from experiments.original_tasks import original_sinusoids
+from experiments.regression.original_tasks import losses_table, original_sinusoids
 
 
 @pytest.mark.parametrize("shot", [5, 10])
@@ -25,3 +26,19 @@ def test_tasks_are_those_of_the_original_turned_about_the_origin(shot):
         np.random.set_state(state)
     assert episode.support_x.shape == episode.support_y.shape == (600, shot, 1)
     assert episode.query_x.shape == episode.query_y.shape == (600, 10, 1)
+
+
+def test_the_public_codes_seeds_stand_beside_ours_with_the_difference_of_the_means():
+    ours = [np.full(600, mean) for mean in (0.85, 0.86, 0.84)]
+    text = losses_table({("MT-net", 5): ours, ("MAML", 5): ours})
+    mt_net, maml = (line.strip("| ").split(" | ") for line in text.splitlines()[2:])
+    public = (0.785, 0.872, 0.834, 0.837, 0.884)
+    assert mt_net[3:6] == [
+        "0.850, 0.860, 0.840", f"{np.mean(public):.3f}", ", ".join(map(str, public)),
+    ]  # fmt: skip
+    # Welch's t by its formula.
+    squares = 0.01**2 / 3, np.var(public, ddof=1) / 5
+    freedom = sum(squares) ** 2 / (squares[0] ** 2 / 2 + squares[1] ** 2 / 4)
+    half = stats.t.ppf(0.975, freedom) * np.sqrt(sum(squares))
+    assert mt_net[6] == f"{0.85 - np.mean(public):+.3f} ± {half:.3f}"
+    assert maml[4:7] == ["0.99 ± 0.10", "", ""]

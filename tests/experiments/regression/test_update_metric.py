@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from data_generators import Sinusoid
-from experiments.update_metric import (
+from experiments.regression.update_metric import (
     LayerStep,
     observe,
     relative_error,

@@ -1,0 +1,82 @@
+"""The command line that the experiments share.
+
+What is finished is written at once. Stopped at any moment, the same command goes on where it was.
+"""
+
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+import tensorflow as tf
+from absl import flags
+
+from data_generators import DataError
+from experiments.runs import Folders
+from utils.command.flags import parse
+from utils.errors import TrainingInterrupted, UsageError
+
+FLAGS = flags.FLAGS
+
+
+def define(name: str, parts: Iterable[str]) -> None:
+    """Define the flags that every experiment has.
+
+    Args:
+        name: of the experiment and its folders.
+        parts: that --only chooses from.
+    """
+    parts = list(parts)
+    flags.DEFINE_string("output", f"results/{name}", "folder of the results")
+    flags.DEFINE_string("workdir", f"logs/{name}", "folder of the runs and their checkpoints")
+    flags.DEFINE_list("only", parts, f"some of {','.join(parts)}")
+
+
+def define_images() -> None:
+    """Define the flags of an experiment on images."""
+    flags.DEFINE_string("data_path", None, "folder or archive of the images")
+    flags.DEFINE_string("cache_dir", "logs/cache", "for the resized images")
+    flags.DEFINE_string("pretrained", "pretrained", "folder of the SavedModels")
+
+
+def image_folders(prefix: str) -> Folders:
+    """The folders that the flags of an experiment on images name.
+
+    Args:
+        prefix: of its SavedModels' names.
+    """
+    return Folders(
+        records=Path(FLAGS.output),
+        workdir=Path(FLAGS.workdir),
+        data_path=FLAGS.data_path,
+        cache_dir=FLAGS.cache_dir,
+        pretrained=Path(FLAGS.pretrained),
+        prefix=prefix,
+    )
+
+
+def main(argv: Sequence[str], parts: Iterable[str], do: Callable[[Sequence[str]], None]) -> int:
+    """Parse the flags, do the parts that --only names, in their order; return the exit code.
+
+    Args:
+        argv: the program's name and its flags.
+        parts: that there are.
+        do: does some of them.
+    """
+    tf.get_logger().setLevel("ERROR")
+    parts = list(parts)
+    try:
+        parse(argv)
+        for part in FLAGS.only:
+            if part not in parts:
+                raise UsageError(f"--only must be some of {','.join(parts)}, got {part!r}")
+        do([part for part in parts if part in FLAGS.only])
+    except TrainingInterrupted as stop:
+        print(f"{stop}: the same command goes on from there", file=sys.stderr)
+        return 128 + stop.signal_number
+    except (UsageError, DataError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: --output={FLAGS.output}: {error}", file=sys.stderr)
+        return 2
+    return 0

@@ -1,0 +1,101 @@
+"""Tables and figures of experiments on images, made of their records."""
+
+import csv
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from experiments.record import Record
+from experiments.tables import markdown, percent
+from utils.reports.plots import save_figure
+
+
+def cell(record: Record, split: str = "test", mask: str = "sample") -> str:
+    """Accuracy in % after the inner steps of training; empty if it was not measured."""
+    found = record.find(split=split, mask=mask)
+    return percent(found.after(record.experiment.config.num_updates)) if found else ""
+
+
+def at_mode(name: str) -> str:
+    """A run's name with its masks at their mode, where `as_trained` has them drawn."""
+    return f"{name}, mask at its mode"
+
+
+def as_trained(records: Mapping[str, Record]) -> dict[str, np.ndarray]:
+    """Name of every run -> accuracies [test tasks] after the inner steps of training.
+
+    Masks are drawn, as in training; those that were also measured at their mode are there once
+    more, by `at_mode`'s name.
+    """
+    found = {}
+    for name, record in records.items():
+        for key, mask in ((name, "sample"), (at_mode(name), "mode")):
+            measured = record.find(mask=mask)
+            if measured:
+                found[key] = measured.after(record.experiment.config.num_updates)
+    return found
+
+
+def differences(found: Mapping[str, np.ndarray], pairs: Iterable[tuple[str, str]]) -> str:
+    """By how much the first of two is better than the second, task by task; or nothing.
+
+    Held-out tasks are the same for all, so the interval is that of the mean of the tasks'
+    differences.
+
+    Args:
+        found: name -> accuracy of every test task.
+        pairs: of names. Those of which one was not found are left out.
+    """
+    rows = [
+        [f"{first} - {second}", percent(found[first] - found[second], "+")]
+        for first, second in pairs
+        if first in found and second in found
+    ]
+    return markdown(["difference on the same test tasks, points", ""], rows) if rows else ""
+
+
+def steps_table(records: Mapping[str, Record]) -> str:
+    """Test accuracy after every number of inner steps, the trained number of them in bold."""
+    rows = []
+    for name, record in records.items():
+        measured, trained = record.find(), record.experiment.config.num_updates
+        if measured:
+            cells = {step: percent(measured.after(step)) for step in measured.steps}
+            cells[trained] = f"**{cells[trained]}**"
+            rows.append([name, *cells.values()])
+    return markdown(["run", *map(str, range(11))], rows)
+
+
+def commands(records: Mapping[str, Record]) -> str:
+    """The command and the versions behind every run."""
+    lines = []
+    for name, record in records.items():
+        versions = ", ".join(f"{key} {value}" for key, value in record.trained_with.items())
+        lines.append(f"- {name}: `main.py {' '.join(record.experiment.flags)}`; {versions}")
+    return "\n".join(lines)
+
+
+def plot_curves(records: Mapping[str, Record], folder: Path, lowest: float) -> None:
+    """Draw every run's validation accuracy against iterations into curves.png.
+
+    Args:
+        records: of finished runs.
+        folder: of their learning curves.
+        lowest: of the axis, %.
+    """
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot()
+    for number, name in enumerate(records):
+        with (folder / f"{name}-curve.csv").open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        iterations = [float(row["iteration"]) for row in rows]
+        accuracies = [100 * float(row["val_accuracy"]) for row in rows]
+        axes.plot(iterations, accuracies, label=name, linewidth=1, zorder=-number)
+    axes.set_xlabel("meta-iteration")
+    axes.set_ylabel("validation accuracy, %")
+    axes.set_ylim(bottom=lowest)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    save_figure(figure, folder / "curves.png")

@@ -1,0 +1,200 @@
+"""The result of an experiment as one JSON file, and whether an experiment is finished."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from experiments.experiment import Experiment
+from system.atomic_file import atomic_write
+from utils.command.configuration import Config
+from utils.command.evaluation_settings import EvaluationSettings
+from utils.errors import UsageError
+
+Document = dict[str, Any]
+SIGNIFICANT_DIGITS = 5
+# How held-out tasks are drawn. Values of other tasks do not compare, so they count as missing.
+HELD_OUT_TASKS = "each by its number"
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one evaluation gave.
+
+    Attributes:
+        settings: of the evaluation.
+        steps: the numbers of inner steps.
+        values: loss, or in classification accuracy as a fraction, [tasks, steps]; nan where a task
+            diverged.
+    """
+
+    settings: EvaluationSettings
+    steps: tuple[int, ...]
+    values: np.ndarray
+
+    def after(self, steps: int) -> np.ndarray:
+        """The values after a number of inner steps, [tasks]."""
+        return self.values[:, self.steps.index(steps)]
+
+    def to_dict(self) -> Document:
+        """As `from_dict` reads it."""
+        return {
+            "settings": asdict(self.settings),
+            "steps": list(self.steps),
+            "per_task": rounded(self.values),
+        }
+
+    @classmethod
+    def from_dict(cls, document: Mapping[str, Any]) -> "Measured":
+        """Raises KeyError, TypeError or ValueError where it is not of this form."""
+        return cls(
+            EvaluationSettings(**document["settings"]),
+            tuple(document["steps"]),
+            np.array(document["per_task"], np.float64),
+        )
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a finished experiment's file says.
+
+    Attributes:
+        experiment: whose result it is.
+        iterations: behind the weights that were evaluated.
+        diverged_at: iteration at which training met a loss that is not finite, or None.
+        mask_logits: zeta by layer; empty without masks.
+        measured: one for each of the experiment's evaluations.
+        trained_with: versions and machine of training.
+        measured_with: versions and machine of the evaluation.
+    """
+
+    experiment: Experiment
+    iterations: int
+    diverged_at: int | None
+    mask_logits: Mapping[str, np.ndarray]
+    measured: Sequence[Measured]
+    trained_with: Mapping[str, Any]
+    measured_with: Mapping[str, Any]
+
+    def find(
+        self, *, shot: int | None = None, split: str = "test", mask: str = "sample"
+    ) -> Measured | None:
+        """The evaluation with these settings, or None; of any shot where none is given."""
+        for found in self.measured:
+            settings = found.settings
+            if (settings.split, settings.mask) == (split, mask) and shot in (None, settings.shot):
+                return found
+        return None
+
+    def after(self, steps: int, shot: int = 10) -> np.ndarray:
+        """The test tasks' values after a number of inner steps, [tasks].
+
+        Raises:
+            ValueError: it was not evaluated with this shot, or not after so many steps.
+        """
+        found = self.find(shot=shot)
+        if found is None:
+            raise ValueError(f"{self.experiment.name} was not evaluated with {shot} examples")
+        return found.after(steps)
+
+    @property
+    def update_probability(self) -> float:
+        """P(update) = sigmoid(zeta), averaged over all logits of the network."""
+        return float(np.mean(sigmoid(np.concatenate(list(self.mask_logits.values())))))
+
+    def layer_update_probability(self, layer: str) -> float:
+        """P(update) averaged over the logits of one layer."""
+        return float(np.mean(sigmoid(self.mask_logits[layer])))
+
+    def write(self, folder: Path) -> None:
+        """Write NAME.json into the folder, whole or not at all."""
+        document = {
+            "name": self.experiment.name,
+            "main.py": " ".join(self.experiment.flags),
+            "configuration": self.experiment.config.to_dict(),
+            "held_out_tasks": HELD_OUT_TASKS,
+            "iterations": self.iterations,
+            "diverged_at": self.diverged_at,
+            "trained_with": dict(self.trained_with),
+            "measured_with": dict(self.measured_with),
+            "mask_logits": {name: rounded(zeta) for name, zeta in self.mask_logits.items()},
+            "evaluations": [measured.to_dict() for measured in self.measured],
+        }
+        write_document(_file(self.experiment, folder), document)
+
+
+def read_record(experiment: Experiment, folder: Path) -> Record | None:
+    """The record of a finished experiment.
+
+    None if there is none, or it is damaged, of another configuration, or lacks an evaluation.
+    """
+    document = read_document(_file(experiment, folder))
+    try:
+        if document is None or document["held_out_tasks"] != HELD_OUT_TASKS:
+            return None
+        record = Record(
+            experiment=experiment,
+            iterations=document["iterations"],
+            diverged_at=document["diverged_at"],
+            mask_logits={name: np.array(z) for name, z in document["mask_logits"].items()},
+            measured=[Measured.from_dict(found) for found in document["evaluations"]],
+            trained_with=document["trained_with"],
+            measured_with=document["measured_with"],
+        )
+        stored = Config.from_dict(document["configuration"], experiment.name)
+    except (AttributeError, KeyError, TypeError, ValueError, UsageError):
+        return None
+    evaluated = [measured.settings for measured in record.measured]
+    wanted = experiment.evaluations
+    return record if stored == experiment.config and evaluated == wanted else None
+
+
+def read_records(experiments: Iterable[Experiment], folder: Path) -> dict[str, Record]:
+    """Name -> record of those experiments that are finished."""
+    found = ((e.name, read_record(e, folder)) for e in experiments)
+    return {name: record for name, record in found if record is not None}
+
+
+def earlier_versions(experiment: Experiment, folder: Path) -> dict[str, Any]:
+    """The versions with which a run was trained, if an earlier file says so.
+
+    For weights that come from a SavedModel, whose run is gone.
+    """
+    document = read_document(_file(experiment, folder)) or {}
+    versions = document.get("trained_with", document.get("versions"))
+    return versions if isinstance(versions, dict) else {}
+
+
+def write_document(path: Path, document: Document) -> None:
+    """Write JSON, whole or not at all."""
+    with atomic_write(path) as file:
+        file.write((json.dumps(document, allow_nan=False) + "\n").encode())
+
+
+def read_document(path: Path) -> Document | None:
+    """What `write_document` wrote; None if it is not there or damaged."""
+    try:
+        document = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-logits)), elementwise."""
+    return 0.5 * (1 + np.tanh(0.5 * np.asarray(logits, np.float64)))
+
+
+def rounded(values: Any) -> Any:
+    """An array or number, as nested lists, to a few significant digits; None for nan and inf."""
+    if np.ndim(values):
+        return [rounded(value) for value in values]
+    value = float(f"{float(values):.{SIGNIFICANT_DIGITS}g}")
+    return value if np.isfinite(value) else None
+
+
+def _file(experiment: Experiment, folder: Path) -> Path:
+    return folder / f"{experiment.name}.json"

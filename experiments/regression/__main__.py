@@ -1,0 +1,80 @@
+"""The paper's regression results: Table 1, Table 2, Figure 4 and what belongs to them.
+
+python -m experiments.regression                    everything
+python -m experiments.regression --only=table1      one part; parts share their runs
+
+Stopped at any moment, the same command goes on where it was.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import utils.tensorflow_environment  # noqa: F401
+
+from absl import app, flags
+
+from experiments import command
+from experiments.regression.baselines import baselines
+from experiments.regression.bounds import bounds
+from experiments.regression.figure4 import figure4
+from experiments.regression.fits import fits
+from experiments.regression.metric import measured_metric
+from experiments.regression.original_tasks import original_tasks
+from experiments.regression.page import write_page
+from experiments.regression.plan import Plan
+from experiments.regression.table1 import table1
+from experiments.regression.table2 import table2
+from experiments.runs import Folders
+from experiments.tables import write_text
+from utils.errors import UsageError
+
+FLAGS = flags.FLAGS
+COUNTS = ("seeds", "networks", "iterations")
+PARTS: dict[str, Callable[[Plan, Folders, Path], str]] = {
+    "table1": table1,
+    "original_tasks": original_tasks,
+    "table2": table2,
+    "figure4": figure4,
+    "fits": fits,
+    "baselines": baselines,
+    "metric": measured_metric,
+    "bounds": bounds,
+}
+
+
+def define() -> None:
+    """Define the program's flags."""
+    command.define("regression", PARTS)
+    flags.DEFINE_integer("seeds", 5, "number of seeds of the tables")
+    flags.DEFINE_integer("networks", 20, "that learned more, of every order of Figure 4")
+    flags.DEFINE_integer("iterations", 60_000, "of every run, for a quick look")
+
+
+def canonical_command() -> str:
+    """The command that makes these results; where they and the runs lie does not matter."""
+    given = [
+        f"--{name}={FLAGS[name].value}"
+        for name in COUNTS
+        if FLAGS[name].value != FLAGS[name].default
+    ]
+    return " ".join(["python -m experiments.regression", *given])
+
+
+def do(parts: Sequence[str]) -> None:
+    """Write parts of the results, PART.md with its figures, and README.md."""
+    for name in COUNTS:
+        if (value := FLAGS[name].value) < 1:
+            raise UsageError(f"--{name} must be at least 1, got {value}")
+    plan, output = Plan(FLAGS.seeds, FLAGS.networks, FLAGS.iterations), Path(FLAGS.output)
+    folders = Folders(records=output / "runs", workdir=Path(FLAGS.workdir))
+    for part in parts:
+        write_text(output / f"{part}.md", PARTS[part](plan, folders, output) + "\n")
+        write_page(output, list(PARTS), command=canonical_command(), iterations=plan.iterations)
+        print("wrote", output / f"{part}.md")
+
+
+if __name__ == "__main__":
+    define()
+    app.define_help_flags()
+    sys.exit(command.main(sys.argv, PARTS, do))

@@ -1,0 +1,283 @@
+"""The one way to run an experiment: train, measure, record.
+
+Stopped at any moment, the same call goes on where it was: training from its last checkpoint,
+measuring after the last evaluation that is done. A finished experiment is not done again.
+"""
+
+import csv
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from experiments.experiment import Experiment
+from experiments.record import (
+    Measured,
+    Record,
+    earlier_versions,
+    read_document,
+    read_record,
+    write_document,
+)
+from maml_tnet import MetaLearner
+from maml_tnet.compat import tf_variable
+from system.atomic_file import atomic_write
+from utils.command.evaluation_settings import EvaluationSettings
+from utils.errors import TrainingDiverged, UsageError
+from utils.prediction.exporting import export_trained
+from utils.reports.evaluation import evaluation_episodes, measure
+from utils.runs.assembly import TaskSource, build_learner, build_source
+from utils.runs.checkpoints import Checkpoints
+from utils.runs.environment import environment
+from utils.runs.folder import Run
+from utils.runs.training import train
+
+# Of regression, every task's loss is kept after these numbers of inner steps; accuracies after all.
+STORED_STEPS = (0, 1, 5, 10)
+# Iterations after which an experiment that can be hopeless is asked.
+TRIAL = 5000
+CURVE = ("iteration", "loss", "accuracy", "val_loss", "val_accuracy")
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where experiments find and leave their files.
+
+    Attributes:
+        records: for the JSON files of finished experiments, and learning curves of image runs.
+        workdir: for the runs and their checkpoints.
+        data_path: of the data source.
+        cache_dir: for its decoded images.
+        pretrained: for SavedModels; None to make none.
+        prefix: of the SavedModels' names.
+    """
+
+    records: Path
+    workdir: Path
+    data_path: str | None = None
+    cache_dir: str = ""
+    pretrained: Path | None = None
+    prefix: str = ""
+
+    def export(self, experiment: Experiment) -> Path | None:
+        """The folder of an experiment's SavedModel."""
+        return self.pretrained and self.pretrained / f"{self.prefix}{experiment.name}"
+
+
+class Trained(NamedTuple):
+    """A run's end: its last iteration or, where training diverged, its last checkpoint.
+
+    Attributes:
+        learner: with its weights.
+        source: of its tasks.
+        iterations: behind the weights.
+        diverged_at: iteration at which the loss was not finite, or None.
+        versions: and machine with which training began.
+    """
+
+    learner: MetaLearner
+    source: TaskSource
+    iterations: int
+    diverged_at: int | None
+    versions: dict[str, Any]
+
+
+def finish(experiment: Experiment, folders: Folders) -> Record:
+    """Train, measure, export and record what is not done yet.
+
+    Raises:
+        UsageError: the run's folder holds another run, or cannot be written.
+        TrainingInterrupted: a signal came; the same call goes on from there.
+    """
+    record = read_record(experiment, folders.records)
+    if record is not None:
+        return record
+    run = _run(experiment, folders)
+    trained = trained_run(experiment, folders)
+    kept = run.evaluation_folder / f"after{trained.iterations}"
+    record = Record(
+        experiment=experiment,
+        iterations=trained.iterations,
+        diverged_at=trained.diverged_at,
+        mask_logits={
+            layer.name: np.concatenate([np.ravel(zeta) for zeta in layer.mask_logits])
+            for layer in trained.learner.network.transform_layers
+            if layer.mask_logits
+        },
+        measured=[_measured(experiment, trained, s, kept) for s in experiment.evaluations],
+        trained_with=trained.versions,
+        measured_with=_versions(environment()),
+    )
+    if run.log_file.exists():
+        with atomic_write(folders.records / f"{experiment.name}-curve.csv") as file:
+            file.write(_curve(run.log_file).encode())
+    export = folders.export(experiment)
+    if export and _origin_of(export) != origin(experiment):
+        export_with_origin(trained, experiment, export)
+    # Last, as it says that the experiment is finished.
+    record.write(folders.records)
+    # Left there, they would be taken as measured when the record is removed to measure it again.
+    shutil.rmtree(kept)
+    keras.backend.clear_session()
+    return record
+
+
+def trained_run(experiment: Experiment, folders: Folders) -> Trained:
+    """A learner at the end of its training, which is done now as far as it is not.
+
+    Where there is no run, but its SavedModel, the weights are taken from that.
+    """
+    config, run = experiment.config, _run(experiment, folders)
+    source = build_source(config, folders.data_path, folders.cache_dir)
+    learner = build_learner(config, source)
+    export = folders.export(experiment)
+    if export and not run.checkpoint_folder.exists() and origin(experiment) == _origin_of(export):
+        restore_export(learner, export)
+        versions = earlier_versions(experiment, folders.records)
+        return Trained(learner, source, config.total_iterations, None, versions)
+    if experiment.initialize:
+        experiment.initialize(learner)
+    diverged_at = None
+    try:
+        iterations = _train(experiment, run, learner, source)
+    except TrainingDiverged as error:
+        learner = build_learner(config, source)
+        iterations = Checkpoints(run, learner).restore_latest()
+        diverged_at = error.iteration
+    return Trained(learner, source, iterations, diverged_at, _began_with(run))
+
+
+def _train(experiment: Experiment, run: Run, learner: MetaLearner, source: TaskSource) -> int:
+    log = experiment.config.is_classification
+    if experiment.hopeless and experiment.config.total_iterations > TRIAL:
+        trial = Run(run.folder, replace(experiment.config, metatrain_iterations=TRIAL))
+        trial.start(resume=True)
+        train(trial, learner, source, log=log)
+        if experiment.hopeless(learner):
+            return TRIAL
+    run.start(resume=True)
+    return train(run, learner, source, log=log)
+
+
+def _began_with(run: Run) -> dict[str, Any]:
+    first, *_ = json.loads((run.folder / "environment.json").read_text())
+    return _versions(first)
+
+
+def _run(experiment: Experiment, folders: Folders) -> Run:
+    return Run(folders.workdir / experiment.name, experiment.config)
+
+
+def _measured(
+    experiment: Experiment, trained: Trained, settings: EvaluationSettings, kept: Path
+) -> Measured:
+    """Measure, unless the folder `kept` has it, which keeps it."""
+    file = kept / f"{settings.split}-{settings.shot}shot-{settings.mask}.json"
+    try:
+        found = Measured.from_dict(read_document(file) or {})
+    except (KeyError, TypeError, ValueError):
+        found = None
+    if found is None or found.settings != settings:
+        found = _measure(experiment, trained, settings)
+        write_document(file, found.to_dict())
+    return found
+
+
+def _measure(experiment: Experiment, trained: Trained, settings: EvaluationSettings) -> Measured:
+    learner = trained.learner
+    if not experiment.config.is_classification:
+        values = held_out_losses(learner, trained.source, settings, experiment.config)
+        return Measured(settings, STORED_STEPS, values[:, STORED_STEPS])
+    learner.evaluation_mask = settings.mask
+    learner.predict_function = None  # compiled for the other kind of mask
+    accuracies = measure(experiment.config, learner, trained.source, settings).accuracies
+    return Measured(settings, tuple(range(accuracies.shape[1])), accuracies)
+
+
+def held_out_losses(
+    learner: MetaLearner, source: TaskSource, settings: EvaluationSettings, config: Any
+) -> np.ndarray:
+    """The held-out tasks' losses after 0, 1, ... inner steps, [tasks, steps + 1].
+
+    The tasks are those of `utils.reports.evaluation.measure`. Nothing is compiled: for a few
+    batches of a small network that takes a tenth of the time that compiling their unrolled steps
+    takes.
+    """
+    episodes = evaluation_episodes(config, source, settings)
+    losses = [learner.predict_step(numbered)["loss"].numpy() for numbered in episodes]
+    return np.concatenate(losses)[: settings.num_tasks]
+
+
+def origin(experiment: Experiment) -> str:
+    """The line that stands beside a SavedModel: how it was made."""
+    config = experiment.config
+    return (
+        f"{config.method}, {config.num_classes}-way {config.update_batch_size}-shot "
+        f"{config.datasource}: `python main.py {' '.join(experiment.flags)}`, "
+        f"{config.total_iterations} iterations.\n"
+    )
+
+
+def _origin_of(export: Path) -> str | None:
+    try:
+        return (export / "assets.extra" / "README.md").read_text()
+    except OSError:
+        return None
+
+
+def export_with_origin(trained: Trained, experiment: Experiment, folder: Path) -> None:
+    """Write the SavedModel with a line that says how it was made, and all lines beside it."""
+    readme = {"README.md": origin(experiment)}
+    export_trained(trained.learner, trained.source, experiment.config, folder, readme)
+    list_exports(folder.parent)
+
+
+def restore_export(learner: MetaLearner, export: Path) -> None:
+    """Give a learner the weights that stand in its SavedModel.
+
+    Raises:
+        UsageError: it is damaged, or of another network.
+    """
+    try:
+        reader = tf.train.load_checkpoint(str(export / "variables" / "variables"))
+        for number, variable in enumerate(learner.trainable_variables):
+            name = f"parameters/{number}/.ATTRIBUTES/VARIABLE_VALUE"
+            tf_variable(variable).assign(reader.get_tensor(name))
+    except (tf.errors.OpError, ValueError, IndexError) as error:
+        raise UsageError(f"{export} does not hold the weights of its run: {error}") from error
+
+
+def list_exports(folder: Path) -> None:
+    """Write README.md: a line on each SavedModel below the folder."""
+    lines = [
+        "# SavedModels of finished runs",
+        "",
+        "Classify your own images, in as many class folders as the model's way:",
+        "`python main.py --predict --model=pretrained/NAME --support=DIR --query=DIR`. Instead of",
+        "the two folders, `--datasource=omniglot`, or for photographs `--datasource=miniimagenet",
+        "--data_path=FILE`, takes a task of the held-out test split.",
+        "Their accuracies are in [results](../results).",
+        "",
+    ]
+    for made in sorted(folder.glob("*/assets.extra/README.md")):
+        lines.append(f"- `{made.parents[1].name}`: {made.read_text().strip()}")
+    with atomic_write(folder / "README.md") as file:
+        file.write(("\n".join(lines) + "\n").encode())
+
+
+def _curve(log_file: Path) -> str:
+    with log_file.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    lines = [",".join(CURVE)]
+    lines += [",".join(f"{float(row[name]):.6g}" for name in CURVE) for row in rows]
+    return "\n".join(lines) + "\n"
+
+
+def _versions(start: dict[str, Any]) -> dict[str, Any]:
+    """Machine and software; the command stands beside the configuration."""
+    return {name: value for name, value in start.items() if name != "command"}

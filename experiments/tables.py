@@ -1,0 +1,57 @@
+"""Tables of means with their 95 % intervals, as Markdown."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from experiments.record import Record
+from system.atomic_file import atomic_write
+from utils.reports.intervals import half_width
+
+
+def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table; the first column is text, the others are figures."""
+    rule = ["---", *["---:"] * (len(header) - 1)]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in [header, rule, *rows])
+
+
+def percent(accuracies: np.ndarray, sign: str = "") -> str:
+    """Mean accuracy of one network's tasks [tasks], in %, with its interval.
+
+    Args:
+        accuracies: fractions, or with `sign` "+" differences of them.
+        sign: "+" to show it.
+    """
+    ci95 = 100 * float(half_width(accuracies[np.newaxis]))
+    interval = "" if np.isnan(ci95) else f" ± {ci95:.2f}"
+    return f"{100 * float(np.mean(accuracies)):{sign}.2f}{interval}"
+
+
+def number(value: float) -> str:
+    """Three decimals, or three digits where that is too many."""
+    return f"{value:.3f}" if abs(value) < 1000 else f"{value:.3g}"
+
+
+def made_with(records: Iterable[Record]) -> str:
+    """The versions, machines and commits behind records, each once."""
+    records = list(records)
+    parts = []
+    for what, starts in (
+        ("trained", [record.trained_with for record in records]),
+        ("measured", [record.measured_with for record in records]),
+    ):
+        stacks = dict.fromkeys(
+            "Python {python}, TensorFlow {tensorflow}, Keras {keras}, NumPy {numpy}, commit "
+            "{git_commit}, {machine}".format(**start)
+            for start in starts
+            if start
+        )
+        parts.append(f"{what} with {'; '.join(stacks)}")
+    return f"{len(records)} runs, {', '.join(parts)}."
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file, complete or not at all."""
+    with atomic_write(path) as file:
+        file.write(text.encode())

@@ -1,0 +1,106 @@
+"""The whole program on runs of a few iterations, and its command line."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from experiments.regression import __main__ as program
+from experiments.regression import bounds, figure4
+from experiments.regression.plan import ALPHA, METHODS, Plan
+from experiments.regression.table2 import ALPHAS
+from experiments.runs import Folders
+
+ROOT = Path(__file__).parents[3]
+PLAN = Plan(seeds=2, networks=1, iterations=60000)
+
+
+def test_every_run_has_the_configuration_that_its_name_says():
+    experiments = [
+        *(e for method in METHODS for alpha in ALPHAS for e in PLAN.sinusoids(method, alpha)),
+        *(PLAN.polynomial("MAML", order, 1) for order in (1, 3)),
+        *(figure4.network_of(PLAN, s, o, 4) for s in figure4.SCALES for o in figure4.ORDERS),
+        *(program.baselines.__globals__["baseline"](PLAN, n, 1) for n in ("oracle", "pretraining")),
+        *map(bounds.short_run, bounds.SEEDS),
+    ]
+    by_name = {experiment.name: experiment.config for experiment in experiments}
+    assert len(by_name) == len(experiments)
+    for name, config in by_name.items():
+        assert name.endswith(f"seed{config.seed}")
+        assert config.update_batch_size == 10
+        if not name.startswith("reduced"):
+            assert config.total_iterations == 60000
+        if "alpha" in name:
+            assert f"alpha{config.update_lr:g}-" in name
+        if name.startswith("polynomial"):
+            assert name.startswith(f"polynomial{config.poly_order}-")
+    assert by_name["sinusoid-metasgd-alpha0.01-seed0"].method == "Meta-SGD"
+    assert by_name["sinusoid-oracle-seed1"].method == "oracle"
+    assert by_name["sinusoid-pretraining-seed1"].metatrain_iterations == 0
+
+
+def test_tables_1_and_2_share_runs():
+    shared = PLAN.sinusoids("MT-net", ALPHA)
+    assert shared == PLAN.sinusoids("MT-net")
+    assert ALPHA in ALPHAS
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    """What the program leaves that has one seed and 30 iterations, and its folders."""
+    root = tmp_path_factory.mktemp("regression")
+    plan = Plan(seeds=1, networks=1, iterations=30)
+    folders = Folders(records=root / "results/runs", workdir=root / "work")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(figure4, "LEARNED", 100.0)
+        patch.setattr(bounds, "ITERATIONS", 20)
+        patch.setattr(bounds, "SEEDS", (100, 101))
+        for part, write in program.PARTS.items():
+            text = write(plan, folders, root / "results")
+            program.write_text(root / "results" / f"{part}.md", text + "\n")
+    program.write_page(root / "results", list(program.PARTS), command="the command", iterations=30)
+    return root / "results"
+
+
+def test_the_page_has_every_part_and_its_figures(results):
+    page = (results / "README.md").read_text()
+    assert "Written by `the command`" in page
+    headings = re.findall(r"^## (\w+)", page, re.M)
+    assert headings == [
+        "Table", "Table", "Table", "Figure", "Fits", "Baselines", "Section", "Bounds",
+    ]  # fmt: skip
+    images = re.findall(r"\]\((.*?)\)", page)
+    assert images == ["robustness.png", "figure4.png", "fits.png", "metric.png"]
+    for image in images:
+        assert (results / image).stat().st_size > 1000
+        assert (results / image).with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+    assert "nan" not in re.sub(r"nan \(\d+ diverged\)", "", page)
+
+
+def test_every_run_left_a_record(results):
+    names = {file.stem for file in (results / "runs").glob("*.json")}
+    assert len(names) == 4 + 2 * 5 + 1 + 2 * 3 + 2 + 2 + 2
+    short = json.loads((results / "runs" / "reduced-mtnet-seed101.json").read_text())
+    assert short["configuration"]["metatrain_iterations"] == 20
+
+
+@pytest.mark.parametrize(
+    ("flag", "message"),
+    [
+        ("--only=table3", "--only must be some of table1,"),
+        ("--seeds=0", "--seeds must be at least 1, got 0"),
+        ("--iterations=x", "--iterations"),
+        ("--sedes=1", "--sedes|sedes"),
+    ],
+)
+def test_bad_flags_are_one_clear_line(tmp_path, flag, message):
+    command = [sys.executable, "-m", "experiments.regression", f"--output={tmp_path}", flag]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert len(errors) == 1
+    assert any(part in errors[0] for part in message.split("|"))
+    assert list(tmp_path.iterdir()) == []

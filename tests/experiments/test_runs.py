@@ -1,0 +1,174 @@
+"""An experiment from training to its record, stopped and gone on with, and from a SavedModel."""
+
+import json
+
+import numpy as np
+import pytest
+
+from experiments import runs
+from experiments.experiment import Experiment
+from experiments.record import read_record
+from experiments.runs import STORED_STEPS, Folders, finish, trained_run
+
+TINY = ("--use_T", "--use_M", "--metatrain_iterations=4", "--dim_hidden=3", "--seed=7")
+
+
+@pytest.fixture
+def experiment():
+    return Experiment("tiny", TINY)
+
+
+def test_a_run_leaves_its_configuration_and_every_task(experiment, folders):
+    finish(experiment, folders)
+    (file,) = folders.records.iterdir()
+    document = json.loads(file.read_text())
+    assert document["configuration"] == experiment.config.to_dict()
+    assert document["configuration"]["seed"] == 7
+    assert document["main.py"] == " ".join(TINY)
+    (evaluation,) = document["evaluations"]
+    per_task = np.array(evaluation["per_task"])
+    assert per_task.shape == (600, len(STORED_STEPS))
+    record = read_record(experiment, folders.records)
+    np.testing.assert_array_equal(record.after(5), per_task[:, 2])
+    assert {name: len(z) for name, z in record.mask_logits.items()} == {
+        "dense1": 3, "dense2": 3, "dense3": 1,
+    }  # fmt: skip
+    assert record.trained_with["tensorflow"] == record.measured_with["tensorflow"]
+    learner = trained_run(experiment, folders).learner
+    for layer in learner.network.transform_layers:
+        np.testing.assert_allclose(
+            record.mask_logits[layer.name], layer.mask_logits[0].numpy(), rtol=1e-4
+        )
+
+
+def test_a_finished_run_is_not_done_again_but_one_of_other_settings_is(experiment, folders):
+    finish(experiment, folders)
+    (file,) = folders.records.iterdir()
+    before = file.stat().st_mtime_ns
+    finish(experiment, folders)
+    assert file.stat().st_mtime_ns == before
+    other_shots = Experiment(experiment.name, experiment.flags, (5, 10))
+    assert read_record(other_shots, folders.records) is None
+    record = finish(other_shots, folders)
+    assert [measured.settings.shot for measured in record.measured] == [5, 10]
+    other_seed = Experiment("tiny", (*TINY, "--seed=8"))
+    assert read_record(other_seed, folders.records) is None
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: "",
+        lambda text: text[: len(text) // 2],
+        lambda text: "[]",
+        lambda text: "1",
+        lambda text: text.replace("each by its number", "by the batch"),
+        lambda text: text.replace('"per_task"', '"values"'),
+        lambda text: text.replace('"held_out_tasks"', '"tasks"'),
+        lambda text: text.replace('"seed": 7', '"seed": 8'),
+        lambda text: text.replace('"steps": [0', '"steps": 0, "x": [0'),
+    ],
+)
+def test_a_damaged_or_older_record_counts_as_missing(experiment, folders, damage):
+    finish(experiment, folders)
+    (file,) = folders.records.iterdir()
+    text = file.read_text()
+    assert damage(text) != text
+    file.write_text(damage(text))
+    assert read_record(experiment, folders.records) is None
+    finish(experiment, folders)
+    assert json.loads(file.read_text())["evaluations"] == json.loads(text)["evaluations"]
+
+
+def test_divergence_in_training_is_recorded_and_the_last_weights_evaluated(folders):
+    wild = Experiment("wild", ("--metatrain_iterations=300", "--update_lr=1e15", "--meta_lr=1e5"))
+    record = finish(wild, folders)
+    assert record.diverged_at is not None
+    assert record.iterations <= record.diverged_at
+    assert np.isnan(record.after(1)).any()
+    assert read_record(wild, folders.records).diverged_at == record.diverged_at
+
+
+def test_evaluations_that_were_stopped_go_on(folders, monkeypatch):
+    experiment = Experiment("tiny", TINY, shots=(5, 10), splits=("val", "test"))
+    whole = finish(experiment, folders)
+    (folders.records / "tiny.json").unlink()
+    measured = []
+
+    def losses(learner, source, settings, config):
+        measured.append((settings.shot, settings.split))
+        if len(measured) == 3:
+            raise KeyboardInterrupt
+        return held_out_losses(learner, source, settings, config)
+
+    held_out_losses = runs.held_out_losses
+    monkeypatch.setattr(runs, "held_out_losses", losses)
+    with pytest.raises(KeyboardInterrupt):
+        finish(experiment, folders)
+    kept = folders.workdir / "tiny" / "evaluation" / "after4"
+    assert len(list(kept.iterdir())) == 2
+    again = finish(experiment, folders)
+    assert measured == [(5, "val"), (5, "test"), (10, "val"), (10, "val"), (10, "test")]
+    for one, other in zip(whole.measured, again.measured, strict=True):
+        np.testing.assert_allclose(one.values, other.values, rtol=1e-4)
+    assert not kept.exists()
+
+
+def test_other_initial_weights_are_those_that_are_trained(folders):
+    def halved(learner):
+        seen.append(learner)
+        for layer in learner.network.transform_layers:
+            layer.kernel.assign(0.5 * layer.kernel)
+
+    seen: list = []
+    plain = Experiment("plain", ("--metatrain_iterations=0", "--dim_hidden=3"))
+    other = Experiment("other", plain.flags, initialize=halved)
+    kernels = [
+        [layer.kernel.numpy() for layer in trained_run(e, folders).learner.network.transform_layers]
+        for e in (plain, other)
+    ]
+    assert len(seen) == 1
+    for full, half in zip(*kernels, strict=True):
+        np.testing.assert_array_equal(half, 0.5 * full)
+
+
+@pytest.fixture
+def with_exports(tmp_path):
+    return Folders(
+        records=tmp_path / "records",
+        workdir=tmp_path / "work",
+        pretrained=tmp_path / "pretrained",
+        prefix="some-",
+    )
+
+
+def test_weights_of_a_run_that_is_gone_come_from_its_saved_model(
+    experiment, with_exports, tmp_path, monkeypatch
+):
+    finish(experiment, with_exports)
+    record = with_exports.records / "tiny.json"
+    before = json.loads(record.read_text())
+    record.write_text(json.dumps(before | {"held_out_tasks": "earlier ones"}))
+    (with_exports.workdir).rename(tmp_path / "gone")
+    export = with_exports.pretrained / "some-tiny"
+    written = (export / "saved_model.pb").stat().st_mtime_ns
+    monkeypatch.setattr(runs, "train", lambda *_, **__: pytest.fail("trained"))
+    finish(experiment, with_exports)
+    after = json.loads(record.read_text())
+    assert after.keys() == before.keys()
+    for key in after.keys() - {"evaluations", "measured_with"}:
+        assert after[key] == before[key]
+    for one, other in zip(after["evaluations"], before["evaluations"], strict=True):
+        np.testing.assert_allclose(one["per_task"], other["per_task"], rtol=1e-4)
+    assert (export / "saved_model.pb").stat().st_mtime_ns == written
+    assert not list(with_exports.workdir.glob("*/checkpoints"))
+
+
+def test_a_saved_model_of_another_run_is_not_taken(experiment, with_exports):
+    trained = trained_run(experiment, with_exports)
+    runs.export_with_origin(trained, experiment, with_exports.pretrained / "some-other")
+    other = Experiment("other", (*TINY, "--seed=8"))
+    finish(other, with_exports)
+    assert (with_exports.workdir / "other" / "checkpoints").exists()
+    readme = (with_exports.pretrained / "README.md").read_text()
+    assert "--seed=8" in readme
