@@ -13,12 +13,11 @@ REGRESSION_SOURCES = ("sinusoid", "polynomial")
 IMAGE_SOURCES = ("omniglot", "miniimagenet", "images")
 DATA_SOURCES = REGRESSION_SOURCES + IMAGE_SOURCES
 ALL_CLASSES = -1
-BASELINES = ("oracle", None)
 META_OPTIMIZERS = ("adam", "rectified_adam", "lookahead", "moving_average")
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "datasource": DATA_SOURCES,
-    "baseline": BASELINES,
+    "baseline": ("oracle", None),
     "meta_optimizer": META_OPTIMIZERS,
     "norm": NORMS,
 }
