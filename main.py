@@ -6,37 +6,37 @@ python main.py --datasource=omniglot --use_T --use_M --notrain --test_set
 python main.py --predict --model=RUN --support=DIR --query=DIR  classify your own images
 """
 
-import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import utils.tensorflow_environment  # noqa: F401
 
-import tensorflow as tf
 from absl import app, flags
 
-from data_generators import DataError, Polynomial, Sinusoid
+from data_generators import TaskSource
 from experiments.paper import paper_figure
-from maml_tnet import ExportError, MetaLearner
-from utils.command.configuration import IMAGE_SOURCES, Config
+from maml_tnet import MetaLearner
+from utils.command.configuration import Config
 from utils.command.evaluation_settings import EvaluationSettings
+from utils.command.exit_code import exit_code
 from utils.command.flags import (
-    LATEST,
     cache_folder,
+    check_prediction_flags,
+    chosen_checkpoint,
     config_from_flags,
     define,
     evaluation_settings,
     parse,
 )
-from utils.errors import TrainingInterrupted, UsageError, one_line
 from utils.prediction.exporting import export_trained
-from utils.prediction.model_input import ModelInput
+from utils.prediction.model_input import input_of
 from utils.prediction.saved_model import find_model, predict
-from utils.prediction.tasks import held_out_task, read_queries, read_support
+from utils.prediction.tasks import held_out_task, read_task
 from utils.reports.contact_sheet import plot_contact_sheet
 from utils.reports.evaluation import evaluate_run
-from utils.runs.assembly import TaskSource, build_learner, build_source
+from utils.runs.assembly import build_learner, build_source
 from utils.runs.checkpoints import Checkpoints
 from utils.runs.folder import Run
 from utils.runs.training import train
@@ -44,32 +44,42 @@ from utils.runs.training import train
 FLAGS = flags.FLAGS
 
 
-def train_and_evaluate(run: Run, source: TaskSource, settings: EvaluationSettings) -> None:
+def main(argv: Sequence[str]) -> int:
+    """Run the program; return its exit code."""
+    return exit_code(lambda: do_what_is_asked(argv))
+
+
+def do_what_is_asked(argv: Sequence[str]) -> None:
+    """Train, evaluate or predict, as the flags say."""
+    parse(argv)
+    if FLAGS.predict:
+        predict_images()
+        return
+    config = config_from_flags(FLAGS)
+    settings = evaluation_settings(FLAGS, config)
+    source = _source(config)
+    run = Run.named_by(config, FLAGS.logdir)
+    if FLAGS.train:
+        train_run(run, source, replace(settings, split="test"))
+    else:
+        evaluate_checkpoint(run, source, settings)
+
+
+def train_run(run: Run, source: TaskSource, settings: EvaluationSettings) -> None:
     """Train to the end, measure the held-out test tasks, export."""
-    settings = replace(settings, split="test")
     learner = _learner(run.config, source, settings)
     run.start(resume=FLAGS.resume)
     iteration = train(run, learner, source, log=FLAGS.log)
     evaluate_run(run, learner, source, settings, iteration=iteration, published=paper_figure)
-    _export(learner, source, run.config, FLAGS.export_dir or str(run.folder / "saved_model"))
+    export(learner, source, run.config, FLAGS.export_dir or str(run.folder / "saved_model"))
 
 
-def evaluate(run: Run, source: TaskSource, settings: EvaluationSettings) -> None:
+def evaluate_checkpoint(run: Run, source: TaskSource, settings: EvaluationSettings) -> None:
     """Measure a checkpoint on held-out tasks; export it if asked to."""
     run.check_config()
-    if FLAGS.test_best and FLAGS.test_iter != LATEST:
-        raise UsageError(f"--test_best and --test_iter={FLAGS.test_iter} exclude each other")
+    chosen = chosen_checkpoint(FLAGS)
     learner = _learner(run.config, source, settings)
-    checkpoints = Checkpoints(run, learner)
-    if FLAGS.test_best:
-        checkpoint, iteration = "best", checkpoints.restore_best()
-    elif FLAGS.test_iter != LATEST:
-        iteration = checkpoints.restore_iteration(FLAGS.test_iter)
-        checkpoint = f"iteration{iteration}"
-    else:
-        checkpoint, iteration = "last", checkpoints.restore_latest()
-    if iteration == 0:
-        raise UsageError(f"{run.folder} has no checkpoint yet: train it first")
+    checkpoint, iteration = Checkpoints(run, learner).restore(chosen)
     print(f"evaluating {run.folder} after {iteration} iterations")
     evaluate_run(
         run,
@@ -81,35 +91,33 @@ def evaluate(run: Run, source: TaskSource, settings: EvaluationSettings) -> None
         published=paper_figure,
     )
     if FLAGS.export_dir:
-        _export(learner, source, run.config, FLAGS.export_dir)
+        export(learner, source, run.config, FLAGS.export_dir)
 
 
-def classify() -> None:
-    """Learn a support set with a trained model, and print and draw what it says of other images."""
+def predict_images() -> None:
+    """Learn a support set with a trained model; print and draw what it says of other images."""
+    check_prediction_flags(FLAGS)
     model = find_model(FLAGS.model)
-    model_input = ModelInput.beside(model)
-    if Path(FLAGS.picture).suffix not in (".png", ".pdf"):
-        raise UsageError(f"--picture must end in .png or .pdf, got {FLAGS.picture!r}")
-    if (FLAGS.support is None) != (FLAGS.query is None):
-        raise UsageError("--support and --query belong together: give both or neither")
+    image_input = input_of(model)
     if FLAGS.support is None:
         config = config_from_flags(FLAGS)
-        source = build_source(config, FLAGS.data_path, str(cache_folder(FLAGS)))
-        if isinstance(source, Sinusoid | Polynomial):
-            raise UsageError(
-                f"--predict needs --support and --query, or --datasource="
-                f"{' or '.join(IMAGE_SOURCES)}, got {config.datasource!r}"
-            )
-        support, names, x, truth = held_out_task(
-            source, config.seed, shot=config.update_batch_size, query=config.query_batch_size
-        )
-        predictions = predict(model, support, names, x, truth)
+        task = held_out_task(_source(config), config)
     else:
-        support = read_support(FLAGS.support, model_input)
-        predictions = predict(model, support, *read_queries(FLAGS.query, model_input))
+        task = read_task(FLAGS.support, FLAGS.query, image_input)
+    predictions = predict(model, task)
     print(predictions.to_json() if FLAGS.json else predictions.to_table())
     plot_contact_sheet(Path(FLAGS.picture), predictions)
     print(f"wrote {FLAGS.picture}", file=sys.stderr)
+
+
+def export(learner: MetaLearner, source: TaskSource, config: Config, folder: str) -> None:
+    """Write the SavedModel."""
+    export_trained(learner, source, config, Path(folder))
+    print(f"exported to {folder}; checked against the model in memory")
+
+
+def _source(config: Config) -> TaskSource:
+    return build_source(config, FLAGS.data_path, str(cache_folder(FLAGS)))
 
 
 def _learner(config: Config, source: TaskSource, settings: EvaluationSettings) -> MetaLearner:
@@ -121,42 +129,6 @@ def _learner(config: Config, source: TaskSource, settings: EvaluationSettings) -
         evaluation_updates=settings.num_steps,
         evaluation_mask=settings.mask,
     )
-
-
-def _export(learner: MetaLearner, source: TaskSource, config: Config, folder: str) -> None:
-    export_trained(learner, source, config, Path(folder))
-    print(f"exported to {folder}; checked against the model in memory")
-
-
-def main(argv: list[str]) -> int:
-    """Run the program; return its exit code."""
-    tf.get_logger().setLevel("ERROR")  # what it warns of is ours to say, in one line
-    try:
-        parse(argv)
-        if FLAGS.predict:
-            classify()
-            return 0
-        config = config_from_flags(FLAGS)
-        settings = evaluation_settings(FLAGS, config)
-        source = build_source(config, FLAGS.data_path, str(cache_folder(FLAGS)))
-        run = Run.named_by(config, FLAGS.logdir)
-        if FLAGS.train:
-            train_and_evaluate(run, source, settings)
-        else:
-            evaluate(run, source, settings)
-    except TrainingInterrupted as stop:
-        print(f"{stop}: the same command goes on from there", file=sys.stderr)
-        return 128 + stop.signal_number
-    except (UsageError, DataError, ExportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (OSError, tf.errors.ResourceExhaustedError) as error:  # a full disk, for example
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted; nothing but the last checkpoint is saved", file=sys.stderr)
-        return 128 + signal.SIGINT
-    return 0
 
 
 if __name__ == "__main__":

@@ -25,9 +25,10 @@ from absl import flags
 from tensorflow import keras
 
 from benchmarks import machine
+from data_generators import TaskSource
 from utils.command.configuration import Config
 from utils.command.flags import config_from_flags, define, parse
-from utils.runs.assembly import TaskSource, build_learner, build_source
+from utils.runs.assembly import build_learner, build_source
 from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes, training_spans
 from utils.runs.folder import Run
 from utils.runs.training import train

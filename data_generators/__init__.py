@@ -2,10 +2,22 @@
 
 from data_generators.episode import Episode
 from data_generators.errors import DataError
+from data_generators.images.image_input import ImageInput
 from data_generators.images.miniimagenet import MiniImagenet
 from data_generators.images.omniglot import Omniglot
 from data_generators.images.own_images import Images
 from data_generators.polynomial import Polynomial
 from data_generators.sinusoid import Sinusoid
+from data_generators.task_source import TaskSource
 
-__all__ = ["DataError", "Episode", "Images", "MiniImagenet", "Omniglot", "Polynomial", "Sinusoid"]
+__all__ = [
+    "DataError",
+    "Episode",
+    "ImageInput",
+    "Images",
+    "MiniImagenet",
+    "Omniglot",
+    "Polynomial",
+    "Sinusoid",
+    "TaskSource",
+]

@@ -3,17 +3,15 @@
 What is finished is written at once. Stopped at any moment, the same command goes on where it was.
 """
 
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-import tensorflow as tf
 from absl import flags
 
-from data_generators import DataError
 from experiments.runs import Folders
+from utils.command.exit_code import exit_code
 from utils.command.flags import parse
-from utils.errors import TrainingInterrupted, UsageError
+from utils.errors import UsageError
 
 FLAGS = flags.FLAGS
 
@@ -62,21 +60,13 @@ def main(argv: Sequence[str], parts: Iterable[str], do: Callable[[Sequence[str]]
         parts: that there are.
         do: does some of them.
     """
-    tf.get_logger().setLevel("ERROR")
     parts = list(parts)
-    try:
+
+    def do_chosen() -> None:
         parse(argv)
         for part in FLAGS.only:
             if part not in parts:
                 raise UsageError(f"--only must be some of {','.join(parts)}, got {part!r}")
         do([part for part in parts if part in FLAGS.only])
-    except TrainingInterrupted as stop:
-        print(f"{stop}: the same command goes on from there", file=sys.stderr)
-        return 128 + stop.signal_number
-    except (UsageError, DataError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"error: --output={FLAGS.output}: {error}", file=sys.stderr)
-        return 2
-    return 0
+
+    return exit_code(do_chosen)

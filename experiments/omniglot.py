@@ -30,7 +30,8 @@ from experiments.image_tables import (
 from experiments.paper import paper_figure
 from experiments.record import Record, read_record, read_records
 from experiments.runs import Folders, finish
-from experiments.tables import markdown, write_text
+from experiments.tables import markdown
+from system.atomic_file import write_text
 
 OMNIGLOT = "--datasource=omniglot"
 MT_NET = ("--use_T", "--use_M")

@@ -47,8 +47,8 @@ from experiments.image_tables import (
 from experiments.paper import paper_figure
 from experiments.record import HELD_OUT_TASKS, Document, read_document, read_records, write_document
 from experiments.runs import Folders, finish
-from experiments.tables import markdown, percent, write_text
-from system.atomic_file import atomic_write
+from experiments.tables import markdown, percent
+from system.atomic_file import atomic_write, write_text
 from utils.errors import UsageError, one_line
 from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes
 

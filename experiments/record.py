@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments.experiment import Experiment
-from system.atomic_file import atomic_write
+from system.atomic_file import write_text
 from utils.command.configuration import Config
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.errors import UsageError
@@ -170,8 +170,7 @@ def earlier_versions(experiment: Experiment, folder: Path) -> dict[str, Any]:
 
 def write_document(path: Path, document: Document) -> None:
     """Write JSON, whole or not at all."""
-    with atomic_write(path) as file:
-        file.write((json.dumps(document, allow_nan=False) + "\n").encode())
+    write_text(path, json.dumps(document, allow_nan=False) + "\n")
 
 
 def read_document(path: Path) -> Document | None:

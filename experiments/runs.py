@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
+from data_generators import TaskSource
 from experiments.experiment import Experiment
 from experiments.record import (
     Measured,
@@ -26,12 +27,12 @@ from experiments.record import (
 )
 from maml_tnet import MetaLearner
 from maml_tnet.compat import tf_variable
-from system.atomic_file import atomic_write
+from system.atomic_file import write_text
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.errors import TrainingDiverged, UsageError
 from utils.prediction.exporting import export_trained
 from utils.reports.evaluation import evaluation_episodes, measure
-from utils.runs.assembly import TaskSource, build_learner, build_source
+from utils.runs.assembly import build_learner, build_source
 from utils.runs.checkpoints import Checkpoints
 from utils.runs.environment import environment
 from utils.runs.folder import Run
@@ -114,8 +115,7 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
         measured_with=_versions(environment()),
     )
     if run.log_file.exists():
-        with atomic_write(folders.records / f"{experiment.name}-curve.csv") as file:
-            file.write(_curve(run.log_file).encode())
+        write_text(folders.records / f"{experiment.name}-curve.csv", _curve(run.log_file))
     export = folders.export(experiment)
     if export and _origin_of(export) != origin(experiment):
         export_with_origin(trained, experiment, export)
@@ -266,8 +266,7 @@ def list_exports(folder: Path) -> None:
     ]
     for made in sorted(folder.glob("*/assets.extra/README.md")):
         lines.append(f"- `{made.parents[1].name}`: {made.read_text().strip()}")
-    with atomic_write(folder / "README.md") as file:
-        file.write(("\n".join(lines) + "\n").encode())
+    write_text(folder / "README.md", "\n".join(lines) + "\n")
 
 
 def _curve(log_file: Path) -> str:

@@ -1,12 +1,10 @@
 """Tables of means with their 95 % intervals, as Markdown."""
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from experiments.record import Record
-from system.atomic_file import atomic_write
 from utils.reports.intervals import half_width
 
 
@@ -49,9 +47,3 @@ def made_with(records: Iterable[Record]) -> str:
         )
         parts.append(f"{what} with {'; '.join(stacks)}")
     return f"{len(records)} runs, {', '.join(parts)}."
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file, complete or not at all."""
-    with atomic_write(path) as file:
-        file.write(text.encode())

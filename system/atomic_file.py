@@ -27,3 +27,9 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         with contextlib.suppress(OSError):
             os.remove(temporary)
         raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text as UTF-8, with the line ends that it has; see `atomic_write`."""
+    with atomic_write(path) as file:
+        file.write(text.encode())

@@ -52,7 +52,7 @@ def run(*arguments: str, per_epoch: int = 5, only_train: bool = False) -> int:
     with quick(per_epoch), pytest.MonkeyPatch.context() as patch:
         if only_train:
             patch.setattr(main, "evaluate_run", lambda *_, **__: None)
-            patch.setattr(main, "_export", lambda *_: None)
+            patch.setattr(main, "export", lambda *_: None)
         return main.main(["main.py", *arguments])
 
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from data_generators import ImageInput
 from utils.command.configuration import Config
-from utils.prediction.model_input import ModelInput
+from utils.prediction.model_input import input_of
 from utils.runs.assembly import build_source
 from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes
 
@@ -25,7 +26,7 @@ class Expected(NamedTuple):
     """What is asked of the models of a data source."""
 
     fixtures: tuple[str, str]  # of the data and of the cache
-    input: ModelInput
+    input: ImageInput
     largest: int  # bytes of a model
     accuracy: float  # at least, in 100 tasks
 
@@ -33,13 +34,13 @@ class Expected(NamedTuple):
 EXPECTED = {
     "omniglot": Expected(
         ("omniglot_path", "omniglot_cache"),
-        ModelInput(28, grey=True, ink_is_one=True),
+        ImageInput(28, grey=True, ink_is_one=True),
         largest=1_000_000,
         accuracy=0.9,
     ),
     "miniimagenet": Expected(
         ("photos_path", "photos_cache"),
-        ModelInput(84, grey=False, ink_is_one=False),
+        ImageInput(84, grey=False, ink_is_one=False),
         largest=1_500_000,
         accuracy=0.5,
     ),
@@ -61,7 +62,7 @@ def test_a_pretrained_model_is_the_one_that_was_measured(model, request):
     config = Config.from_dict(document["configuration"], name)
     settings, measured = evaluation(document, "mode" if config.use_M else "sample")
     expected = EXPECTED[config.datasource]
-    assert ModelInput.beside(model) == expected.input
+    assert input_of(model) == expected.input
     size = sum(file.stat().st_size for file in model.rglob("*") if file.is_file())
     assert size < expected.largest
 

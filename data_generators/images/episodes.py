@@ -14,6 +14,7 @@ from data_generators.images.class_sampling import (
     held_out_classes,
     sample_classes,
 )
+from data_generators.images.image_input import ImageInput
 from data_generators.random_streams import SPLITS, stream_id
 
 ClassRows = Mapping[str, np.ndarray]
@@ -47,6 +48,7 @@ class ImageEpisodes:
         self.name = name
         self.input_shape = pixels.shape[1:]
         self.output_size = way
+        self.image_input = ImageInput(pixels.shape[1], grey=pixels.shape[3] == 1, ink_is_one=False)
         self.class_names = [label for split in SPLITS for label in splits[split]]
         rows = [images for split in SPLITS for images in splits[split].values()]
         self._sizes = np.array([len(images) for images in rows])

@@ -14,6 +14,7 @@ from data_generators.images.class_sampling import (
     held_out_classes,
     sample_classes,
 )
+from data_generators.images.image_input import ImageInput
 from data_generators.images.omniglot_files import DRAWINGS, SIDE, load_drawings
 from data_generators.random_streams import stream_id
 
@@ -38,6 +39,7 @@ class Omniglot:
 
     input_shape = (SIDE, SIDE, 1)
     is_classification = True
+    image_input = ImageInput(SIDE, grey=True, ink_is_one=True)
 
     def __init__(
         self, class_names: Sequence[str], images: np.ndarray, way: int, num_train_classes: int = -1

@@ -26,7 +26,7 @@ from experiments.regression.plan import Plan
 from experiments.regression.table1 import table1
 from experiments.regression.table2 import table2
 from experiments.runs import Folders
-from experiments.tables import write_text
+from system.atomic_file import write_text
 from utils.errors import UsageError
 
 FLAGS = flags.FLAGS

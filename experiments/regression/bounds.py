@@ -10,7 +10,7 @@ import numpy as np
 from experiments.experiment import Experiment
 from experiments.regression.plan import METHODS, Plan
 from experiments.runs import Folders, finish
-from experiments.tables import write_text
+from system.atomic_file import write_text
 
 ITERATIONS = 3000
 # Others than the tables' seeds, so that the test of a table's run is not one that made its bounds.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from experiments.tables import write_text
+from system.atomic_file import write_text
 
 HEAD = """# Regression: the paper's Table 1, Table 2 and Figure 4
 

@@ -7,12 +7,13 @@ import pytest
 import tensorflow as tf
 from scipy import stats
 
+from data_generators import ImageInput
 from experiments import omniglot
 from experiments.experiment import Experiment
 from experiments.omniglot import EXPERIMENTS, write_readme
 from experiments.runs import Folders, finish
 from utils.command.recipes import recipe
-from utils.prediction.model_input import ModelInput
+from utils.prediction.model_input import input_of
 from utils.runs.folder import Run
 
 SHORT = Experiment(
@@ -85,7 +86,7 @@ def test_the_table_has_the_stored_means(root):
 
 def test_the_saved_model_knows_its_input_and_how_it_was_made(root):
     folder = root / "pretrained" / "omniglot-short"
-    assert ModelInput.beside(folder) == ModelInput(28, grey=True, ink_is_one=True)
+    assert input_of(folder) == ImageInput(28, grey=True, ink_is_one=True)
     made = (folder / "assets.extra" / "README.md").read_text()
     assert "--metatrain_iterations=2" in made
     assert f"- `omniglot-short`: {made}" in (root / "pretrained" / "README.md").read_text()

@@ -8,11 +8,12 @@ import pytest
 from PIL import Image
 from scipy import stats
 
+from data_generators import ImageInput
 from experiments import baselines, photographs
 from experiments.runs import Folders
 from utils.command.recipes import recipe
 from utils.errors import UsageError
-from utils.prediction.model_input import ModelInput
+from utils.prediction.model_input import input_of
 
 SHORT = ("--metatrain_iterations=1", "--num_filters=2", "--num_test_tasks=4")
 SHORTENED = {
@@ -97,7 +98,7 @@ def test_the_table_has_the_stored_means(folders, readme):
 
 def test_the_saved_model_takes_photographs(folders, readme):
     model = folders.pretrained / "photographs-maml-1shot"
-    assert ModelInput.beside(model) == ModelInput(84, grey=False, ink_is_one=False)
+    assert input_of(model) == ImageInput(84, grey=False, ink_is_one=False)
     assert f"- `{model.name}`: MAML, 5-way 1-shot" in (folders.pretrained / "README.md").read_text()
 
 

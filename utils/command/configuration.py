@@ -2,22 +2,24 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, Self
 
+from maml_tnet.networks import NORMS
 from utils.errors import UsageError
 
 REGRESSION_SOURCES = ("sinusoid", "polynomial")
 IMAGE_SOURCES = ("omniglot", "miniimagenet", "images")
 DATA_SOURCES = REGRESSION_SOURCES + IMAGE_SOURCES
 ALL_CLASSES = -1
+META_OPTIMIZERS = ("adam", "rectified_adam", "lookahead", "moving_average")
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
     "datasource": DATA_SOURCES,
     "baseline": ("oracle", None),
-    "meta_optimizer": ("adam", "rectified_adam", "lookahead", "moving_average"),
-    "norm": ("batch_norm", "layer_norm", None),
+    "meta_optimizer": META_OPTIMIZERS,
+    "norm": NORMS,
 }
 _AT_LEAST: dict[str, float] = {
     "num_classes": 2,
@@ -273,5 +275,10 @@ def _check_type(name: str, value: Any, kind: Any) -> None:
 
 def _check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:
     if value not in choices:
-        *rest, last = map(str, choices)
-        raise UsageError(f"--{name} must be {', '.join(rest)} or {last}, got {value!r}")
+        raise UsageError(f"--{name} must be {in_words(choices)}, got {value!r}")
+
+
+def in_words(choices: Sequence[str | None]) -> str:
+    """Such as "batch_norm, layer_norm or None"."""
+    *rest, last = map(str, choices)
+    return f"{', '.join(rest)} or {last}"

@@ -5,35 +5,26 @@ A flag whose default is None takes its value from the recipe of the data source.
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from absl import flags
 
-from utils.command.configuration import ALL_CLASSES, Config
+from maml_tnet.networks import NORMS
+from utils.command.configuration import ALL_CLASSES, DATA_SOURCES, META_OPTIMIZERS, Config, in_words
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.command.recipes import DEFAULT_NUM_CLASSES, SAME_AS_SHOT, recipe
 from utils.errors import UsageError
 
 LATEST = -1
-
-
 SAME_AS_EVALUATED = -1
-
-
 EVALUATED_STEPS = 10
-
-
 NUM_TEST_TASKS = {"miniimagenet": 4000}
-
-
 DEFAULT_NUM_TEST_TASKS = 600
-
-
 # Evaluated with K queries per class, as in the original code, whatever training had.
 QUERIED_LIKE_SHOT = ("miniimagenet",)
-
-
 RETIRED = {
     "conv": "images always take the convolutional network",
     "debug": "give --metatrain_iterations a small number instead",
@@ -42,226 +33,111 @@ RETIRED = {
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagValues:
     """Define every flag of the program on `flag_values`, and return it."""
-    _define_task_flags(flag_values)
-    _define_training_flags(flag_values)
-    _define_model_flags(flag_values)
-    _define_run_flags(flag_values)
-    _define_prediction_flags(flag_values)
+    kinds = {
+        "string": flags.DEFINE_string,
+        "integer": flags.DEFINE_integer,
+        "float": flags.DEFINE_float,
+        "bool": flags.DEFINE_bool,
+        "enum": flags.DEFINE_enum,
+    }
+    on_these = {name: partial(kind, flag_values=flag_values) for name, kind in kinds.items()}
+    define = SimpleNamespace(**on_these)
+    _define_task_flags(define)
+    _define_training_flags(define)
+    _define_model_flags(define)
+    _define_run_flags(define)
+    _define_prediction_flags(define)
     return flag_values
 
 
-def _define_task_flags(flag_values: flags.FlagValues) -> None:
-    flags.DEFINE_string(
-        "datasource",
-        "sinusoid",
-        "sinusoid, polynomial, omniglot, miniimagenet or images",
-        flag_values=flag_values,
+def _define_task_flags(define: SimpleNamespace) -> None:
+    define.string("datasource", "sinusoid", in_words(DATA_SOURCES))
+    define.integer("num_classes", DEFAULT_NUM_CLASSES, "way N of classification tasks")
+    define.integer("num_train_classes", ALL_CLASSES, "number of classes to train on (-1: all)")
+    define.integer("poly_order", 1, "order of the polynomials")
+    define.integer("image_size", 84, "images: height and width to resize to, pixels")
+    define.bool("grey", False, "images: one channel, not colours")
+    define.integer(
+        "split_seed", 0, "images: which classes are for train, val and test, unless folders say so"
     )
-    flags.DEFINE_integer(
-        "num_classes", DEFAULT_NUM_CLASSES, "way N of classification tasks", flag_values=flag_values
+    define.string(
+        "baseline", None, "oracle (sinusoid only: the task's parameters are inputs) or None"
     )
-    flags.DEFINE_integer(
-        "num_train_classes",
-        ALL_CLASSES,
-        "number of classes to train on (-1: all)",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_integer("poly_order", 1, "order of the polynomials", flag_values=flag_values)
-    flags.DEFINE_integer(
-        "image_size", 84, "images: height and width to resize to, pixels", flag_values=flag_values
-    )
-    flags.DEFINE_bool("grey", False, "images: one channel, not colours", flag_values=flag_values)
-    flags.DEFINE_integer(
-        "split_seed",
-        0,
-        "images: which classes are for train, val and test, unless folders say so",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_string(
-        "baseline",
-        None,
-        "oracle (sinusoid only: the task's parameters are inputs) or None",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_string(
-        "data_path", None, "folder of the images or of their archives", flag_values=flag_values
-    )
-    flags.DEFINE_string(
-        "cache_dir",
-        None,
-        "for data; default: $XDG_CACHE_HOME or ~/.cache, + /maml_tnet",
-        flag_values=flag_values,
-    )
+    define.string("data_path", None, "folder of the images or of their archives")
+    define.string("cache_dir", None, "for data; default: $XDG_CACHE_HOME or ~/.cache, + /maml_tnet")
 
 
-def _define_training_flags(flag_values: flags.FlagValues) -> None:
-    flags.DEFINE_string(
+def _define_training_flags(define: SimpleNamespace) -> None:
+    define.string(
         "recipe",
         "paper",
         "paper, or best (omniglot): what flags marked (recipe) are when not given",
-        flag_values=flag_values,
     )
-    flags.DEFINE_integer(
-        "pretrain_iterations",
-        0,
-        "first iterations that minimize the loss before adaptation",
-        flag_values=flag_values,
+    define.integer(
+        "pretrain_iterations", 0, "first iterations that minimize the loss before adaptation"
     )
-    flags.DEFINE_integer(
-        "metatrain_iterations", None, "meta-iterations (recipe)", flag_values=flag_values
-    )
-    flags.DEFINE_integer(
-        "meta_batch_size", None, "tasks per meta-iteration (recipe)", flag_values=flag_values
-    )
-    flags.DEFINE_float(
-        "meta_lr", 1e-3, "step size beta of the meta-optimizer", flag_values=flag_values
-    )
-    flags.DEFINE_integer(
-        "cooldown",
-        None,
-        "last meta-iterations, over which meta_lr falls to 0 (recipe)",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_string(
-        "meta_optimizer",
-        "adam",
-        "adam, rectified_adam, lookahead or moving_average",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_float(
-        "meta_grad_clip",
-        None,
-        "bound on meta-gradient components, 0: none (recipe)",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_integer(
-        "update_batch_size",
-        None,
-        "K: support examples per class or points (recipe)",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_integer(
-        "query_batch_size",
-        None,
-        "query examples per class or points (recipe)",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_float(
-        "update_lr", None, "step size alpha of inner steps (recipe)", flag_values=flag_values
-    )
-    flags.DEFINE_integer(
-        "num_updates", None, "inner steps in training (recipe)", flag_values=flag_values
-    )
-    flags.DEFINE_bool(
-        "stop_grad", False, "first order: no second derivatives", flag_values=flag_values
-    )
-    flags.DEFINE_integer("seed", 0, "of weights, tasks and masks", flag_values=flag_values)
+    define.integer("metatrain_iterations", None, "meta-iterations (recipe)")
+    define.integer("meta_batch_size", None, "tasks per meta-iteration (recipe)")
+    define.float("meta_lr", 1e-3, "step size beta of the meta-optimizer")
+    define.integer("cooldown", None, "last meta-iterations, over which meta_lr falls to 0 (recipe)")
+    define.string("meta_optimizer", "adam", in_words(META_OPTIMIZERS))
+    define.float("meta_grad_clip", None, "bound on meta-gradient components, 0: none (recipe)")
+    define.integer("update_batch_size", None, "K: support examples per class or points (recipe)")
+    define.integer("query_batch_size", None, "query examples per class or points (recipe)")
+    define.float("update_lr", None, "step size alpha of inner steps (recipe)")
+    define.integer("num_updates", None, "inner steps in training (recipe)")
+    define.bool("stop_grad", False, "first order: no second derivatives")
+    define.integer("seed", 0, "of weights, tasks and masks")
 
 
-def _define_model_flags(flag_values: flags.FlagValues) -> None:
-    flags.DEFINE_bool(
-        "use_T", False, "T-net: give every layer a transform T", flag_values=flag_values
-    )
-    flags.DEFINE_bool(
-        "use_M", False, "mask which weights inner steps change", flag_values=flag_values
-    )
-    flags.DEFINE_bool(
-        "share_M", True, "one mask logit per unit, not per weight", flag_values=flag_values
-    )
-    flags.DEFINE_float(
-        "temp", 1.0, "temperature of the masks' Gumbel-softmax", flag_values=flag_values
-    )
-    flags.DEFINE_float("logit_init", 0.0, "initial mask logit", flag_values=flag_values)
-    flags.DEFINE_bool("meta_sgd", False, "learn a step size per weight", flag_values=flag_values)
-    flags.DEFINE_string(
-        "norm", None, "batch_norm, layer_norm or None (recipe)", flag_values=flag_values
-    )
-    flags.DEFINE_integer(
-        "dim_hidden", None, "units of hidden dense layers (recipe)", flag_values=flag_values
-    )
-    flags.DEFINE_integer(
-        "num_filters", None, "filters of convolutions (recipe)", flag_values=flag_values
-    )
-    flags.DEFINE_bool(
-        "max_pool", None, "max pooling, not strided convolutions (recipe)", flag_values=flag_values
-    )
+def _define_model_flags(define: SimpleNamespace) -> None:
+    define.bool("use_T", False, "T-net: give every layer a transform T")
+    define.bool("use_M", False, "mask which weights inner steps change")
+    define.bool("share_M", True, "one mask logit per unit, not per weight")
+    define.float("temp", 1.0, "temperature of the masks' Gumbel-softmax")
+    define.float("logit_init", 0.0, "initial mask logit")
+    define.bool("meta_sgd", False, "learn a step size per weight")
+    define.string("norm", None, f"{in_words(NORMS)} (recipe)")
+    define.integer("dim_hidden", None, "units of hidden dense layers (recipe)")
+    define.integer("num_filters", None, "filters of convolutions (recipe)")
+    define.bool("max_pool", None, "max pooling, not strided convolutions (recipe)")
 
 
-def _define_run_flags(flag_values: flags.FlagValues) -> None:
-    flags.DEFINE_bool(
-        "train", True, "train; --notrain evaluates a trained run", flag_values=flag_values
+def _define_run_flags(define: SimpleNamespace) -> None:
+    define.bool("train", True, "train; --notrain evaluates a trained run")
+    define.bool("resume", True, "go on from the last checkpoint")
+    define.bool(
+        "recompute", False, "compute inner steps again in the backward pass: less memory, more time"
     )
-    flags.DEFINE_bool("resume", True, "go on from the last checkpoint", flag_values=flag_values)
-    flags.DEFINE_bool(
-        "recompute",
-        False,
-        "compute inner steps again in the backward pass: less memory, more time",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_bool("log", True, "write TensorBoard and CSV logs", flag_values=flag_values)
-    flags.DEFINE_string("logdir", "logs", "folder of the runs' folders", flag_values=flag_values)
-    flags.DEFINE_integer(
-        "test_iter",
-        LATEST,
-        "iteration to evaluate (-1: latest)",
-        lower_bound=LATEST,
-        flag_values=flag_values,
-    )
-    flags.DEFINE_bool(
-        "test_best",
-        False,
-        "evaluate the checkpoint with the best validation result",
-        flag_values=flag_values,
-    )
-    flags.DEFINE_bool(
-        "test_set", False, "evaluate on the test split, not on validation", flag_values=flag_values
-    )
-    flags.DEFINE_integer(
-        "num_test_tasks", None, "default: 600, miniimagenet 4000", flag_values=flag_values
-    )
-    flags.DEFINE_enum(
-        "mask", "sample", ["sample", "mode"], "how evaluation gets M", flag_values=flag_values
-    )
-    flags.DEFINE_integer(
+    define.bool("log", True, "write TensorBoard and CSV logs")
+    define.string("logdir", "logs", "folder of the runs' folders")
+    define.integer("test_iter", LATEST, "iteration to evaluate (-1: latest)", lower_bound=LATEST)
+    define.bool("test_best", False, "evaluate the checkpoint with the best validation result")
+    define.bool("test_set", False, "evaluate on the test split, not on validation")
+    define.integer("num_test_tasks", None, "default: 600, miniimagenet 4000")
+    define.enum("mask", "sample", ["sample", "mode"], "how evaluation gets M")
+    define.integer(
         "train_update_batch_size",
         SAME_AS_EVALUATED,
         "--notrain: the update_batch_size of training (-1: same)",
-        flag_values=flag_values,
     )
-    flags.DEFINE_float(
-        "train_update_lr",
-        SAME_AS_EVALUATED,
-        "--notrain: the update_lr of training (-1: same)",
-        flag_values=flag_values,
+    define.float(
+        "train_update_lr", SAME_AS_EVALUATED, "--notrain: the update_lr of training (-1: same)"
     )
-    flags.DEFINE_string("export_dir", None, "write a SavedModel there", flag_values=flag_values)
+    define.string("export_dir", None, "write a SavedModel there")
 
 
-def _define_prediction_flags(flag_values: flags.FlagValues) -> None:
-    flags.DEFINE_bool(
-        "predict", False, "classify images with a trained model", flag_values=flag_values
-    )
-    flags.DEFINE_string(
-        "model", None, "--predict: a SavedModel, or the folder of a run", flag_values=flag_values
-    )
-    flags.DEFINE_string(
+def _define_prediction_flags(define: SimpleNamespace) -> None:
+    define.bool("predict", False, "classify images with a trained model")
+    define.string("model", None, "--predict: a SavedModel, or the folder of a run")
+    define.string(
         "support",
         None,
         "--predict: class folders to learn from (default: a task of --datasource's test split)",
-        flag_values=flag_values,
     )
-    flags.DEFINE_string(
-        "query", None, "--predict: folder of images to classify", flag_values=flag_values
-    )
-    flags.DEFINE_bool(
-        "json", False, "--predict: print JSON instead of a table", flag_values=flag_values
-    )
-    flags.DEFINE_string(
-        "picture",
-        "prediction.png",
-        "--predict: contact sheet to write",
-        flag_values=flag_values,
-    )
+    define.string("query", None, "--predict: folder of images to classify")
+    define.bool("json", False, "--predict: print JSON instead of a table")
+    define.string("picture", "prediction.png", "--predict: contact sheet to write")
 
 
 def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> list[str]:
@@ -342,6 +218,27 @@ def evaluation_settings(flag_values: flags.FlagValues, config: Config) -> Evalua
         split="test" if flag_values.test_set else "val",
         num_tasks=num_tasks,
     )
+
+
+def chosen_checkpoint(flag_values: flags.FlagValues = flags.FLAGS) -> int | str:
+    """Return which checkpoint to evaluate: that of an iteration, "best" or "last".
+
+    Raises:
+        UsageError: two are named.
+    """
+    if flag_values.test_best and flag_values.test_iter != LATEST:
+        raise UsageError(f"--test_best and --test_iter={flag_values.test_iter} exclude each other")
+    if flag_values.test_best:
+        return "best"
+    return "last" if flag_values.test_iter == LATEST else flag_values.test_iter
+
+
+def check_prediction_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Raise a UsageError if the flags of a prediction do not belong together."""
+    if Path(flag_values.picture).suffix not in (".png", ".pdf"):
+        raise UsageError(f"--picture must end in .png or .pdf, got {flag_values.picture!r}")
+    if (flag_values.support is None) != (flag_values.query is None):
+        raise UsageError("--support and --query belong together: give both or neither")
 
 
 def cache_folder(flag_values: flags.FlagValues = flags.FLAGS) -> Path:

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from data_generators import Omniglot
-from data_generators.images.episodes import ImageEpisodes
+from data_generators import TaskSource
 from maml_tnet import MetaLearner, export
 from utils.command.configuration import Config
-from utils.prediction.model_input import ModelInput
-from utils.runs.assembly import TaskSource
+from utils.prediction.model_input import input_file
 from utils.runs.optimizers import evaluation_weights
 
 
@@ -37,8 +35,8 @@ def export_trained(
         "val", tf.range(2), shot=config.update_batch_size, query=config.query_batch_size
     )
     files = dict(extra_files or {})
-    if isinstance(source, Omniglot | ImageEpisodes):
-        files |= ModelInput.of(config, source.input_shape).to_files()
+    if source.image_input is not None:
+        files |= input_file(source.image_input)
     with evaluation_weights(learner):
         export(
             learner,

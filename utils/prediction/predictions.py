@@ -1,58 +1,34 @@
-"""Images to learn from, and what a model says of others."""
+"""What a model says of the queries of a task."""
 
 import json
 from dataclasses import dataclass
 
 import numpy as np
 
-
-@dataclass(frozen=True)
-class Examples:
-    """Images to learn from.
-
-    Attributes:
-        classes: names of the classes.
-        names: of the images.
-        x: float32 [images, height, width, channels].
-        labels: the class of every image.
-    """
-
-    classes: list[str]
-    names: list[str]
-    x: np.ndarray
-    labels: np.ndarray
+from utils.prediction.tasks import ImageTask
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model says of images.
+    """The probability of every class for every query.
 
     Attributes:
-        support: the images it learned from.
-        names: of the images classified.
-        x: float32 [images, height, width, channels].
-        probabilities: [images, classes].
-        truth: the class of every image, where it is known.
+        task: that was learned, and whose queries are answered.
+        probabilities: [queries, classes].
     """
 
-    support: Examples
-    names: list[str]
-    x: np.ndarray
+    task: ImageTask
     probabilities: np.ndarray
-    truth: np.ndarray | None = None
 
     @property
     def labels(self) -> np.ndarray:
-        """The most likely class of every image."""
+        """The most likely class of every query."""
         return self.probabilities.argmax(axis=1)
 
     def to_table(self) -> str:
-        """One line an image: name, class and probability, in Markdown."""
+        """One line a query: name, class and probability, in Markdown."""
         rows = [("image", "class", "probability"), ("---", "---", "---:")]
-        rows += [
-            (name, self.support.classes[label], f"{row[label]:.3f}")
-            for name, label, row in zip(self.names, self.labels, self.probabilities, strict=True)
-        ]
+        rows += [(name, label, f"{row.max():.3f}") for name, label, row in self._answers()]
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         lines = [
             "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -62,13 +38,19 @@ class Predictions:
 
     def to_json(self) -> str:
         """The same, with every class's probability."""
+        classes = self.task.classes
         queries = [
             {
                 "image": name,
-                "class": self.support.classes[label],
-                "probability": float(row[label]),
-                "probabilities": dict(zip(self.support.classes, map(float, row), strict=True)),
+                "class": label,
+                "probability": float(row.max()),
+                "probabilities": dict(zip(classes, map(float, row), strict=True)),
             }
-            for name, label, row in zip(self.names, self.labels, self.probabilities, strict=True)
+            for name, label, row in self._answers()
         ]
-        return json.dumps({"classes": self.support.classes, "queries": queries}, indent=2)
+        return json.dumps({"classes": classes, "queries": queries}, indent=2)
+
+    def _answers(self) -> list[tuple[str, str, np.ndarray]]:
+        """Name, class and probabilities of every query."""
+        labels = [self.task.classes[label] for label in self.labels]
+        return list(zip(self.task.query_names, labels, self.probabilities, strict=True))

@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from utils.errors import UsageError
-from utils.prediction.predictions import Examples, Predictions
+from utils.prediction.predictions import Predictions
+from utils.prediction.tasks import ImageTask
 
 # Images are normalized together with those that are classified at the same time; of many, so many
 # at a time, which also bounds the memory.
@@ -32,14 +33,8 @@ def find_model(path: str | None) -> Path:
     raise UsageError(f"--model={path} is neither a SavedModel nor the folder of a trained run")
 
 
-def predict(
-    model: Path,
-    support: Examples,
-    names: list[str],
-    x: np.ndarray,
-    truth: np.ndarray | None = None,
-) -> Predictions:
-    """Adapt a SavedModel to the support images and classify the others.
+def predict(model: Path, task: ImageTask) -> Predictions:
+    """Adapt a SavedModel to a task's support images and classify its queries.
 
     More than `QUERIES_AT_ONCE` are classified in parts of equal size.
 
@@ -49,21 +44,23 @@ def predict(
     signature = tf.saved_model.load(str(model)).signatures["serving_default"]
     inputs = signature.structured_input_signature[1]
     way = inputs["support_y"].shape[-1]
-    if len(support.classes) != way:
+    if len(task.classes) != way:
         raise UsageError(
             f"--model={model} tells {way} classes apart, the support set has "
-            f"{len(support.classes)}: {', '.join(support.classes)}"
+            f"{len(task.classes)}: {', '.join(task.classes)}"
         )
-    if tuple(inputs["support_x"].shape[2:]) != x.shape[1:]:
+    shape = task.query_x.shape[1:]
+    if tuple(inputs["support_x"].shape[2:]) != shape:
         raise UsageError(
-            f"--model={model} takes images of {inputs['support_x'].shape[2:]}, got {x.shape[1:]}"
+            f"--model={model} takes images of {inputs['support_x'].shape[2:]}, got {shape}"
         )
+    parts = -(-len(task.query_x) // QUERIES_AT_ONCE)
     answers = [
         signature(
-            support_x=tf.constant(support.x[np.newaxis]),
-            support_y=tf.one_hot(support.labels[np.newaxis], way),
+            support_x=tf.constant(task.support_x[np.newaxis]),
+            support_y=tf.one_hot(task.support_labels[np.newaxis], way),
             query_x=tf.constant(part[np.newaxis]),
         )["predictions"].numpy()[0]
-        for part in np.array_split(x, -(-len(x) // QUERIES_AT_ONCE))
+        for part in np.array_split(task.query_x, parts)
     ]
-    return Predictions(support, names, x, np.concatenate(answers), truth)
+    return Predictions(task, np.concatenate(answers))

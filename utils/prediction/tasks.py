@@ -1,28 +1,91 @@
-"""Tasks to predict: class folders and images of a user, or a task of a held-out split."""
+"""The task that a model is asked: a user's folders of images, or a task of the test split."""
 
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
-from data_generators import DataError, Omniglot
-from data_generators.images.episodes import ImageEpisodes
+from data_generators import DataError, ImageInput, TaskSource
 from data_generators.images.file_tree import FileTree, FolderTree
 from data_generators.images.folders import is_image
+from utils.command.configuration import IMAGE_SOURCES, Config
 from utils.errors import UsageError
-from utils.prediction.model_input import ModelInput
-from utils.prediction.predictions import Examples
 
 _log = logging.getLogger(__name__)
 
 
-def read_support(folder: str, model_input: ModelInput) -> Examples:
-    """Read class folders of images; what cannot be read is named and left out.
+@dataclass(frozen=True)
+class ImageTask:
+    """Images to learn from, the support set, and images to classify, the queries.
+
+    Attributes:
+        classes: names of the classes.
+        support_x: float32 [support, height, width, channels].
+        support_labels: the class of every support image, [support].
+        query_names: of the queries.
+        query_x: float32 [queries, height, width, channels].
+        query_labels: the class of every query, [queries], where it is known.
+    """
+
+    classes: list[str]
+    support_x: np.ndarray
+    support_labels: np.ndarray
+    query_names: list[str]
+    query_x: np.ndarray
+    query_labels: np.ndarray | None = None
+
+
+def read_task(support: str, query: str, image_input: ImageInput) -> ImageTask:
+    """Read class folders to learn from, and all images below a folder to classify.
+
+    What cannot be read is named and left out.
+
+    Args:
+        support: the folder of class folders.
+        query: the other folder.
+        image_input: what the model takes.
 
     Raises:
-        UsageError: no class folders, or one without a readable image.
+        UsageError: no class folders, one without a readable image, or no readable query.
     """
+    classes, support_x, labels = _read_support(support, image_input)
+    return ImageTask(classes, support_x, labels, *_read_queries(query, image_input))
+
+
+def held_out_task(source: TaskSource, config: Config) -> ImageTask:
+    """One task of the test split.
+
+    Args:
+        source: of the task.
+        config: whose seed is the task's number, and its numbers of examples.
+
+    Raises:
+        UsageError: the source has no images.
+    """
+    if source.image_input is None:
+        raise UsageError(
+            f"--predict needs --support and --query, or --datasource="
+            f"{' or '.join(IMAGE_SOURCES)}, got {config.datasource!r}"
+        )
+    episode = source.held_out(
+        "test",
+        tf.constant([config.seed]),
+        shot=config.update_batch_size,
+        query=config.query_batch_size,
+    )
+    classes = [f"class {number + 1}" for number in range(source.output_size)]
+    labels, truth = (
+        np.argmax(targets[0], axis=1) for targets in (episode.support_y, episode.query_y)
+    )
+    names = [f"query {number + 1} ({classes[label]})" for number, label in enumerate(truth)]
+    return ImageTask(
+        classes, episode.support_x[0].numpy(), labels, names, episode.query_x[0].numpy(), truth
+    )
+
+
+def _read_support(folder: str, image_input: ImageInput) -> tuple[list[str], np.ndarray, np.ndarray]:
     tree = _open("support", folder)
     classes: dict[str, list[str]] = {}
     for name in sorted(tree.files):
@@ -31,44 +94,22 @@ def read_support(folder: str, model_input: ModelInput) -> Examples:
             classes.setdefault(label, []).append(name)
     if not classes:
         raise UsageError(f"--support={folder} has no class folders with images in them")
-    names, images, labels = [], [], []
+    images, labels = [], []
     for number, (label, files) in enumerate(classes.items()):
-        readable = _read(tree, files, model_input)
+        readable = _read(tree, files, image_input)
         if not readable:
             raise UsageError(f"--support={folder}: class {label} has no readable image")
-        names += list(readable)
         images += list(readable.values())
         labels += [number] * len(readable)
-    return Examples(list(classes), names, np.stack(images), np.array(labels))
+    return list(classes), np.stack(images), np.array(labels)
 
 
-def read_queries(folder: str, model_input: ModelInput) -> tuple[list[str], np.ndarray]:
-    """Read all images below a folder; what cannot be read is named and left out.
-
-    Raises:
-        UsageError: there is no readable image.
-    """
+def _read_queries(folder: str, image_input: ImageInput) -> tuple[list[str], np.ndarray]:
     tree = _open("query", folder)
-    readable = _read(tree, sorted(filter(is_image, tree.files)), model_input)
+    readable = _read(tree, sorted(filter(is_image, tree.files)), image_input)
     if not readable:
         raise UsageError(f"--query={folder} has no readable image")
     return list(readable), np.stack(list(readable.values()))
-
-
-def held_out_task(
-    source: Omniglot | ImageEpisodes, number: int, *, shot: int, query: int
-) -> tuple[Examples, list[str], np.ndarray, np.ndarray]:
-    """One task of the test split: its support set, and names, images and truth of its queries."""
-    episode = source.held_out("test", tf.constant([number]), shot=shot, query=query)
-    classes = [f"class {number + 1}" for number in range(source.output_size)]
-    labels, truth = (
-        np.argmax(targets[0], axis=1) for targets in (episode.support_y, episode.query_y)
-    )
-    support = Examples(
-        classes, [classes[label] for label in labels], episode.support_x[0].numpy(), labels
-    )
-    names = [f"query {number + 1} ({classes[label]})" for number, label in enumerate(truth)]
-    return support, names, episode.query_x[0].numpy(), truth
 
 
 def _open(flag: str, folder: str) -> FileTree:
@@ -77,11 +118,11 @@ def _open(flag: str, folder: str) -> FileTree:
     return FolderTree(Path(folder))
 
 
-def _read(tree: FileTree, names: list[str], model_input: ModelInput) -> dict[str, np.ndarray]:
+def _read(tree: FileTree, names: list[str], image_input: ImageInput) -> dict[str, np.ndarray]:
     images = {}
     for name in names:
         try:
-            images[name] = model_input.read(tree, name)
+            images[name] = image_input.read(tree, name)
         except DataError as error:
             _log.warning("left out: %s", error)
     if len(images) < len(names):

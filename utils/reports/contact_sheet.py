@@ -26,14 +26,14 @@ def plot_contact_sheet(path: Path, predictions: Predictions) -> None:
         path: of the PNG or PDF file.
         predictions: to draw.
     """
-    support = predictions.support
+    task = predictions.task
     rows = [
-        (name, np.flatnonzero(support.labels == label))
-        for label, name in enumerate(support.classes)
+        (name, np.flatnonzero(task.support_labels == label))
+        for label, name in enumerate(task.classes)
     ]
-    queries = min(len(predictions.names), DRAWN)
-    if queries < len(predictions.names):
-        _log.warning("%s shows the first %d of %d", path, queries, len(predictions.names))
+    queries = min(len(task.query_x), DRAWN)
+    if queries < len(task.query_x):
+        _log.warning("%s shows the first %d of %d", path, queries, len(task.query_x))
     most = max(len(images) for _, images in rows)
     columns = min(max(most, min(queries, COLUMNS)), 2 * COLUMNS)
     query_rows = -(-queries // columns)
@@ -45,14 +45,14 @@ def plot_contact_sheet(path: Path, predictions: Predictions) -> None:
     for row, (name, images) in zip(cells, rows, strict=False):
         row[0].set_title(f"learned: {name}", fontsize=7, loc="left")
         for axes, image in zip(row, images, strict=False):
-            _show(axes, support.x[image])
+            _show(axes, task.support_x[image])
     for i, axes in enumerate(cells[len(rows) :].flat[:queries]):
         label = predictions.labels[i]
-        _show(axes, predictions.x[i])
+        _show(axes, task.query_x[i])
         color = "black"
-        if predictions.truth is not None:
-            color = "green" if predictions.truth[i] == label else "red"
-        text = f"{support.classes[label]}\n{predictions.probabilities[i, label]:.0%}"
+        if task.query_labels is not None:
+            color = "green" if task.query_labels[i] == label else "red"
+        text = f"{task.classes[label]}\n{predictions.probabilities[i, label]:.0%}"
         axes.set_title(text, fontsize=7, color=color)
     save_figure(figure, path)
 

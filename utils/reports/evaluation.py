@@ -6,8 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import tensorflow as tf
 
-from data_generators import Omniglot
-from data_generators.images.episodes import ImageEpisodes
+from data_generators import TaskSource
 from maml_tnet import MetaLearner
 from utils.command.configuration import Config
 from utils.command.evaluation_settings import EvaluationSettings
@@ -15,7 +14,6 @@ from utils.reports.evaluation_files import write_report
 from utils.reports.plots import Fit, plot_adaptation, plot_fits
 from utils.reports.summary import Summary, summarize
 from utils.reports.tables import Column, format_table
-from utils.runs.assembly import TaskSource
 from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes
 from utils.runs.environment import environment
 from utils.runs.folder import Run
@@ -55,8 +53,7 @@ def evaluation_episodes(
     Raises:
         DataError: the split has too few classes or images for them.
     """
-    if isinstance(source, Omniglot | ImageEpisodes):
-        source.check(settings.split, shot=settings.shot, query=settings.query)
+    source.check(settings.split, shot=settings.shot, query=settings.query)
     return held_out_episodes(
         source,
         settings.split,

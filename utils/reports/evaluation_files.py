@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from system.atomic_file import atomic_write
+from system.atomic_file import write_text
 from utils.command.configuration import Config
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.reports.summary import Summary, summarize
@@ -70,8 +70,8 @@ def write_report(
         for measure, summary in summaries.items()
     }
     csv_path, json_path = folder / f"{name}.csv", folder / f"{name}.json"
-    _write_text(csv_path, _csv_text(summaries.get("accuracy", summaries["loss"])))
-    _write_text(json_path, json.dumps(report, allow_nan=False) + "\n")
+    write_text(csv_path, _csv_text(summaries.get("accuracy", summaries["loss"])))
+    write_text(json_path, json.dumps(report, allow_nan=False) + "\n")
     return csv_path, json_path
 
 
@@ -89,8 +89,3 @@ def _csv_text(summary: Summary) -> str:
     for statistic in ("mean", "std", "ci95"):
         writer.writerow([statistic, *getattr(summary, statistic).tolist()])
     return text.getvalue()
-
-
-def _write_text(path: Path, text: str) -> None:
-    with atomic_write(path) as file:
-        file.write(text.encode())

@@ -4,14 +4,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from data_generators import Images, MiniImagenet, Omniglot, Polynomial, Sinusoid
+from data_generators import Images, MiniImagenet, Omniglot, Polynomial, Sinusoid, TaskSource
+from data_generators.random_streams import SPLITS
 from maml_tnet import ConvNet, MetaLearner, Regressor
 from maml_tnet.compat import build_optimizer
 from maml_tnet.networks import TaskNetwork
 from utils.command.configuration import Config
 from utils.runs.optimizers import meta_optimizer
-
-TaskSource = Sinusoid | Polynomial | Omniglot | MiniImagenet | Images
 
 
 def build_source(config: Config, data_path: str | None, cache_dir: str) -> TaskSource:
@@ -20,27 +19,31 @@ def build_source(config: Config, data_path: str | None, cache_dir: str) -> TaskS
     Raises:
         DataError: the data is missing or bad, or has too few classes or images.
     """
-    if config.datasource == "sinusoid":
-        return Sinusoid(oracle=config.baseline == "oracle")
-    if config.datasource == "polynomial":
-        return Polynomial(config.poly_order)
-    where = (data_path, cache_dir, config.num_classes, config.num_train_classes)
-    source: Omniglot | MiniImagenet | Images
-    if config.datasource == "omniglot":
-        source = Omniglot.load(*where)
-    elif config.datasource == "miniimagenet":
-        source = MiniImagenet.load(*where)
-    else:
-        source = Images.load(
-            *where,
-            image_size=config.image_size,
-            grey=config.grey,
-            split_seed=config.split_seed,
-            per_class=config.update_batch_size + config.query_batch_size,
-        )
-    for split in ("train", "val", "test"):
+    source = _source(config, data_path, cache_dir)
+    for split in SPLITS:
         source.check(split, shot=config.update_batch_size, query=config.query_batch_size)
     return source
+
+
+def _source(config: Config, data_path: str | None, cache_dir: str) -> TaskSource:
+    images = (data_path, cache_dir, config.num_classes, config.num_train_classes)
+    match config.datasource:
+        case "sinusoid":
+            return Sinusoid(oracle=config.baseline == "oracle")
+        case "polynomial":
+            return Polynomial(config.poly_order)
+        case "omniglot":
+            return Omniglot.load(*images)
+        case "miniimagenet":
+            return MiniImagenet.load(*images)
+        case _:
+            return Images.load(
+                *images,
+                image_size=config.image_size,
+                grey=config.grey,
+                split_seed=config.split_seed,
+                per_class=config.update_batch_size + config.query_batch_size,
+            )
 
 
 def build_network(config: Config, source: TaskSource) -> TaskNetwork:

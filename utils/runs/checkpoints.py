@@ -12,8 +12,6 @@ from utils.errors import TrainingDiverged, UsageError, one_line
 from utils.runs.folder import Run
 
 KEPT_CHECKPOINTS = 10
-
-
 # What TensorFlow raises for a checkpoint that is damaged (if its data is cut short, an IndexError)
 # or of other variables.
 UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError)
@@ -35,6 +33,7 @@ class Checkpoints:
     """
 
     def __init__(self, run: Run, learner: MetaLearner):
+        self._folder = run.folder
         self.iteration = tf.Variable(0, dtype=tf.int64)
         self.best = tf.Variable(-np.inf, dtype=tf.float64)
         self._parameters = [tf_variable(v) for v in learner.trainable_variables]
@@ -80,6 +79,30 @@ class Checkpoints:
                 f"{self._latest.directory}: {one_line(error)}; "
                 + (f"the last good one is {last}" if last else "there is none yet")
             ) from error
+
+    def restore(self, chosen: int | str) -> tuple[str, int]:
+        """Restore the checkpoint to evaluate.
+
+        Args:
+            chosen: the number of an iteration, "best" or "last".
+
+        Returns:
+            what it is called in file names ("iteration500", "best", "last"), and the number of
+            iterations done.
+
+        Raises:
+            UsageError: it is not there or cannot be read.
+        """
+        match chosen:
+            case "best":
+                name, iteration = "best", self.restore_best()
+            case "last":
+                name, iteration = "last", self.restore_latest()
+            case _:
+                name, iteration = f"iteration{chosen}", self.restore_iteration(int(chosen))
+        if iteration == 0:
+            raise UsageError(f"{self._folder} has no checkpoint yet: train it first")
+        return name, iteration
 
     def restore_latest(self) -> int:
         """Restore the last complete checkpoint, if any; return the number of iterations done.

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
-from data_generators import Episode
-from utils.runs.assembly import TaskSource
+from data_generators import Episode, TaskSource
 
 # Held-out tasks measured at a time: as many as fill the machine and fit into its memory.
 EVALUATION_BATCH = {

@@ -16,7 +16,7 @@ import json
 import os
 from pathlib import Path
 
-from system.atomic_file import atomic_write
+from system.atomic_file import write_text
 from utils.command.configuration import Config
 from utils.errors import UsageError
 from utils.runs.environment import environment
@@ -72,7 +72,7 @@ class Run:
             else:
                 prolonged = True
             if prolonged:
-                _write(self._config_file, self.config.to_json())
+                write_text(self._config_file, self.config.to_json())
             self._record_environment()
         except OSError as error:
             raise UsageError(f"--logdir: cannot write {self.folder}: {error}") from error
@@ -109,7 +109,7 @@ class Run:
         # A process that was killed may have left half a row.
         kept = [r for r in rows if len(r) == len(header) and float(r[column]) <= iteration]
         lines = [",".join(row) + "\r\n" for row in [header, *kept]]  # as CSVLogger ends them
-        _write(self.log_file, "".join(lines))
+        write_text(self.log_file, "".join(lines))
 
     @property
     def _config_file(self) -> Path:
@@ -142,9 +142,4 @@ class Run:
         except ValueError as error:
             raise UsageError(f"{file} is not JSON: remove or repair it") from error
         starts.append(environment())
-        _write(file, json.dumps(starts, indent=2) + "\n")
-
-
-def _write(path: Path, text: str) -> None:
-    with atomic_write(path) as file:
-        file.write(text.encode())
+        write_text(file, json.dumps(starts, indent=2) + "\n")

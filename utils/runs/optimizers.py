@@ -8,29 +8,30 @@ from tensorflow import keras
 
 from maml_tnet import MetaLearner
 from maml_tnet.compat import tensorflow_addons
+from utils.command.configuration import META_OPTIMIZERS, in_words
 from utils.errors import UsageError
 
 # TensorFlow 1's default, which the original programs ran with. Keras' is ten times as large, and
 # the gradients of mask logits are small.
 EPSILON = 1e-8
-META_OPTIMIZERS = ("adam", "rectified_adam", "lookahead", "moving_average")
 
 
 def meta_optimizer(name: str, learning_rate: float) -> Any:
     """Build a meta-optimizer.
 
     Args:
-        name: "adam", "rectified_adam", "lookahead" (around Adam) or "moving_average" (Adam, of
-            whose weights an exponential moving average is evaluated and exported).
+        name: one of `META_OPTIMIZERS`; "lookahead" is around Adam, "moving_average" is Adam, of
+            whose weights an exponential moving average is evaluated and exported.
         learning_rate: beta of equation (14).
 
     Raises:
-        UsageError: the name is unknown, or needs TensorFlow Addons, which is not there.
+        UsageError: it needs TensorFlow Addons, which is not there.
+        ValueError: the name is unknown.
     """
     if name == "adam":
         return keras.optimizers.Adam(learning_rate, epsilon=EPSILON)
     if name not in META_OPTIMIZERS:
-        raise UsageError(f"--meta_optimizer must be one of {META_OPTIMIZERS}, got {name!r}")
+        raise ValueError(f"name must be {in_words(META_OPTIMIZERS)}, got {name!r}")
     try:
         addons = tensorflow_addons().optimizers
     except ImportError as error:

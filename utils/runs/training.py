@@ -5,9 +5,9 @@ import itertools
 import numpy as np
 from tensorflow import keras
 
+from data_generators import TaskSource
 from maml_tnet import MetaLearner
 from utils.command.configuration import Config
-from utils.runs.assembly import TaskSource
 from utils.runs.callbacks import (
     EvaluateAveragedWeights,
     LogUpdateProbabilities,

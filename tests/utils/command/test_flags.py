@@ -3,7 +3,15 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from utils.command.flags import cache_folder, config_from_flags, define, evaluation_settings, parse
+from utils.command.flags import (
+    cache_folder,
+    check_prediction_flags,
+    chosen_checkpoint,
+    config_from_flags,
+    define,
+    evaluation_settings,
+    parse,
+)
 from utils.errors import UsageError
 
 ORIGINAL = """
@@ -251,6 +259,33 @@ def test_number_of_test_tasks(arguments, tasks):
 
 def test_test_set_is_the_test_split():
     assert settings("--notrain", "--test_set", "--mask=mode").split == "test"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "checkpoint"),
+    [("", "last"), ("--test_best", "best"), ("--test_iter=500", 500), ("--test_iter=-1", "last")],
+)
+def test_flags_choose_the_checkpoint_to_evaluate(arguments, checkpoint):
+    assert chosen_checkpoint(parsed("--notrain", arguments)) == checkpoint
+
+
+def test_two_checkpoints_to_evaluate_are_refused():
+    with pytest.raises(UsageError, match="--test_best and --test_iter=500 exclude each other"):
+        chosen_checkpoint(parsed("--notrain --test_best --test_iter=500"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        ("--support=a", "--support and --query belong together: give both or neither"),
+        ("--query=b", "--support and --query belong together: give both or neither"),
+        ("--picture=a.xyz", r"--picture must end in \.png or \.pdf, got 'a\.xyz'"),
+    ],
+)
+def test_flags_of_a_prediction_that_do_not_fit_are_one_line(arguments, line):
+    check_prediction_flags(parsed("--predict --support=a --query=b --picture=c.pdf"))
+    with pytest.raises(UsageError, match=line):
+        check_prediction_flags(parsed("--predict", arguments))
 
 
 def test_cache_folder_follows_flag_then_xdg_then_home(monkeypatch, tmp_path):

@@ -67,6 +67,20 @@ def test_saved_state_comes_back(run):
     assert holds(other, 3)
 
 
+def test_the_checkpoint_to_evaluate_is_the_one_that_was_chosen(run):
+    saved, of = checkpoints(run)
+    with pytest.raises(UsageError, match=f"{run.folder} has no checkpoint yet"):
+        saved.restore("last")
+    for iteration, validation in ((3, 0.1), (5, 0.9), (7, 0.5)):
+        fill(of, iteration)
+        saved.save(iteration, validation)
+    for chosen, name, iteration in (("last", "last", 7), ("best", "best", 5), (3, "iteration3", 3)):
+        assert saved.restore(chosen) == (name, iteration)
+        assert holds(of, iteration)
+    with pytest.raises(UsageError, match=r"--test_iter=4: no such checkpoint .* 3, 5, 7"):
+        saved.restore(4)
+
+
 def test_nothing_to_restore_is_iteration_0(run):
     assert checkpoints(run)[0].restore_latest() == 0
     with pytest.raises(UsageError, match="no best checkpoint in"):

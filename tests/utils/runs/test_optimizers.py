@@ -38,7 +38,7 @@ def test_adam_steps_by_the_learning_rate():
 
 
 def test_unknown_name_is_refused():
-    with pytest.raises(UsageError, match="--meta_optimizer must be one of"):
+    with pytest.raises(ValueError, match=r"name must be adam, .* or moving_average, got 'sgd'"):
         meta_optimizer("sgd", 0.1)
 
 

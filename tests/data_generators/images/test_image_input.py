@@ -1,0 +1,22 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_generators import DataError, ImageInput
+from data_generators.images.file_tree import FolderTree
+
+
+@pytest.mark.parametrize("grey", [False, True])
+@pytest.mark.parametrize("ink_is_one", [False, True])
+def test_an_image_is_resized_scaled_and_inverted(tmp_path, grey, ink_is_one):
+    Image.new("RGB", (40, 30), (255, 255, 255)).save(tmp_path / "white.png")
+    x = ImageInput(16, grey, ink_is_one).read(FolderTree(tmp_path), "white.png")
+    assert x.shape == (16, 16, 1 if grey else 3)
+    assert x.dtype == np.float32
+    np.testing.assert_array_equal(x, 0 if ink_is_one else 1)
+
+
+def test_an_unreadable_image_is_named(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"text")
+    with pytest.raises(DataError, match=r"cannot read the image .*a\.png"):
+        ImageInput(16, True, False).read(FolderTree(tmp_path), "a.png")

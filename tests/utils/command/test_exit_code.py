@@ -1,0 +1,66 @@
+import signal
+
+import pytest
+import tensorflow as tf
+
+from data_generators import DataError
+from maml_tnet import ExportError
+from utils.command.exit_code import exit_code
+from utils.errors import TrainingDiverged, TrainingInterrupted, UsageError
+
+
+def ending(capsys, error):
+    """The code and the line of a program that raises an error."""
+
+    def work():
+        raise error
+
+    code = exit_code(work)
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    return code, printed.err
+
+
+def test_work_that_is_done_ends_with_0_and_without_a_word(capsys):
+    done = []
+    assert exit_code(lambda: done.append(1)) == 0
+    assert done == [1]
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (UsageError("--a must be 1, got 2"), "error: --a must be 1, got 2\n"),
+        (DataError("b.zip is damaged"), "error: b.zip is damaged\n"),
+        (ExportError("cannot write c"), "error: cannot write c\n"),
+        (TrainingDiverged(12), "error: the meta-loss of iteration 12 is not finite: "),
+        (
+            OSError(28, "No space left on device", "d"),
+            "error: [Errno 28] No space left on device: 'd'\n",
+        ),
+        (
+            tf.errors.ResourceExhaustedError(None, None, "no memory {{node e}}\nand more"),
+            "error: no memory\n",
+        ),
+    ],
+)
+def test_bad_input_and_what_the_system_refuses_is_one_line_and_2(capsys, error, line):
+    code, printed = ending(capsys, error)
+    assert code == 2
+    assert printed.startswith(line)
+    assert printed.count("\n") == 1
+
+
+def test_a_signal_is_its_number_and_what_is_saved(capsys):
+    stopped = TrainingInterrupted(signal.SIGTERM, 30)
+    line = "stopped after iteration 30, which is saved: the same command goes on from there\n"
+    assert ending(capsys, stopped) == (143, line)
+    code, line = ending(capsys, KeyboardInterrupt())
+    assert code == 130
+    assert "nothing but the last checkpoint is saved" in line
+
+
+def test_an_error_of_the_program_itself_keeps_its_traceback(capsys):
+    with pytest.raises(ZeroDivisionError):
+        ending(capsys, ZeroDivisionError())

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from absl import flags
+from plain_pictures import INPUT
+
+from data_generators import Omniglot, Polynomial
+from utils.command.flags import config_from_flags, define, parse
+from utils.errors import UsageError
+from utils.prediction.tasks import held_out_task, read_task
+
+
+def config(*arguments):
+    flag_values = define(flags.FlagValues())
+    parse(["main.py", *arguments], flag_values)
+    return config_from_flags(flag_values)
+
+
+def test_unreadable_images_are_named_counted_and_left_out(support, query, caplog):
+    (support / "red" / "bad.png").write_bytes(b"text")
+    (query / "bad.jpg").write_bytes(b"text")
+    task = read_task(str(support), str(query), INPUT)
+    assert task.support_x.shape == (6, 16, 16, 3)
+    assert len(task.query_x) == len(task.query_names) == 3
+    assert task.query_labels is None
+    assert "red/bad.png" in caplog.text
+    assert "1 of 3 images are unreadable" in caplog.text
+    assert "1 of 4 images are unreadable" in caplog.text
+
+
+def test_a_class_without_a_readable_image_is_refused(support, query):
+    for file in (support / "red").iterdir():
+        file.write_bytes(b"text")
+    with pytest.raises(UsageError, match="class red has no readable image"):
+        read_task(str(support), str(query), INPUT)
+
+
+def test_folders_that_do_not_fit_are_named(tmp_path, support, query):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=f"--support={tmp_path}/none is not a folder"):
+        read_task(str(tmp_path / "none"), str(query), INPUT)
+    with pytest.raises(UsageError, match=f"--support={tmp_path}/empty has no class folders"):
+        read_task(str(tmp_path / "empty"), str(query), INPUT)
+    with pytest.raises(UsageError, match=f"--query={tmp_path}/empty has no readable image"):
+        read_task(str(support), str(tmp_path / "empty"), INPUT)
+
+
+def test_a_task_of_the_test_split_is_the_one_that_its_source_draws():
+    images = np.random.RandomState(0).randint(0, 256, (1300, 20, 28, 28), np.uint8)
+    source = Omniglot([f"{i:04}" for i in range(1300)], images, 3)
+    flags = ("--datasource=omniglot", "--num_classes=3", "--update_batch_size=2", "--seed=4")
+    task = held_out_task(source, config(*flags, "--query_batch_size=4"))
+    episode = source.held_out("test", [4], shot=2, query=4)
+    np.testing.assert_array_equal(task.support_x, episode.support_x[0])
+    np.testing.assert_array_equal(np.eye(3)[task.support_labels], episode.support_y[0])
+    np.testing.assert_array_equal(task.query_x, episode.query_x[0])
+    np.testing.assert_array_equal(np.eye(3)[task.query_labels], episode.query_y[0])
+    assert task.classes == ["class 1", "class 2", "class 3"]
+    for number, (name, label) in enumerate(zip(task.query_names, task.query_labels, strict=True)):
+        assert name == f"query {number + 1} (class {label + 1})"
+
+
+def test_a_source_without_images_has_nothing_to_classify():
+    with pytest.raises(UsageError, match=r"needs --support and --query, or --datasource=omniglot"):
+        held_out_task(Polynomial(1), config("--datasource=polynomial"))

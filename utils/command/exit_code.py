@@ -1,0 +1,36 @@
+"""How every program ends: its work, and what went wrong with it as one line and a code."""
+
+import signal
+import sys
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from data_generators import DataError
+from maml_tnet import ExportError
+from utils.errors import TrainingInterrupted, UsageError, one_line
+
+
+def exit_code(work: Callable[[], None]) -> int:
+    """Do a program's work and return the code that its process ends with.
+
+    0 when it is done, 2 after bad input or data and what the system refuses, such as a full disk;
+    128 and the signal's number when one stopped it, as shells have it. Whatever is not 0 is said in
+    one line on the standard error. An error of the program's own keeps its traceback.
+    """
+    tf.get_logger().setLevel("ERROR")  # what it warns of is ours to say, in one line
+    try:
+        work()
+    except TrainingInterrupted as stop:
+        print(f"{stop}: the same command goes on from there", file=sys.stderr)
+        return 128 + stop.signal_number
+    except KeyboardInterrupt:
+        print("interrupted; nothing but the last checkpoint is saved", file=sys.stderr)
+        return 128 + signal.SIGINT
+    except (UsageError, DataError, ExportError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except (OSError, tf.errors.ResourceExhaustedError) as error:
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return 2
+    return 0
