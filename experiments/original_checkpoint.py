@@ -30,18 +30,18 @@ import utils.tensorflow_environment  # noqa: F401
 
 import tensorflow as tf
 from absl import app, flags
+from utils.assembly import TaskSource, build_learner, build_source
+from utils.config import REGRESSION_SOURCES, Config
+from utils.evaluation import measure, shots_to_evaluate
+from utils.exporting import export_trained
+from utils.flags import parse
+from utils.paper import paper_figure
 
 from data_generators import DataError, Episode, Sinusoid
 from experiments.experiment import Experiment
 from experiments.original_variables import MINIIMAGENET, REGRESSION, OriginalNetwork, read_original
 from maml_tnet import ExportError
-from utils.assembly import TaskSource, build_learner, build_source
-from utils.config import REGRESSION_SOURCES, Config
 from utils.errors import UsageError, one_line
-from utils.evaluation import measure, shots_to_evaluate
-from utils.exporting import export_trained
-from utils.flags import parse
-from utils.paper import paper_figure
 from utils.reports import Column, format_table
 
 # Flags of `main.py` that say what a checkpoint does not.

@@ -9,6 +9,8 @@ import pytest
 import tensorflow as tf
 from absl import flags
 from PIL import Image
+from utils.assembly import build_network
+from utils.datasets import EVALUATION_SEED
 
 from data_generators import MiniImagenet, Sinusoid
 from experiments import original_checkpoint
@@ -17,8 +19,6 @@ from experiments.original_variables import Place, read_original
 from maml_tnet import Regressor
 from tests import program
 from tests.maml_tnet.numpy_mt_net import loss_and_gradients
-from utils.assembly import build_network
-from utils.datasets import EVALUATION_SEED
 
 HIDDEN, FILTERS = 7, 4
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4")
@@ -234,7 +234,7 @@ def test_every_layer_has_its_own_mask_logits(tmp_path, rng, method, norm):
         if method == "unshared MT-net":
             expected = [expected[0].reshape(weights[key].shape), weights[f"b{i + 1}_prob"]]
             # b is left out where batch normalization follows.
-            expected = expected[: len(layer.adapted_weights)]
+            expected = expected[: len(layer.initial_weights)]
         assert len(layer.mask_logits) == len(expected)
         for logits, values in zip(layer.mask_logits, expected, strict=True):
             np.testing.assert_array_equal(logits, values)
