@@ -115,6 +115,7 @@ ENTRIES = {
         False,
         "torch",
         "torch.compile of torch.func.grad",
+        datasources=("omniglot", "sinusoid"),
         environment=TORCH,
     ),
     "higher": Entry(
