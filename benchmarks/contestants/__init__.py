@@ -104,10 +104,8 @@ ENTRIES = {
         False,
         "torch",
         "loop over tasks, autograd.grad(create_graph)",
+        datasources=("omniglot", "miniimagenet"),
         environment=TORCH,
-    ),
-    "torch-vmap": Entry(
-        "torch_vmap", "TorchVmap", False, "torch", "torch.func.vmap and grad", environment=TORCH
     ),
     "torch-compile": Entry(
         "torch_compile",
