@@ -104,10 +104,8 @@ ENTRIES = {
         False,
         "torch",
         "loop over tasks, autograd.grad(create_graph)",
+        datasources=("omniglot", "miniimagenet"),
         environment=TORCH,
-    ),
-    "torch-vmap": Entry(
-        "torch_vmap", "TorchVmap", False, "torch", "torch.func.vmap and grad", environment=TORCH
     ),
     "torch-compile": Entry(
         "torch_compile",
@@ -115,6 +113,7 @@ ENTRIES = {
         False,
         "torch",
         "torch.compile of torch.func.grad",
+        datasources=("omniglot", "sinusoid"),
         environment=TORCH,
     ),
     "higher": Entry(
