@@ -1,4 +1,7 @@
-"""Episodes of few-shot tasks, each a pure function of (split, seed, iteration)."""
+"""Episodes of few-shot tasks, pure functions of what they are drawn for.
+
+Training episodes of (split, seed, iteration); held-out tasks of their split and number.
+"""
 
 from data_generators.episode import Episode
 from data_generators.errors import DataError

@@ -124,7 +124,8 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
     # Left there, they would be taken as measured when the record is removed to measure it again.
     shutil.rmtree(kept)
     keras.backend.clear_session()
-    return record
+    # As it is read from now on: rounded, and nan where a task diverged.
+    return read_record(experiment, folders.records) or record
 
 
 def trained_run(experiment: Experiment, folders: Folders) -> Trained:

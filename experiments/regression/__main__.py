@@ -46,7 +46,7 @@ PARTS: dict[str, Callable[[Plan, Folders, Path], str]] = {
 def define() -> None:
     """Define the program's flags."""
     command.define("regression", PARTS)
-    flags.DEFINE_integer("seeds", 5, "number of seeds of the tables")
+    flags.DEFINE_integer("seeds", 3, "number of seeds of the tables")
     flags.DEFINE_integer("networks", 20, "that learned more, of every order of Figure 4")
     flags.DEFINE_integer("iterations", 60_000, "of every run, for a quick look")
 

@@ -4,17 +4,22 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from experiments.experiment import Experiment
 from experiments.regression import __main__ as program
-from experiments.regression import bounds, figure4
+from experiments.regression import bounds, figure4, fits, metric, original_tasks, table2
 from experiments.regression.baselines import BASELINES, baseline
 from experiments.regression.plan import ALPHA, METHODS, Plan
 from experiments.regression.table2 import ALPHAS
 from experiments.runs import Folders
+from maml_tnet import Regressor
+from utils.runs.datasets import EVALUATION_BATCH
 
+TASKS = 6
 ROOT = Path(__file__).parents[3]
 PLAN = Plan(seeds=2, networks=1, iterations=60000)
 
@@ -55,7 +60,20 @@ def results(tmp_path_factory):
     root = tmp_path_factory.mktemp("regression")
     plan = Plan(seeds=1, networks=1, iterations=30)
     folders = Folders(records=root / "results/runs", workdir=root / "work")
+    settings = Experiment.settings
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Regressor, "compile_with_xla", False)
+        patch.setattr(
+            Experiment,
+            "settings",
+            lambda self, *which: replace(settings(self, *which), num_tasks=TASKS),
+        )
+        patch.setitem(EVALUATION_BATCH, "sinusoid", TASKS)
+        patch.setitem(EVALUATION_BATCH, "polynomial", TASKS)
+        patch.setattr(original_tasks, "TASKS", TASKS)
+        patch.setattr(metric, "TASKS", TASKS)
+        patch.setattr(table2, "ALPHAS", (10.0, ALPHA))
+        patch.setattr(figure4, "ORDERS", fits.ORDERS)
         patch.setattr(figure4, "LEARNED", 100.0)
         patch.setattr(bounds, "ITERATIONS", 20)
         patch.setattr(bounds, "SEEDS", (100, 101))
@@ -78,12 +96,12 @@ def test_the_page_has_every_part_and_its_figures(results):
     for image in images:
         assert (results / image).stat().st_size > 1000
         assert (results / image).with_suffix(".pdf").read_bytes().startswith(b"%PDF")
-    assert "nan" not in re.sub(r"nan \(\d+ diverged\)", "", page)
+    assert "± nan" not in page
 
 
 def test_every_run_left_a_record(results):
     names = {file.stem for file in (results / "runs").glob("*.json")}
-    assert len(names) == 4 + 2 * 5 + 1 + 2 * 3 + 2 + 2
+    assert len(names) == 4 + 2 + 1 + 2 * 2 + 2 + 2
     short = json.loads((results / "runs" / "reduced-mtnet-seed101.json").read_text())
     assert short["configuration"]["metatrain_iterations"] == 20
 
