@@ -60,9 +60,11 @@ def task_loss(loss: Any) -> TaskLoss:
             A Keras loss is reduced over a task's examples as it says, by default to their mean.
 
     Raises:
-        ValueError: a Keras loss of probabilities, where networks give logits; or one that is not
-            to be reduced.
+        ValueError: none; a Keras loss of probabilities, where networks give logits; or one that is
+            not to be reduced.
     """
+    if loss is None:
+        raise ValueError("compile with a loss, such as maml_tnet.losses.squared_error")
     if loss is squared_error:
         return TaskLoss(squared_error, classifies=False)
     if loss is cross_entropy:

@@ -398,9 +398,7 @@ def _add_offset(x: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     """
     if offset.shape.rank == 1:
         return tf.nn.bias_add(x, offset)
-    return split_tasks(
-        tf.nn.bias_add(merge_tasks(x), tf.reshape(offset, [-1])), offset.shape[-1]
-    )
+    return split_tasks(tf.nn.bias_add(merge_tasks(x), tf.reshape(offset, [-1])), offset.shape[-1])
 
 
 def _layer_seed(seed: int, layer: int) -> int:

@@ -7,7 +7,7 @@ import tensorflow as tf
 from finite_differences import assert_gradients_along_random_directions, entrywise
 from random_episodes import image_episode, randomize, regression_episode
 
-from maml_tnet import ConvNet, MetaLearner, Regressor, adaptation_path, examples
+from maml_tnet import ConvNet, MetaLearner, Regressor, adaptation_path, examples, networks
 from maml_tnet.losses import cross_entropy, squared_error
 from maml_tnet.masks import relaxed_mask
 
@@ -61,6 +61,8 @@ def meta_learner(network, episode, *, update_lr=0.1, **arguments):
 
 
 def drawn_masks(learner, tasks, steps, seed):
+    if not learner.network.mask_logits:
+        return None
     return learner.masks(steps, learner.mask_noise(tasks, steps, seed))
 
 
@@ -288,6 +290,15 @@ def test_omniglot_meta_gradient_equals_the_plain_one(rng):
     episode = image_episode(rng, (28, 28, 1), tasks=3, way=5, shot=1, query=1, dtype="float32")
     learner = meta_learner(network, episode, num_updates=1, update_lr=0.4)
     check_against_reference(learner, episode)
+
+
+def test_meta_gradient_in_parts_equals_the_plain_one(rng, monkeypatch):
+    network = ConvNet((9, 8, 2), 3, num_filters=3, use_transform=True, mask_per="weight")
+    randomize(network, rng)
+    episode = image_episode(rng, (9, 8, 2), tasks=4, dtype="float32")
+    monkeypatch.setattr(networks, "CACHED_NUMBERS", 2 * 6 * 5 * 4 * 3)
+    assert network.part_of(4, episode.support_x) == 2
+    check_against_reference(meta_learner(network, episode, num_updates=2), episode)
 
 
 def test_miniimagenet_meta_gradient_equals_the_plain_one(rng):

@@ -9,6 +9,7 @@ from maml_tnet.compat import tf_variable
 from maml_tnet.losses import cross_entropy, squared_error
 from utils.runs.pretraining import PretrainedMetaLearner
 
+
 def patterns(iteration):
     rng = np.random.default_rng(int(iteration))
     x = tf.constant(rng.uniform(size=[2, 3, 9, 8, 1]), "float32")
