@@ -330,9 +330,8 @@ class ConvNet(TaskNetwork):
 
     def prepare(self, x: tf.Tensor) -> PreparedImages:
         """[tasks, examples, height, width, channels] -> `PreparedImages`."""
-        first = self.transform_layers[0]
-        statistics = None
-        if self._folds_first_block:
+        first, statistics = self.transform_layers[0], None
+        if self.normalizations and isinstance(self.normalizations[0], TaskBatchNormalization):
             statistics = patch_statistics(x, first.size, first.strides)
         return PreparedImages(tf.transpose(x, [1, 2, 3, 0, 4]), statistics)
 
@@ -341,8 +340,10 @@ class ConvNet(TaskNetwork):
         *body, (head, head_weights) = self._by_layer(fast_weights)
         hidden = inputs.images
         for block, (layer, weights) in enumerate(body):
-            if block == 0 and self._folds_first_block:
-                hidden, offset = self._folded_convolution(inputs, weights)
+            if block == 0 and inputs.statistics is not None:
+                hidden, offset = self._folded_convolution(
+                    inputs.images, inputs.statistics, weights
+                )
             else:
                 hidden, offset = self._normalized(block, layer(hidden, weights))
             # The largest of four numbers stays the largest under an offset and under ReLU, so
@@ -359,14 +360,8 @@ class ConvNet(TaskNetwork):
         normalization = self.normalizations[block]
         return normalization.standardize(hidden), tf.convert_to_tensor(normalization.beta)
 
-    @property
-    def _folds_first_block(self) -> bool:
-        return bool(self.normalizations) and isinstance(
-            self.normalizations[0], TaskBatchNormalization
-        )
-
     def _folded_convolution(
-        self, inputs: PreparedImages, weights: Sequence[tf.Tensor]
+        self, images: tf.Tensor, statistics: PatchStatistics, weights: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
         """The first block's convolution, T and batch normalization by one folded kernel.
 
@@ -376,11 +371,11 @@ class ConvNet(TaskNetwork):
         layer, normalization = self.transform_layers[0], self.normalizations[0]
         kernel, offset = fold(
             layer.apply_transform(weights[0]),
-            inputs.statistics,
+            statistics,
             normalization.beta,
             normalization.epsilon,
         )
-        return layer.linear(inputs.images, kernel), offset
+        return layer.linear(images, kernel), offset
 
     def _features(self, hidden: tf.Tensor) -> tf.Tensor:
         """[examples, height, width, tasks, filters] -> [examples, tasks, features]."""
