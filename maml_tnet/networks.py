@@ -341,9 +341,7 @@ class ConvNet(TaskNetwork):
         hidden = inputs.images
         for block, (layer, weights) in enumerate(body):
             if block == 0 and inputs.statistics is not None:
-                hidden, offset = self._folded_convolution(
-                    inputs.images, inputs.statistics, weights
-                )
+                hidden, offset = self._folded_convolution(inputs.images, inputs.statistics, weights)
             else:
                 hidden, offset = self._normalized(block, layer(hidden, weights))
             # The largest of four numbers stays the largest under an offset and under ReLU, so
