@@ -30,19 +30,19 @@ import utils.tensorflow_environment  # noqa: F401
 
 import tensorflow as tf
 from absl import app, flags
-from utils.assembly import TaskSource, build_learner, build_source
-from utils.config import REGRESSION_SOURCES, Config
-from utils.evaluation import measure, shots_to_evaluate
-from utils.exporting import export_trained
-from utils.flags import parse
-from utils.paper import paper_figure
 
-from data_generators import DataError, Episode, Sinusoid
+from data_generators import DataError, Episode, Sinusoid, TaskSource
 from experiments.experiment import Experiment
 from experiments.original_variables import MINIIMAGENET, REGRESSION, OriginalNetwork, read_original
-from maml_tnet import ExportError
-from utils.errors import UsageError, one_line
-from utils.reports import Column, format_table
+from experiments.paper import paper_figure
+from utils.command.configuration import REGRESSION_SOURCES, Config
+from utils.command.exit_code import exit_code
+from utils.command.flags import parse
+from utils.errors import UsageError
+from utils.prediction.exporting import export_trained
+from utils.reports.evaluation import measure, shots_to_evaluate
+from utils.reports.tables import Column, format_table
+from utils.runs.assembly import build_learner, build_source
 
 # Flags of `main.py` that say what a checkpoint does not.
 SAID_BY_FLAGS = (
@@ -62,9 +62,9 @@ class OriginalSinusoid(Sinusoid):
     They are those of equation (25) turned about the origin, (x, y) -> (-x, -y).
     """
 
-    def episodes(self, split: str, seed: int, iteration: int | tf.Tensor, **sizes: int) -> Episode:
-        """Draw sinusoids; see `Sinusoid.episodes`."""
-        return Episode(*(-part for part in super().episodes(split, seed, iteration, **sizes)))
+    def held_out(self, split: str, numbers: tf.Tensor, **sizes: int) -> Episode:
+        """Draw sinusoids; see `Sinusoid.held_out`."""
+        return Episode(*(-part for part in super().held_out(split, numbers, **sizes)))
 
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagValues:
@@ -199,19 +199,14 @@ def _description(config: Config) -> str:
 
 def main(argv: Sequence[str], given: flags.FlagValues = flags.FLAGS) -> int:
     """Run the program with the flags that `define` defined; return its exit code."""
-    tf.get_logger().setLevel("ERROR")
-    try:
+
+    def work() -> None:
         parse(argv, given)
         if given.checkpoint is None:
             raise UsageError("--checkpoint must name a checkpoint of the original MAML or MT-net")
         evaluate(read_original(given.checkpoint), given)
-    except (UsageError, DataError, ExportError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except (OSError, tf.errors.ResourceExhaustedError) as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
-        return 2
-    return 0
+
+    return exit_code(work)
 
 
 if __name__ == "__main__":

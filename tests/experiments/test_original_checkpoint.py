@@ -13,8 +13,6 @@ import pytest
 import tensorflow as tf
 from absl import flags
 from PIL import Image
-from utils.assembly import build_network
-from utils.datasets import EVALUATION_SEED
 
 from data_generators import MiniImagenet, Sinusoid
 from experiments import original_checkpoint
@@ -23,6 +21,7 @@ from experiments.original_variables import Place, read_original
 from maml_tnet import Regressor
 from tests import program
 from tests.maml_tnet.numpy_mt_net import loss_and_gradients
+from utils.runs.assembly import build_network
 
 HIDDEN, FILTERS = 7, 4
 CONVOLUTIONS = ("conv1", "conv2", "conv3", "conv4")
@@ -268,7 +267,7 @@ def test_the_command_measures_and_exports_a_regressor(tmp_path, rng, capsys, met
     assert run(*arguments, "--update_lr=0.02", "--num_test_tasks=100") == 0
 
     # Their sinusoids are ours turned about the origin.
-    episode = Sinusoid().episodes("test", EVALUATION_SEED, 0, tasks=100, shot=10, query=10)
+    episode = Sinusoid().held_out("test", tf.range(100), shot=10, query=10)
     turned_x, turned_y = -episode.query_x.numpy(), -episode.query_y.numpy()
     losses = [
         np.mean((regression_outputs(weights, x) - y) ** 2)
@@ -362,7 +361,7 @@ def classifier(request, photographs, tmp_path_factory):
 def episode(classifier, photographs):
     """The four tasks that the command measures."""
     source = MiniImagenet.load(str(photographs), f"{classifier.folder}/cache", WAY)
-    return source.episodes("test", EVALUATION_SEED, 0, tasks=4, shot=1, query=1)
+    return source.held_out("test", tf.range(4), shot=1, query=1)
 
 
 def test_the_command_measures_a_classifier(classifier, episode):
