@@ -85,7 +85,7 @@ def copy(trained, tmp_path):
     return folder, f"--logdir={tmp_path}"
 
 
-def test_training_leaves_every_file_that_the_readme_lists(trained):
+def test_training_leaves_every_file_that_docs_runs_lists(trained):
     files = {str(path.relative_to(trained)) for path in trained.rglob("*") if path.is_file()}
     assert {
         "config.json",
