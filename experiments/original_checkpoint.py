@@ -160,7 +160,7 @@ def evaluate(original: OriginalNetwork, given: flags.FlagValues) -> None:
     """Print the table of the network on held-out tasks; export it if asked to."""
     experiment = Experiment("original", tuple(flags_of_main(original, given)))
     config = experiment.config
-    settings = experiment.settings(config.update_batch_size)
+    settings = experiment.settings(config.update_batch_size, mask=given.mask)
     source = source_for(original, config, given)
     learner = build_learner(
         config,

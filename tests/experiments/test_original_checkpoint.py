@@ -418,11 +418,11 @@ def softmax(x):
 
 
 def refused(capsys, *arguments):
-    """Run the command; return the one line that it ends with."""
+    """Run the command; return the one line that it ends with, after the progress of reading."""
     assert run(*arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    (line,) = captured.err.splitlines()
+    (line,) = [line for line in captured.err.splitlines() if not line.startswith("Reading ")]
     return line.removeprefix("error: ")
 
 
