@@ -124,7 +124,6 @@ def _learner(config: Config, source: TaskSource, settings: EvaluationSettings) -
     return build_learner(
         config,
         source,
-        recompute=FLAGS.recompute,
         update_lr=settings.update_lr,
         evaluation_updates=settings.num_steps,
         evaluation_mask=settings.mask,

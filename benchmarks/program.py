@@ -73,10 +73,10 @@ def start_up_seconds(name: str, data_path: str | None, cache: str) -> float:
     return statistics.median(seconds)
 
 
-def many_inner_steps(recompute: bool, data_path: str | None, cache: str) -> None:
+def many_inner_steps(data_path: str | None, cache: str) -> None:
     """Print milliseconds per meta-iteration and peak MB of `MANY_STEPS` inner steps."""
     config = _config("omniglot", f"--num_updates={MANY_STEPS}")
-    learner = build_learner(config, build_source(config, data_path, cache), recompute=recompute)
+    learner = build_learner(config, build_source(config, data_path, cache))
     learner.make_train_function()
     for span in ((0, 1), (1, 4)):  # the first compiles
         start = time.perf_counter()
@@ -86,15 +86,12 @@ def many_inner_steps(recompute: bool, data_path: str | None, cache: str) -> None
     print(json.dumps([milliseconds, peak_mb]))
 
 
-def recomputation(data_path: str | None, cache: str) -> dict[str, list[float]]:
-    """`many_inner_steps` without and with recomputation, each in a process of its own."""
-    found = {}
-    for recompute in (False, True):
-        call = f"many_inner_steps({recompute}, {data_path!r}, {cache!r})"
-        command = [sys.executable, "-c", f"from benchmarks.program import *; {call}"]
-        result = subprocess.run(command, capture_output=True, text=True, check=True)
-        found["recomputed" if recompute else "stored"] = json.loads(result.stdout.splitlines()[-1])
-    return found
+def many_steps_in_a_process(data_path: str | None, cache: str) -> list[float]:
+    """What `many_inner_steps` prints, in a process of its own."""
+    call = f"many_inner_steps({data_path!r}, {cache!r})"
+    command = [sys.executable, "-c", f"from benchmarks.program import *; {call}"]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(result.stdout.splitlines()[-1])
 
 
 def drawing_share(config: Config, source: TaskSource, iterations: int) -> float:
@@ -179,7 +176,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as cache:
         for name in SOURCES:
             results[name] = measure(name, options.data_path, cache)
-        steps = recomputation(options.data_path, cache)
+        steps = many_steps_in_a_process(options.data_path, cache)
         share = feeding_share(options.photographs, cache) if options.photographs else None
     results[f"omniglot, {MANY_STEPS} inner steps: ms, peak MB"] = steps
     results["miniimagenet: drawing share %"] = share

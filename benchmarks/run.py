@@ -32,7 +32,7 @@ def parse_flags(arguments: list[str]) -> argparse.Namespace:
         help="quantities to grow; none to skip",
     )
     parser.add_argument(
-        "--scaling_contestants", nargs="+", choices=ENTRIES, default=["ours", "torch-vmap"]
+        "--scaling_contestants", nargs="+", choices=ENTRIES, default=["ours", "jax"]
     )
     parser.add_argument("--repeats", type=int, default=9, help="rounds of A B C")
     parser.add_argument("--seconds", type=float, default=2.0, help="least length of a sample")

@@ -1,5 +1,6 @@
 """T-nets and MT-nets (Lee & Choi), with MAML and Meta-SGD, for TensorFlow 2 and Keras."""
 
+from maml_tnet import losses
 from maml_tnet.adaptation import Examples, adaptation_path, examples
 from maml_tnet.export import ExportError, export
 from maml_tnet.layers import TransformConv2D, TransformDense
@@ -18,5 +19,6 @@ __all__ = [
     "adaptation_path",
     "examples",
     "export",
+    "losses",
     "update_probability",
 ]

@@ -11,13 +11,13 @@ tasks are one grouped convolution over tasks * features channels.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
-from maml_tnet.convolutions import shared_convolution, task_convolution
-from maml_tnet.task_axis import sizes
+from maml_tnet.kernels.convolutions import task_convolution
+from maml_tnet.kernels.task_axis import sizes
 
 MASK_PER = ("unit", "weight")
 
@@ -28,38 +28,6 @@ def for_every_task(weight: tf.Tensor, tasks: int | tf.Tensor) -> tf.Tensor:
     return tf.broadcast_to(
         tf.expand_dims(weight, -2), [*weight.shape[:-1], tasks, weight.shape[-1]]
     )
-
-
-class SharedWeight(NamedTuple):
-    """A weight that all tasks still share, as at the start of the inner loop.
-
-    The derivative with respect to `change` is every task's own; the products that need only
-    `value` are done for all tasks at once.
-
-    Attributes:
-        value: [..., units].
-        change: zeros [..., tasks, units].
-    """
-
-    value: tf.Tensor
-    change: tf.Tensor
-
-
-def per_task(weight: tf.Tensor | SharedWeight) -> tf.Tensor:
-    """The tasks' own weights [..., tasks, units]."""
-    if isinstance(weight, SharedWeight):
-        return broadcastable(weight) + weight.change
-    return weight
-
-
-def broadcastable(weight: tf.Tensor | SharedWeight) -> tf.Tensor:
-    """What broadcasts to the tasks' own weights: [..., 1, units] if they share it."""
-    return tf.expand_dims(weight.value, -2) if isinstance(weight, SharedWeight) else weight
-
-
-def variation(weight: tf.Tensor | SharedWeight) -> tf.Tensor:
-    """The tensor [..., tasks, units] that differs from task to task: differentiate by this."""
-    return weight.change if isinstance(weight, SharedWeight) else weight
 
 
 class TransformLayer(keras.layers.Layer):
@@ -148,18 +116,18 @@ class TransformLayer(keras.layers.Layer):
                 ),
             )
             for i, (name, weight) in enumerate(
-                zip(("kernel", "bias"), self.adapted_weights, strict=False)
+                zip(("kernel", "bias"), self.initial_weights, strict=False)
             )
         ]
 
     @property
-    def adapted_weights(self) -> list[tf.Variable]:
-        """The weights that inner steps change: [W, b]."""
+    def initial_weights(self) -> list[tf.Variable]:
+        """What inner steps start from, meta-learned: [W, b]."""
         return [self.kernel] if self.bias is None else [self.kernel, self.bias]
 
-    def masks_of_adapted_weights(self, masks: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """One mask per adapted weight, from one mask per tensor of `mask_logits`."""
-        return list(masks) * len(self.adapted_weights) if self.mask_per == "unit" else list(masks)
+    def masks_of_weights(self, masks: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """One mask for W and one for b, from one mask per tensor of `mask_logits`."""
+        return list(masks) * len(self.initial_weights) if self.mask_per == "unit" else list(masks)
 
     def apply_transform(self, y: tf.Tensor) -> tf.Tensor:
         """Multiply by T: [..., units] -> [..., units]."""
@@ -168,41 +136,27 @@ class TransformLayer(keras.layers.Layer):
         flat = tf.reshape(y, [-1, self.units])
         return tf.reshape(tf.matmul(flat, self.transform), tf.shape(y))
 
-    def transformed(self, weight: tf.Tensor | SharedWeight) -> tf.Tensor | SharedWeight:
-        """W T or b T: the weight of the layer without T that computes the same."""
-        if isinstance(weight, SharedWeight):
-            return SharedWeight(*map(self.apply_transform, weight))
-        return self.apply_transform(weight)
-
-    def transforms_weights(self, x: tf.Tensor) -> bool:
-        """Whether x (W T) + b T takes less than (x W + b) T."""
-        del x
-        return False
-
     def linear(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """The product x W, task by task."""
         raise NotImplementedError
 
-    def call(self, x: tf.Tensor, adapted_weights: Sequence[tf.Tensor] | None = None) -> tf.Tensor:
+    def call(self, x: tf.Tensor, fast_weights: Sequence[tf.Tensor] | None = None) -> tf.Tensor:
         """Compute T (W x + b).
 
         Args:
             x: [examples, ..., tasks, features].
-            adapted_weights: the tasks' own [W, b], each [..., tasks, units] or a `SharedWeight`;
-                by default the layer's, the same for every task.
+            fast_weights: the tasks' own [W, b], each [..., tasks, units]; by default the initial
+                ones, the same for every task.
 
         Returns:
             [examples, ..., tasks, units].
         """
-        if adapted_weights is None:
-            adapted_weights = [for_every_task(w, sizes(x)[-2]) for w in self.adapted_weights]
-        into_weights = self.transforms_weights(x)
-        if into_weights:
-            adapted_weights = [self.transformed(weight) for weight in adapted_weights]
-        y = self.linear(x, adapted_weights[0])
+        if fast_weights is None:
+            fast_weights = [for_every_task(w, sizes(x)[-2]) for w in self.initial_weights]
+        y = self.linear(x, fast_weights[0])
         if self.bias is not None:
-            y += per_task(adapted_weights[1])
-        return y if into_weights else self.apply_transform(y)
+            y += fast_weights[1]
+        return self.apply_transform(y)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
@@ -235,9 +189,9 @@ class TransformDense(TransformLayer):
         """W is [features, units]."""
         return [inputs, self.units]
 
-    def linear(self, x: tf.Tensor, kernel: tf.Tensor | SharedWeight) -> tf.Tensor:
+    def linear(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """[examples, tasks, features] x [features, tasks, units]."""
-        return tf.einsum("nti,ito->nto", x, per_task(kernel))
+        return tf.einsum("nti,ito->nto", x, kernel)
 
 
 @keras.utils.register_keras_serializable("maml_tnet")
@@ -265,18 +219,8 @@ class TransformConv2D(TransformLayer):
         """W is [size, size, features, filters]."""
         return [self.size, self.size, inputs, self.units]
 
-    def transforms_weights(self, x: tf.Tensor) -> bool:
-        """Whether a task's outputs have more rows to multiply by T than its kernel has."""
-        if self.transform is None or not x.shape.is_fully_defined():
-            return False
-        examples, height, width, _, features = x.shape
-        outputs = examples * -(-height // self.strides) * -(-width // self.strides)
-        return outputs > self.size**2 * features
-
-    def linear(self, x: tf.Tensor, kernel: tf.Tensor | SharedWeight) -> tf.Tensor:
-        """The convolution of every task's x with its own kernel, or with the shared one."""
-        if isinstance(kernel, SharedWeight):
-            return shared_convolution(x, *kernel, self.strides)
+    def linear(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        """The convolution of every task's x with its own kernel."""
         return task_convolution(x, kernel, self.strides)
 
     def get_config(self) -> dict[str, Any]:

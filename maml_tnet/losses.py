@@ -1,13 +1,17 @@
 """The task losses, whose scale fixes the unit of the inner step size alpha.
 
 Outputs and targets are [examples, tasks, outputs]; a loss is one number per task, [tasks].
+`MetaLearner.compile` takes one of the paper's, `squared_error` and `cross_entropy`, or a Keras
+loss. Alpha multiplies the gradient of what is given: 0.4 with `cross_entropy` on 5-way tasks is 2.0
+with `keras.losses.CategoricalCrossentropy(from_logits=True)`, which is the mean.
 """
 
+import inspect
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import tensorflow as tf
-
-Loss = Callable[[tf.Tensor, tf.Tensor, int | tf.Tensor], tf.Tensor]
+from tensorflow import keras
 
 
 def squared_error(
@@ -33,6 +37,60 @@ def cross_entropy(logits: tf.Tensor, labels: tf.Tensor, support_size: int | tf.T
     total = tf.reduce_sum(tf.nn.softmax_cross_entropy_with_logits(labels, logits), axis=0)
     shot = tf.cast(support_size, logits.dtype) / logits.shape[-1]
     return total / shot
+
+
+class TaskLoss(NamedTuple):
+    """What the meta-learner descends.
+
+    Attributes:
+        values: (outputs, targets, support size) -> [tasks], as `cross_entropy`.
+        classifies: whether outputs are the logits of classes, of which accuracy is measured and
+            probabilities are predicted.
+    """
+
+    values: Callable[[tf.Tensor, tf.Tensor, int | tf.Tensor], tf.Tensor]
+    classifies: bool
+
+
+def task_loss(loss: Any) -> TaskLoss:
+    """Make a task loss of what `compile` is given.
+
+    Args:
+        loss: `squared_error`, `cross_entropy`, or a Keras loss: an instance, a function or a name.
+            A Keras loss is reduced over a task's examples as it says, by default to their mean.
+
+    Raises:
+        ValueError: none; a Keras loss of probabilities, where networks give logits; or one that is
+            not to be reduced.
+    """
+    if loss is None:
+        raise ValueError("compile with a loss, such as maml_tnet.losses.squared_error")
+    if loss is squared_error:
+        return TaskLoss(squared_error, classifies=False)
+    if loss is cross_entropy:
+        return TaskLoss(cross_entropy, classifies=True)
+    loss = keras.losses.get(loss)
+    if isinstance(loss, keras.losses.Loss):
+        name, settings, reduction = loss.name, loss.get_config(), loss.reduction
+        values = loss.call
+    else:
+        name, settings, reduction = loss.__name__, inspect.signature(loss).parameters, "mean"
+        values = loss
+    classifies = "from_logits" in settings
+    if classifies and settings["from_logits"] is not True:
+        raise ValueError(
+            f"the loss {name!r} takes probabilities, but networks give logits: compile with "
+            "keras.losses.CategoricalCrossentropy(from_logits=True)"
+        )
+    if reduction in ("none", None):
+        raise ValueError(f"the loss {name!r} must be reduced to one number, got {reduction!r}")
+    reduce = tf.reduce_sum if reduction == "sum" else tf.reduce_mean
+
+    def reduced(outputs: tf.Tensor, targets: tf.Tensor, support_size: int | tf.Tensor) -> tf.Tensor:
+        del support_size
+        return reduce(values(targets, outputs), axis=0)
+
+    return TaskLoss(reduced, classifies)
 
 
 def accuracy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

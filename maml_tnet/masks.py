@@ -39,47 +39,69 @@ def straight_through_mask(logits: tf.Tensor, noise: tf.Tensor, temperature: floa
 
 
 def sample_masks(
-    logits: Sequence[tf.Tensor], tasks: int | tf.Tensor, temperature: float, seed: tf.Tensor
+    logits: Sequence[tf.Tensor], noise: Sequence[tf.Tensor], temperature: float
 ) -> list[tf.Tensor]:
     """Draw one mask per task for every tensor of logits.
 
     Args:
         logits: mask logits, each [..., units].
-        tasks: number of tasks.
+        noise: of `mask_noise`, each [tasks, ..., units].
         temperature: T of equation (11), > 0.
-        seed: int32 [2], the key of the stateless draw for all tasks, or [tasks, 2], one for every
-            task, whose masks then do not depend on the others. One draw serves all layers.
 
     Returns:
         masks [..., tasks, units], hard in value, relaxed in gradient.
     """
-    logits = [tf.convert_to_tensor(logit) for logit in logits]
     return [
-        straight_through_mask(tf.expand_dims(logit, -2), noise, temperature)
-        for logit, noise in zip(logits, _noise(logits, tasks, seed), strict=True)
+        _task_axis_last(straight_through_mask(logit, draw, temperature))
+        for logit, draw in zip(logits, noise, strict=True)
     ]
 
 
-def _noise(logits: Sequence[tf.Tensor], tasks: int | tf.Tensor, seed: tf.Tensor) -> list[tf.Tensor]:
-    """Standard logistic variables [..., tasks, units] for logits [..., units]."""
+def mask_noise(
+    logits: Sequence[tf.Tensor], tasks: int | tf.Tensor, seed: tf.Tensor
+) -> list[tf.Tensor]:
+    """Draw what makes masks random: standard logistic variables, one draw for all layers.
+
+    Args:
+        logits: mask logits, each [..., units].
+        tasks: number of tasks.
+        seed: int32 [2], the key of the stateless draw for all tasks, or [tasks, 2], one for every
+            task, whose masks then do not depend on the others.
+
+    Returns:
+        [tasks, ..., units] for each tensor of logits.
+    """
     shapes = [[*logit.shape] for logit in logits]
     sizes = [logit.shape.num_elements() for logit in logits]
-    dtype = logits[0].dtype
+    dtype = tf.as_dtype(logits[0].dtype)
     if seed.shape.rank == 1:
+        # All layers' draws of a meta-batch lie one after the other, the task axis second to last.
         parts = tf.split(
             _logistic([tasks * sum(sizes)], seed, dtype), [tasks * size for size in sizes]
         )
         return [
-            tf.reshape(part, [*shape[:-1], tasks, shape[-1]])
+            _task_axis_first(tf.reshape(part, [*shape[:-1], tasks, shape[-1]]))
             for part, shape in zip(parts, shapes, strict=True)
         ]
     draws = tf.map_fn(
         lambda key: _logistic([sum(sizes)], key, dtype), seed, fn_output_signature=dtype
     )
     return [
-        tf.transpose(tf.reshape(part, [tasks, *shape]), [*range(1, len(shape)), 0, len(shape)])
+        tf.reshape(part, [tasks, *shape])
         for part, shape in zip(tf.split(draws, sizes, axis=1), shapes, strict=True)
     ]
+
+
+def _task_axis_first(x: tf.Tensor) -> tf.Tensor:
+    """[..., tasks, units] -> [tasks, ..., units]."""
+    rank = x.shape.rank
+    return x if rank == 2 else tf.transpose(x, [rank - 2, *range(rank - 2), rank - 1])
+
+
+def _task_axis_last(x: tf.Tensor) -> tf.Tensor:
+    """[tasks, ..., units] -> [..., tasks, units]."""
+    rank = x.shape.rank
+    return x if rank == 2 else tf.transpose(x, [*range(1, rank - 1), 0, rank - 1])
 
 
 def _logistic(shape: Sequence[int | tf.Tensor], seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:

@@ -8,14 +8,21 @@ from tensorflow import keras
 
 from maml_tnet.adaptation import Examples, InnerStep, adaptation_path, examples
 from maml_tnet.compat import tf_variable
-from maml_tnet.losses import Loss, accuracy, cross_entropy, squared_error
-from maml_tnet.masks import most_likely_masks, sample_masks
+from maml_tnet.kernels.parts import map_parts
+from maml_tnet.losses import TaskLoss, accuracy, task_loss
+from maml_tnet.masks import mask_noise, most_likely_masks, sample_masks
 from maml_tnet.networks import TaskNetwork
 
 MASK_CHOICES = ("sample", "mode")
 # Offsets of the first word of a mask seed, so that no two uses share a random stream.
 EVALUATION_MASK_STREAM = 1_000_003
 STEP_STREAM = 10_000_019
+
+MaskNoise = list[list[tf.Tensor]]
+"""For every draw of masks (one for all inner steps, or one a step): [tasks, ..., units] for every
+tensor of logits; empty where no mask is drawn."""
+Masks = list[list[Any]]
+"""M for every inner step and weight, [..., tasks, units], or 1 without masks."""
 
 
 def evaluation_mask_seeds(numbers: tf.Tensor) -> tf.Tensor:
@@ -36,29 +43,26 @@ class EpisodeLike(Protocol):
 class MetaLearner(keras.Model):
     """MAML, Meta-SGD, T-net or MT-net, depending on the network's T and masks and on `meta_sgd`.
 
-    `fit` it on a dataset of spans (start, stop) of iteration numbers: one Keras batch runs the
-    meta-iterations start, ..., stop - 1 inside the compiled function, drawing their episodes there.
-    What an iteration does is a pure function of the parameters, the seed and its number, so a run
-    that is stopped after any of them and goes on later ends with the same weights.
+    `compile` it with an optimizer and a loss, and `fit` it on a dataset of spans (start, stop) of
+    iteration numbers: one Keras batch runs the meta-iterations start, ..., stop - 1 inside the
+    compiled function, drawing their episodes there. What an iteration does is a pure function of
+    the parameters, the seed and its number, so a run that is stopped after any of them and goes on
+    later ends with the same weights.
 
     `evaluate` and `predict` take datasets of (numbers, episode): `predict` returns every task's
     loss (and accuracy) on its queries after 0, 1, ..., `evaluation_updates` inner steps.
 
     Args:
         network: the task network.
-        classification: cross-entropy and accuracy, or squared error.
-        sample_episode: iteration number (scalar int32 tensor) -> training episode.
+        sample_episode: iteration number (scalar int32 tensor) -> training episode, a named tuple.
         update_lr: alpha, in the unit that `losses` describes; Meta-SGD's initial step sizes.
         num_updates: inner steps in training.
         evaluation_updates: inner steps that `predict` reports.
         first_order: do not differentiate through the inner gradients.
-        recompute: less memory in training with many inner steps, for more time.
-        meta_sgd: learn a step size for every adapted weight.
+        meta_sgd: learn a step size for every weight that adapts.
         temperature: of the masks, T of equation (11).
         evaluation_mask: "sample" or "mode": how M is had in evaluation.
         meta_grad_clip: bound on every component of the meta-gradient; 0 for none.
-        pretrain_iterations: number of first iterations that minimize the loss before adaptation
-            instead (the pretraining and oracle baselines).
         seed: of the masks.
 
     Raises:
@@ -69,18 +73,15 @@ class MetaLearner(keras.Model):
         self,
         network: TaskNetwork,
         *,
-        classification: bool,
         sample_episode: Callable[[tf.Tensor], EpisodeLike],
         update_lr: float,
         num_updates: int,
         evaluation_updates: int = 10,
         first_order: bool = False,
-        recompute: bool = False,
         meta_sgd: bool = False,
         temperature: float = 1.0,
         evaluation_mask: str = "sample",
         meta_grad_clip: float = 0.0,
-        pretrain_iterations: int = 0,
         seed: int = 0,
         **kwargs: Any,
     ):
@@ -92,18 +93,14 @@ class MetaLearner(keras.Model):
                 f"evaluation_mask must be one of {MASK_CHOICES}, got {evaluation_mask!r}"
             )
         self.network = network
-        self.classification = classification
-        self.task_loss: Loss = cross_entropy if classification else squared_error
         self.sample_episode = sample_episode
         self.update_lr = update_lr
         self.num_updates = num_updates
         self.evaluation_updates = evaluation_updates
         self.first_order = first_order
-        self.recompute = recompute
         self.temperature = temperature
         self.evaluation_mask = evaluation_mask
         self.meta_grad_clip = meta_grad_clip
-        self.pretrain_iterations = pretrain_iterations
         self.seed = seed
         self.step_size_variables = []
         if meta_sgd:
@@ -113,11 +110,28 @@ class MetaLearner(keras.Model):
                     shape=weight.shape,
                     initializer=keras.initializers.Constant(update_lr),
                 )
-                for i, weight in enumerate(network.adapted_weights)
+                for i, weight in enumerate(network.initial_weights)
             ]
-        measures = ["pre_loss", "loss"] + (["pre_accuracy", "accuracy"] if classification else [])
-        self.meters = [keras.metrics.Mean(name=name) for name in measures]
+        self.meters: list[keras.metrics.Metric] = []
         self.built = True
+
+    def compile(self, optimizer: Any = "adam", loss: Any = None, **kwargs: Any) -> None:
+        """Keras' `compile`; the loss is the tasks', in whose unit alpha is.
+
+        Args:
+            optimizer: of the meta-update.
+            loss: `losses.squared_error`, `losses.cross_entropy`, or a Keras loss on logits.
+            **kwargs: `jit_compile` and the like.
+
+        Raises:
+            ValueError: a loss that `losses.task_loss` refuses.
+        """
+        self.task_loss: TaskLoss = task_loss(loss)
+        super().compile(optimizer=optimizer, **kwargs)
+        measures = ["pre_loss", "loss"]
+        if self.task_loss.classifies:
+            measures += ["pre_accuracy", "accuracy"]
+        self.meters = [keras.metrics.Mean(name=name) for name in measures]
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -130,47 +144,55 @@ class MetaLearner(keras.Model):
         """Alpha for every adapted weight: a number, or Meta-SGD's tensors [..., 1, units]."""
         if self.step_size_variables:
             return [tf.expand_dims(alpha, -2) for alpha in self.step_size_variables]
-        return [self.update_lr] * len(self.network.adapted_weights)
+        return [self.update_lr] * len(self.network.initial_weights)
 
-    def masks(
-        self, tasks: int | tf.Tensor, steps: int, seed: tf.Tensor, choice: str = "sample"
-    ) -> list[list[tf.Tensor]] | None:
-        """M for every inner step and adapted weight; None for a network without masks.
+    def mask_noise(self, tasks: int | tf.Tensor, steps: int, seed: tf.Tensor) -> MaskNoise:
+        """Draw what decides the masks of `tasks` tasks.
 
         Masks per unit are drawn once for all steps of a task; masks per weight at every step, as
         in the original code.
+
+        Args:
+            tasks: number of tasks.
+            steps: number of inner steps.
+            seed: int32 [2], or [tasks, 2], a key for every task.
         """
         logits = self.network.mask_logits
         if not logits:
-            return None
-        expand = self.network.masks_of_adapted_weights
-        if choice == "mode":
+            return []
+        draws = steps if self.network.masks_each_step else min(steps, 1)
+        offsets = [tf.constant([step * STEP_STREAM, 0]) for step in range(draws)]
+        return [mask_noise(logits, tasks, seed + offset) for offset in offsets]
+
+    def masks(self, steps: int, noise: MaskNoise) -> Masks:
+        """M for every inner step and weight: drawn, or without noise at its mode; 1 without masks.
+
+        Args:
+            steps: number of inner steps.
+            noise: of `mask_noise`.
+        """
+        logits, expand = self.network.mask_logits, self.network.masks_of_weights
+        if not logits:
+            return [[1] * len(self.network.initial_weights)] * steps
+        if not noise:
             return [expand(most_likely_masks(logits))] * steps
-        if self.network.transform_layers[0].mask_per == "unit":
-            return [expand(sample_masks(logits, tasks, self.temperature, seed))] * steps
-        step_seeds = [seed + tf.constant([step * STEP_STREAM, 0]) for step in range(steps)]
-        return [
-            expand(sample_masks(logits, tasks, self.temperature, step_seed))
-            for step_seed in step_seeds
-        ]
+        drawn = [expand(sample_masks(logits, draw, self.temperature)) for draw in noise]
+        return drawn if len(drawn) == steps else drawn * steps
 
     def adapted(
-        self, episode: EpisodeLike, steps: int, mask_seed: tf.Tensor, mask: str = "sample"
+        self, episode: EpisodeLike, steps: int, noise: MaskNoise
     ) -> tuple[Examples, Examples, list[InnerStep]]:
         """Adapt to an episode: its prepared support and query examples, and the path of weights."""
-        tasks = episode.support_x.shape[0] or tf.shape(episode.support_x)[0]
         support = examples(self.network, episode.support_x, episode.support_y)
         query = examples(self.network, episode.query_x, episode.query_y)
         path = adaptation_path(
             self.network,
-            self.task_loss,
+            self.task_loss.values,
             support,
-            tasks=tasks,
+            tasks=episode.support_x.shape[0] or tf.shape(episode.support_x)[0],
             step_sizes=self.step_sizes,
-            masks=self.masks(tasks, steps, mask_seed, mask),
-            num_updates=steps,
+            masks=self.masks(steps, noise),
             first_order=self.first_order,
-            recompute=self.recompute,
         )
         return support, query, list(path)
 
@@ -187,43 +209,68 @@ class MetaLearner(keras.Model):
             gradients of the mean query loss with respect to `trainable_variables`, and the
             measures (pre_loss, loss[, pre_accuracy, accuracy]), means over the tasks.
         """
+        tasks = episode.support_x.shape[0]
+        noise = self.mask_noise(
+            tasks or tf.shape(episode.support_x)[0], self.num_updates, mask_seed
+        )
+        return self.mean_over_parts(self._part_meta_gradient, (episode, noise))
+
+    def _part_meta_gradient(
+        self, part: tuple[EpisodeLike, MaskNoise]
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        episode, noise = part
         with tf.GradientTape() as tape:
-            support, query, path = self.adapted(episode, self.num_updates, mask_seed)
-            outputs = self.network.forward(query.inputs, path[-1].weights)
+            support, query, path = self.adapted(episode, self.num_updates, noise)
+            outputs = self.network.forward(query.inputs, path[-1].fast_weights)
             support_size = tf.shape(support.targets)[0]
-            loss = tf.reduce_mean(self.task_loss(outputs, query.targets, support_size))
-        gradients = self._gradients(tape, loss)
-        before = path[1].support_outputs
-        measures = [
-            tf.reduce_mean(self.task_loss(before, support.targets, support_size)),
-            loss,
+            loss = tf.reduce_mean(self.task_loss.values(outputs, query.targets, support_size))
+        before = self.measures(path[1].support_outputs, support, support_size)
+        after = self.measures(outputs, query, support_size)
+        means = [
+            tf.reduce_mean(value) for pair in zip(before, after, strict=True) for value in pair
         ]
-        if self.classification:
-            measures.append(tf.reduce_mean(accuracy(before, support.targets)))
-            measures.append(tf.reduce_mean(accuracy(outputs, query.targets)))
-        return gradients, measures
+        return self.gradients(tape, loss), means
 
-    def pretraining_gradient(self, episode: EpisodeLike) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """Like `meta_gradient`, of the loss on the support examples before any adaptation."""
-        with tf.GradientTape() as tape:
-            support, _, path = self.adapted(episode, 0, tf.zeros([2], tf.int32))
-            outputs = self.network.forward(support.inputs, path[0].weights)
-            support_size = tf.shape(support.targets)[0]
-            loss = tf.reduce_mean(self.task_loss(outputs, support.targets, support_size))
-        gradients = self._gradients(tape, loss)
-        measures = [loss, loss]
-        if self.classification:
-            measures += [tf.reduce_mean(accuracy(outputs, support.targets))] * 2
-        return gradients, measures
+    def measures(
+        self, outputs: tf.Tensor, examples: Examples, support_size: tf.Tensor
+    ) -> list[tf.Tensor]:
+        """Every task's loss (and accuracy) on examples, each [tasks]."""
+        values = [self.task_loss.values(outputs, examples.targets, support_size)]
+        if self.task_loss.classifies:
+            values.append(accuracy(outputs, examples.targets))
+        return values
 
-    def _gradients(self, tape: tf.GradientTape, loss: tf.Tensor) -> list[tf.Tensor]:
+    def mean_over_parts(
+        self,
+        gradient: Callable[[Any], tuple[list[tf.Tensor], list[tf.Tensor]]],
+        batch: tuple[EpisodeLike, MaskNoise],
+    ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Gradients and measures of a meta-batch, each the mean of those of its parts."""
+        support_x = batch[0].support_x
+        dtype = self.network.dtype
+        stacked = map_parts(
+            gradient,
+            batch,
+            self.network.part_of(support_x.shape[0], support_x),
+            outputs=(
+                [tf.TensorSpec(v.shape, dtype) for v in self.trainable_variables],
+                [tf.TensorSpec([], dtype) for _ in self.meters],
+            ),
+        )
+        return tf.nest.map_structure(lambda values: tf.reduce_mean(values, axis=0), stacked)
+
+    def gradients(self, tape: tf.GradientTape, loss: tf.Tensor) -> list[tf.Tensor]:
         """Of the loss with respect to `trainable_variables`, zeros where it does not depend."""
         # Of Keras 3's own variables TensorFlow cannot make the zeros.
         variables = [tf_variable(variable) for variable in self.trainable_variables]
         return tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
 
+    def iteration_gradient(self, iteration: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
+        """Draw the iteration's episode and masks, and differentiate: see `meta_gradient`."""
+        return self.meta_gradient(self.sample_episode(iteration), tf.stack([self.seed, iteration]))
+
     def meta_step(self, iteration: tf.Tensor) -> list[tf.Tensor]:
-        """One meta-iteration: draw episode and masks, differentiate, let the optimizer step.
+        """One meta-iteration: its gradient, clipped, and the optimizer's step.
 
         Args:
             iteration: its number, a scalar int32.
@@ -231,16 +278,7 @@ class MetaLearner(keras.Model):
         Returns:
             the measures, scalars.
         """
-        episode = self.sample_episode(iteration)
-        mask_seed = tf.stack([self.seed, iteration])
-        if self.pretrain_iterations:
-            gradients, measures = tf.cond(
-                iteration < self.pretrain_iterations,
-                lambda: self.pretraining_gradient(episode),
-                lambda: self.meta_gradient(episode, mask_seed),
-            )
-        else:
-            gradients, measures = self.meta_gradient(episode, mask_seed)
+        gradients, measures = self.iteration_gradient(iteration)
         if self.meta_grad_clip:
             gradients = [
                 tf.clip_by_value(g, -self.meta_grad_clip, self.meta_grad_clip) for g in gradients
@@ -280,20 +318,17 @@ class MetaLearner(keras.Model):
 
     def test_step(self, numbered: tuple[tf.Tensor, EpisodeLike]) -> dict[str, tf.Tensor]:
         """Measure numbered tasks before adaptation and after `num_updates` steps."""
-        numbers, episode = numbered
-        mask_seed = evaluation_mask_seeds(numbers)
-        support, query, path = self.adapted(
-            episode, self.num_updates, mask_seed, self.evaluation_mask
-        )
-        support_size = tf.shape(support.targets)[0]
-        before = self.network.forward(support.inputs, path[0].weights)
-        after = self.network.forward(query.inputs, path[-1].weights)
-        values = [
-            self.task_loss(before, support.targets, support_size),
-            self.task_loss(after, query.targets, support_size),
-        ]
-        if self.classification:
-            values += [accuracy(before, support.targets), accuracy(after, query.targets)]
+
+        def measure(part: tuple[EpisodeLike, MaskNoise]) -> list[tf.Tensor]:
+            episode, noise = part
+            support, query, path = self.adapted(episode, self.num_updates, noise)
+            support_size = tf.shape(support.targets)[0]
+            outputs = self.network.forward(query.inputs, path[-1].fast_weights)
+            before = self.measures(path[1].support_outputs, support, support_size)
+            after = self.measures(outputs, query, support_size)
+            return [value for pair in zip(before, after, strict=True) for value in pair]
+
+        values = self._map_held_out(measure, numbered, self.num_updates, [[]] * len(self.meters))
         for meter, value in zip(self.meters, values, strict=True):
             meter.update_state(value)
         return {meter.name: meter.result() for meter in self.meters}
@@ -308,19 +343,56 @@ class MetaLearner(keras.Model):
         Returns:
             {"loss": [tasks, steps + 1]} and, in classification, "accuracy" of the same shape.
         """
+        steps = self.evaluation_updates
+        names = ["loss", "accuracy"] if self.task_loss.classifies else ["loss"]
+
+        def measure(part: tuple[EpisodeLike, MaskNoise]) -> list[tf.Tensor]:
+            episode, noise = part
+            support, query, path = self.adapted(episode, steps, noise)
+            support_size = tf.shape(support.targets)[0]
+            measures = [
+                self.measures(
+                    self.network.forward(query.inputs, point.fast_weights), query, support_size
+                )
+                for point in path
+            ]
+            return [tf.stack(values, axis=1) for values in zip(*measures, strict=True)]
+
+        values = self._map_held_out(measure, numbered, steps, [[steps + 1]] * len(names))
+        return dict(zip(names, values, strict=True))
+
+    def _map_held_out(
+        self,
+        measure: Callable[[tuple[EpisodeLike, MaskNoise]], list[tf.Tensor]],
+        numbered: tuple[tf.Tensor, EpisodeLike],
+        steps: int,
+        shapes: Sequence[Sequence[int]],
+    ) -> list[tf.Tensor]:
+        """Measure held-out tasks part by part.
+
+        Args:
+            measure: of a part's (episode, mask noise): tensors [part, *shape].
+            numbered: (numbers, episode).
+            steps: inner steps that it takes.
+            shapes: of what it returns, without the task axis.
+
+        Returns:
+            [tasks, *shape] for every shape.
+        """
         numbers, episode = numbered
-        mask_seed = evaluation_mask_seeds(numbers)
-        support, query, path = self.adapted(
-            episode, self.evaluation_updates, mask_seed, self.evaluation_mask
+        noise: MaskNoise = []
+        if self.evaluation_mask == "sample":
+            noise = self.mask_noise(tf.shape(numbers)[0], steps, evaluation_mask_seeds(numbers))
+        part = self.network.part_of(episode.support_x.shape[0], episode.support_x)
+        values = map_parts(
+            measure,
+            (episode, noise),
+            part,
+            outputs=[tf.TensorSpec([part, *shape], self.network.dtype) for shape in shapes],
         )
-        support_size = tf.shape(support.targets)[0]
-        outputs = [self.network.forward(query.inputs, point.weights) for point in path]
-        losses = [self.task_loss(output, query.targets, support_size) for output in outputs]
-        result = {"loss": tf.stack(losses, axis=1)}
-        if self.classification:
-            accuracies = [accuracy(output, query.targets) for output in outputs]
-            result["accuracy"] = tf.stack(accuracies, axis=1)
-        return result
+        return [
+            tf.reshape(value, [-1, *shape]) for value, shape in zip(values, shapes, strict=True)
+        ]
 
     def adapt_and_predict(
         self, support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor, num_updates: int
@@ -341,14 +413,13 @@ class MetaLearner(keras.Model):
             support_x, support_y, query_x = (tf.expand_dims(x, 0) for x in data)
             *_, last = adaptation_path(
                 self.network,
-                self.task_loss,
+                self.task_loss.values,
                 examples(self.network, support_x, support_y),
                 tasks=1,
                 step_sizes=self.step_sizes,
-                masks=self.masks(1, num_updates, tf.zeros([2], tf.int32), "mode"),
-                num_updates=num_updates,
+                masks=self.masks(num_updates, noise=[]),
             )
-            outputs = self.network.forward(self.network.prepare(query_x), last.weights)
+            outputs = self.network.forward(self.network.prepare(query_x), last.fast_weights)
             return tf.squeeze(outputs, 1)
 
         # Task by task, as a graph for any number of tasks must run on any machine: grouped
@@ -356,4 +427,4 @@ class MetaLearner(keras.Model):
         outputs = tf.map_fn(
             one_task, (support_x, support_y, query_x), fn_output_signature=self.network.dtype
         )
-        return tf.nn.softmax(outputs) if self.classification else outputs
+        return tf.nn.softmax(outputs) if self.task_loss.classifies else outputs

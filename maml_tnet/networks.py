@@ -12,25 +12,16 @@ import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet.compat import build_layer
-from maml_tnet.layers import (
-    SharedWeight,
-    TransformConv2D,
-    TransformDense,
-    TransformLayer,
-    for_every_task,
-    per_task,
-)
-from maml_tnet.normalization import (
-    PatchStatistics,
-    TaskBatchNormalization,
-    TaskLayerNormalization,
-    patch_statistics,
-)
-from maml_tnet.pooling import max_pool
-from maml_tnet.task_axis import merge_tasks, split_tasks
+from maml_tnet.kernels.folding import PatchStatistics, fold, patch_statistics
+from maml_tnet.kernels.parts import part_of
+from maml_tnet.kernels.pooling import max_pool
+from maml_tnet.kernels.task_axis import merge_tasks, split_tasks
+from maml_tnet.layers import TransformConv2D, TransformDense, TransformLayer, for_every_task
+from maml_tnet.normalization import TaskBatchNormalization, TaskLayerNormalization
 
-AdaptedWeights = Sequence[tf.Tensor | SharedWeight]
 NORMS = ("batch_norm", "layer_norm", None)
+# Float32 numbers in 2 MB, which is what a core of today has as its own cache.
+CACHED_NUMBERS = 2**19
 
 
 class TaskNetwork(keras.Model):
@@ -54,62 +45,70 @@ class TaskNetwork(keras.Model):
         return self.transform_layers[-1].units
 
     @property
-    def adapted_weights(self) -> list[tf.Variable]:
-        """W and b of every layer: what inner steps change."""
-        return [w for layer in self.transform_layers for w in layer.adapted_weights]
+    def initial_weights(self) -> list[tf.Variable]:
+        """W and b of every layer, meta-learned: what inner steps start from."""
+        return [w for layer in self.transform_layers for w in layer.initial_weights]
+
+    def initial_fast_weights(self, tasks: int | tf.Tensor) -> list[tf.Tensor]:
+        """The initial weights, one copy per task: each [..., tasks, units]."""
+        return [for_every_task(w, tasks) for w in self.initial_weights]
 
     @property
     def mask_logits(self) -> list[tf.Variable]:
         """The mask logits zeta of every layer; empty without masks."""
         return [logits for layer in self.transform_layers for logits in layer.mask_logits]
 
-    def masks_of_adapted_weights(self, masks: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """One mask per adapted weight, from one mask per tensor of `mask_logits`."""
-        remaining = list(masks)
-        result = []
-        for layer in self.transform_layers:
-            own, remaining = (
-                remaining[: len(layer.mask_logits)],
-                remaining[len(layer.mask_logits) :],
-            )
-            result += layer.masks_of_adapted_weights(own)
-        return result
+    @property
+    def masks_each_step(self) -> bool:
+        """Whether every inner step has masks of its own, as those per weight in the original."""
+        return any(layer.mask_per == "weight" for layer in self.transform_layers)
 
-    def initial_weights(self, tasks: int | tf.Tensor) -> list[tf.Tensor]:
-        """The meta-learned W and b, one copy per task: each [..., tasks, units]."""
-        return [for_every_task(w, tasks) for w in self.adapted_weights]
-
-    def shared_weights(self, tasks: int | tf.Tensor) -> list[SharedWeight]:
-        """The same as `initial_weights`, as weights that the tasks still share."""
+    def masks_of_weights(self, masks: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """One mask per fast weight, from one mask per tensor of `mask_logits`."""
+        remaining = iter(masks)
         return [
-            SharedWeight(
-                tf.convert_to_tensor(w), tf.zeros([*w.shape[:-1], tasks, w.shape[-1]], self.dtype)
-            )
-            for w in self.adapted_weights
+            mask
+            for layer in self.transform_layers
+            for mask in layer.masks_of_weights([next(remaining) for _ in layer.mask_logits])
         ]
+
+    def part_of(self, tasks: int | None, x: tf.Tensor) -> int | None:
+        """How many of a batch's tasks are best computed at a time (`kernels.parts`).
+
+        Args:
+            tasks: in the batch; None where the graph does not know it.
+            x: the support inputs, [tasks, examples, ...].
+        """
+        del x
+        return tasks
 
     def prepare(self, x: tf.Tensor) -> Any:
         """Compute, once, what `forward` needs of inputs [tasks, examples, ...]."""
         raise NotImplementedError
 
-    def forward(self, inputs: Any, adapted_weights: AdaptedWeights) -> tf.Tensor:
+    def forward(self, inputs: Any, fast_weights: Sequence[tf.Tensor]) -> tf.Tensor:
         """Outputs [examples, tasks, outputs] of prepared inputs under the tasks' own weights."""
         raise NotImplementedError
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """[tasks, examples, ...] -> [tasks, examples, outputs], with the initial weights."""
         x = tf.convert_to_tensor(x)
-        outputs = self.forward(self.prepare(x), self.initial_weights(tf.shape(x)[0]))
+        outputs = self.forward(self.prepare(x), self.initial_fast_weights(tf.shape(x)[0]))
         return tf.transpose(outputs, [1, 0, 2])
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments; Keras 2 leaves name and dtype to the model."""
         return {**super().get_config(), "name": self.name, "dtype": self.dtype, **self.arguments}
 
-    def _pairs(self, adapted_weights: AdaptedWeights) -> list[list[tf.Tensor | SharedWeight]]:
-        """Group a flat list of weights layer by layer."""
-        remaining = iter(adapted_weights)
-        return [[next(remaining) for _ in layer.adapted_weights] for layer in self.transform_layers]
+    def _by_layer(
+        self, fast_weights: Sequence[tf.Tensor]
+    ) -> list[tuple[TransformLayer, list[tf.Tensor]]]:
+        """Every layer with its own of a flat list of weights."""
+        remaining = iter(fast_weights)
+        return [
+            (layer, [next(remaining) for _ in layer.initial_weights])
+            for layer in self.transform_layers
+        ]
 
 
 @keras.utils.register_keras_serializable("maml_tnet")
@@ -176,14 +175,13 @@ class Regressor(TaskNetwork):
         """[tasks, examples, features] -> [examples, tasks, features]."""
         return tf.transpose(x, [1, 0, 2])
 
-    def forward(self, inputs: tf.Tensor, adapted_weights: AdaptedWeights) -> tf.Tensor:
+    def forward(self, inputs: tf.Tensor, fast_weights: Sequence[tf.Tensor]) -> tf.Tensor:
         """Equation (7): [examples, tasks, features] -> [examples, tasks, outputs]."""
         hidden = inputs
-        *body, head = zip(self.transform_layers, self._pairs(adapted_weights), strict=True)
+        *body, (head, head_weights) = self._by_layer(fast_weights)
         for layer, weights in body:
             hidden = tf.nn.relu(layer(hidden, weights))
-        layer, weights = head
-        return layer(hidden, weights)
+        return head(hidden, head_weights)
 
 
 class PreparedImages(NamedTuple):
@@ -318,53 +316,64 @@ class ConvNet(TaskNetwork):
                 build_layer(layer, [None, None, None, None, num_filters])
         self.built = True
 
+    def part_of(self, tasks: int | None, x: tf.Tensor) -> int | None:
+        """As many tasks as keep the first layer's activations in a core's cache.
+
+        A GPU takes all of them at once.
+        """
+        if tasks is None or tf.config.list_physical_devices("GPU"):
+            return tasks
+        examples, height, width, _ = x.shape[1:]
+        first = self.transform_layers[0]
+        numbers = examples * -(-height // first.strides) * -(-width // first.strides) * first.units
+        return part_of(tasks, max(1, CACHED_NUMBERS // numbers))
+
     def prepare(self, x: tf.Tensor) -> PreparedImages:
         """[tasks, examples, height, width, channels] -> `PreparedImages`."""
-        first = self.transform_layers[0]
-        statistics = None
-        if self._folds_first_block:
+        first, statistics = self.transform_layers[0], None
+        if self.normalizations and isinstance(self.normalizations[0], TaskBatchNormalization):
             statistics = patch_statistics(x, first.size, first.strides)
         return PreparedImages(tf.transpose(x, [1, 2, 3, 0, 4]), statistics)
 
-    def forward(self, inputs: PreparedImages, adapted_weights: AdaptedWeights) -> tf.Tensor:
+    def forward(self, inputs: PreparedImages, fast_weights: Sequence[tf.Tensor]) -> tf.Tensor:
         """Equation (7): prepared images -> logits [examples, tasks, way]."""
-        *body, head = zip(self.transform_layers, self._pairs(adapted_weights), strict=True)
+        *body, (head, head_weights) = self._by_layer(fast_weights)
         hidden = inputs.images
-        for i, (layer, weights) in enumerate(body):
-            if i == 0 and self._folds_first_block:
-                hidden, offset = self._first_block(inputs, weights)
+        for block, (layer, weights) in enumerate(body):
+            if block == 0 and inputs.statistics is not None:
+                hidden, offset = self._folded_convolution(inputs.images, inputs.statistics, weights)
             else:
-                hidden, offset = layer(hidden, weights), None
-                if self.normalizations:
-                    normalization = self.normalizations[i]
-                    hidden = normalization.standardize(hidden)
-                    offset = tf.convert_to_tensor(normalization.beta)
+                hidden, offset = self._normalized(block, layer(hidden, weights))
             # The largest of four numbers stays the largest under an offset and under ReLU, so
             # pooling comes first: there is less to add to and to rectify.
             if self.max_pool:
                 hidden = split_tasks(max_pool(merge_tasks(hidden)), layer.units)
             hidden = tf.nn.relu(hidden if offset is None else _add_offset(hidden, offset))
-        layer, weights = head
-        return layer(self._features(hidden), weights)
+        return head(self._features(hidden), head_weights)
 
-    @property
-    def _folds_first_block(self) -> bool:
-        return bool(self.normalizations) and isinstance(
-            self.normalizations[0], TaskBatchNormalization
-        )
+    def _normalized(self, block: int, hidden: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Activations without the normalization's offset, and the offset."""
+        if not self.normalizations:
+            return hidden, None
+        normalization = self.normalizations[block]
+        return normalization.standardize(hidden), tf.convert_to_tensor(normalization.beta)
 
-    def _first_block(
-        self, inputs: PreparedImages, adapted_weights: AdaptedWeights
+    def _folded_convolution(
+        self, images: tf.Tensor, statistics: PatchStatistics, weights: Sequence[tf.Tensor]
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Convolution, T and batch normalization of the images by one folded kernel.
+        """The first block's convolution, T and batch normalization by one folded kernel.
 
         Returns:
             the normalized activations without their offset, and the offset, [tasks, filters].
         """
         layer, normalization = self.transform_layers[0], self.normalizations[0]
-        kernel = layer.apply_transform(per_task(adapted_weights[0]))
-        kernel, offset = normalization.fold(kernel, inputs.statistics)
-        return layer.linear(inputs.images, kernel), offset
+        kernel, offset = fold(
+            layer.apply_transform(weights[0]),
+            statistics,
+            normalization.beta,
+            normalization.epsilon,
+        )
+        return layer.linear(images, kernel), offset
 
     def _features(self, hidden: tf.Tensor) -> tf.Tensor:
         """[examples, height, width, tasks, filters] -> [examples, tasks, features]."""
@@ -382,8 +391,7 @@ def _add_offset(x: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     """
     if offset.shape.rank == 1:
         return tf.nn.bias_add(x, offset)
-    y = tf.nn.bias_add(merge_tasks(x), tf.reshape(offset, [-1]))
-    return split_tasks(y, offset.shape[-1])
+    return split_tasks(tf.nn.bias_add(merge_tasks(x), tf.reshape(offset, [-1])), offset.shape[-1])
 
 
 def _layer_seed(seed: int, layer: int) -> int:

@@ -1,6 +1,7 @@
 """The programs that are timed; each is imported only in a worker that runs it."""
 
 import importlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -58,6 +59,17 @@ class Entry:
         return workload.datasource in self.datasources and workload.method in self.methods
 
 
+CORES = len(os.sched_getaffinity(0))
+
+# Every peer computes with one thread an operation and as many tasks at once as there are cores:
+# README.md, "Peers at their best".
+TENSORFLOW = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": str(CORES)}
+JAX = {
+    "XLA_FLAGS": f"--xla_force_host_platform_device_count={CORES} "
+    "--xla_cpu_multi_thread_eigen=false"
+}
+TORCH = {"OMP_NUM_THREADS": "1", "TORCHINDUCTOR_COMPILE_THREADS": "1"}
+
 ENTRIES = {
     "ours": Entry("ours", "Ours", True, "tensorflow", "maml_tnet"),
     "ours-no-onednn": Entry(
@@ -73,13 +85,37 @@ ENTRIES = {
         "MapFn",
         True,
         "tensorflow",
-        "tf.map_fn over tasks, as in the public TF1 code",
-        datasources=("omniglot", "sinusoid"),
+        "tf.map_fn over tasks with their gradients, conv2d",
+        datasources=("omniglot", "miniimagenet"),
+        environment=TENSORFLOW,
+    ),
+    "tf-vectorized-map": Entry(
+        "tf_vectorized_map",
+        "VectorizedMap",
+        True,
+        "tensorflow",
+        "tf.vectorized_map over tasks with their gradients, XLA",
+        datasources=("sinusoid",),
+        environment=TENSORFLOW,
     ),
     "torch-loop": Entry(
-        "torch_loop", "TorchLoop", False, "torch", "loop over tasks, autograd.grad(create_graph)"
+        "torch_loop",
+        "TorchLoop",
+        False,
+        "torch",
+        "loop over tasks, autograd.grad(create_graph)",
+        datasources=("omniglot", "miniimagenet"),
+        environment=TORCH,
     ),
-    "torch-vmap": Entry("torch_vmap", "TorchVmap", False, "torch", "torch.func.vmap and grad"),
+    "torch-compile": Entry(
+        "torch_compile",
+        "TorchCompile",
+        False,
+        "torch",
+        "torch.compile of torch.func.grad",
+        datasources=("omniglot", "sinusoid"),
+        environment=TORCH,
+    ),
     "higher": Entry(
         "torch_higher",
         "Higher",
@@ -88,22 +124,15 @@ ENTRIES = {
         "higher.innerloop_ctx",
         methods=("maml",),
         requires="higher",
+        environment=TORCH,
     ),
-    "jax-vmap": Entry(
-        "jax_contestants",
-        "JaxVmap",
+    "jax": Entry(
+        "jax_contestant",
+        "Jax",
         False,
         "jax",
-        "jit of vmap, convolution as patches",
-        datasources=("omniglot", "sinusoid"),
-    ),
-    "jax-map": Entry(
-        "jax_contestants",
-        "JaxMap",
-        False,
-        "jax",
-        "jit of lax.map over tasks, convolution",
-        datasources=("omniglot",),
+        "jit of each task's gradient, one device a core, convolution as patches",
+        environment=JAX,
     ),
 }
 

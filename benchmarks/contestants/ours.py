@@ -11,7 +11,7 @@ from benchmarks.workloads import Workload
 from data_generators import Episode
 from maml_tnet import ConvNet, MetaLearner, Regressor
 from maml_tnet.compat import tf_variable
-from maml_tnet.masks import straight_through_mask
+from maml_tnet.losses import cross_entropy, squared_error
 from utils.runs.datasets import training_spans
 
 
@@ -20,16 +20,10 @@ class _GivenNoise(MetaLearner):
 
     noise: list[tf.Tensor]
 
-    def masks(
-        self, tasks: int | tf.Tensor, steps: int, seed: tf.Tensor, choice: str = "sample"
-    ) -> list[list[tf.Tensor]] | None:
-        if not self.network.mask_logits:
-            return None
-        masks = [
-            straight_through_mask(tf.expand_dims(logits, -2), noise, self.temperature)
-            for logits, noise in zip(self.network.mask_logits, self.noise, strict=True)
-        ]
-        return [self.network.masks_of_adapted_weights(masks)] * steps
+    def mask_noise(
+        self, tasks: int | tf.Tensor, steps: int, seed: tf.Tensor
+    ) -> list[list[tf.Tensor]]:
+        return [self.noise] if self.network.mask_logits else []
 
 
 class Ours:
@@ -60,9 +54,6 @@ class Ours:
         for name, variable in self.parameters.items():
             variable.assign(weights[name])
         self.meta_learner = self._build(MetaLearner)
-        self.meta_learner.compile(
-            optimizer=keras.optimizers.Adam(1e-3), jit_compile=self.network.compile_with_xla
-        )
         self.meta_learner.make_train_function()
         self.trainable_names, self.gradient = self._gradient_function()
         self.iteration = 0
@@ -80,13 +71,18 @@ class Ours:
         return named + [(f"layer{i}.beta", norm.beta) for i, norm in enumerate(normalizations)]
 
     def _build(self, kind: type[MetaLearner]) -> MetaLearner:
-        return kind(
+        meta_learner = kind(
             self.network,
-            classification=self.workload.is_classification,
             sample_episode=self.source,
             update_lr=self.workload.alpha,
             num_updates=self.workload.inner_steps,
         )
+        meta_learner.compile(
+            optimizer=keras.optimizers.Adam(1e-3),
+            loss=cross_entropy if self.workload.is_classification else squared_error,
+            jit_compile=self.network.compile_with_xla,
+        )
+        return meta_learner
 
     def _gradient_function(self) -> tuple[list[str], Callable[..., list[tf.Tensor]]]:
         meta_learner = self._build(_GivenNoise)

@@ -1,5 +1,7 @@
 """PyTorch with `higher`: a stateless copy of the module, task after task. MAML only."""
 
+from typing import Any
+
 import higher
 import torch
 from torch import nn
@@ -34,8 +36,8 @@ class _Network(nn.Module):
 class Higher(TorchContestant):
     """`innerloop_ctx` with plain gradient descent and one `backward` a task."""
 
-    def __init__(self, workload: Workload, weights: Arrays, data_path: str | None):
-        super().__init__(workload, weights, data_path)
+    def __init__(self, workload: Workload, weights: Arrays, data_path: str | None, *process: Any):
+        super().__init__(workload, weights, data_path, *process)
         self.module = _Network(workload, self.parameters)
         self.parameters = dict(zip(self.parameters, self.module.parameters(), strict=True))
         self.optimizer = torch.optim.Adam(self.module.parameters(), lr=1e-3, fused=True)
@@ -43,15 +45,14 @@ class Higher(TorchContestant):
             [self.parameters[name] for name in adapted_names(self.parameters)], lr=workload.alpha
         )
 
-    def backward(self, task: Task) -> None:
+    def backward(self, task: Task, count: int) -> None:
         """See `TorchContestant`."""
         support_x, support_y, query_x, query_y, _ = task
-        tasks = len(support_x)
-        for i in range(tasks):
+        for i in range(len(support_x)):
             with higher.innerloop_ctx(
                 self.module, self.inner_optimizer, copy_initial_weights=False
             ) as (learner, descent):
                 for _ in range(self.workload.inner_steps):
                     descent.step(loss(self.workload, learner(support_x[i]), support_y[i]))
                 query_loss = loss(self.workload, learner(query_x[i]), query_y[i])
-                (query_loss / tasks).backward()
+                (query_loss / count).backward()

@@ -15,15 +15,14 @@ from benchmarks.contestants.torch_task import (
 class TorchLoop(TorchContestant):
     """`autograd.grad(create_graph=True)` and one `backward` a task."""
 
-    def backward(self, task: Task) -> None:
+    def backward(self, task: Task, count: int) -> None:
         """Task after task, so that only one task's graph is alive."""
         *examples, noise = task
-        tasks = len(examples[0])
-        for i in range(tasks):
+        for i in range(len(examples[0])):
             query_loss = self._task_loss(
                 *(value[i] for value in examples), [draw[i] for draw in noise]
             )
-            (query_loss / tasks).backward()
+            (query_loss / count).backward()
 
     def _task_loss(
         self,

@@ -1,14 +1,17 @@
-"""One task in PyTorch: network, loss and masks, shared by the contestants in PyTorch.
+"""One task in PyTorch and its tasks in processes, shared by the contestants in PyTorch.
 
 Images are [examples, channels, height, width], kernels [units, inputs, height, width].
 """
 
 from collections.abc import Iterator
+from multiprocessing.connection import Connection
 
 import numpy as np
 import torch
+from torch import distributed, multiprocessing
 from torch.nn import functional
 
+from benchmarks.contestants import CORES
 from benchmarks.exchange import Arrays, Batch
 from benchmarks.workloads import Workload
 
@@ -160,35 +163,106 @@ def training_tasks(workload: Workload, batches: list[Task]) -> Iterator[Task]:
         iteration += 1
 
 
-class TorchContestant:
-    """What the contestants in PyTorch share; subclasses define `backward`."""
+def serve(
+    connection: Connection, kind: type["TorchContestant"], arguments: tuple, rank: int, port: int
+) -> None:
+    """A process of its own: do what the first process does, until that one ends."""
+    replica = kind(*arguments, rank, port)
+    while True:
+        try:
+            method, argument = connection.recv()
+        except EOFError:
+            return
+        getattr(replica, method)(argument)
 
-    def __init__(self, workload: Workload, weights: Arrays, data_path: str | None):
-        del data_path
+
+class TorchContestant:
+    """What the contestants in PyTorch share; subclasses define `backward`.
+
+    The tasks of images are shared out over processes, one a core, of one thread each (`ENTRIES`).
+    All have the same weights, draw the same masks and make the same update with the sum of their
+    gradients. Sinusoids and a GPU have one process.
+
+    Args:
+        workload: what to do.
+        weights: to start from.
+        data_path: not used, images are given.
+        rank: of this process; the first starts the others and tells them what to do.
+        port: by which the processes find each other.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        weights: Arrays,
+        data_path: str | None,
+        rank: int = 0,
+        port: int = 0,
+    ):
         self.workload = workload
+        self.rank = rank
+        self.ranks = CORES if workload.is_classification and DEVICE.type == "cpu" else 1
+        self.others: list[Connection] = []
         self.parameters = to_parameters(weights)
         self.optimizer = torch.optim.Adam(self.parameters.values(), lr=1e-3, fused=True)
-        self.use_batches([])
+        self.tasks = training_tasks(workload, [])
+        if self.ranks == 1:
+            return
+        store = distributed.TCPStore(
+            "127.0.0.1", port, self.ranks, is_master=rank == 0, wait_for_workers=False
+        )
+        if rank == 0:
+            self._start_others((workload, weights, data_path), store.port)
+        distributed.init_process_group("gloo", store=store, rank=rank, world_size=self.ranks)
+
+    def _start_others(self, arguments: tuple, port: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        for rank in range(1, self.ranks):
+            here, there = context.Pipe()
+            process_arguments = (there, type(self), arguments, rank, port)
+            context.Process(target=serve, args=process_arguments, daemon=True).start()
+            self.others.append(here)
+
+    def _tell_others(self, method: str, argument: object) -> None:
+        for connection in self.others:
+            connection.send((method, argument))
 
     def use_batches(self, batches: list[Batch]) -> None:
         """Train on these images."""
+        self._tell_others("use_batches", batches)
         self.tasks = training_tasks(self.workload, [to_task(batch) for batch in batches])
 
-    def backward(self, task: Task) -> None:
-        """Add the meta-gradient to the parameters' `.grad`."""
+    def backward(self, task: Task, count: int) -> None:
+        """Add a `count`-th of the sum of the tasks' gradients to the parameters' `.grad`."""
         raise NotImplementedError
+
+    def _mean_gradient(self, task: Task) -> None:
+        """The parameters' `.grad` becomes the meta-gradient, in every process."""
+        count = len(task[0])
+        *examples, noise = task
+        own = slice(self.rank, None, self.ranks)
+        for parameter in self.parameters.values():
+            parameter.grad = torch.zeros_like(parameter)
+        self.backward((*(value[own] for value in examples), [draw[own] for draw in noise]), count)
+        if self.ranks > 1:
+            gradients = [parameter.grad for parameter in self.parameters.values()]
+            total = torch.cat([gradient.flatten() for gradient in gradients])
+            distributed.all_reduce(total)
+            parts = total.split([gradient.numel() for gradient in gradients])
+            for gradient, part in zip(gradients, parts, strict=True):
+                gradient.copy_(part.view_as(gradient))
 
     def meta_gradient(self, batch: Batch) -> Arrays:
         """See `contestants.Contestant`."""
-        self.optimizer.zero_grad()
-        self.backward(to_task(batch))
+        self._tell_others("meta_gradient", batch)
+        self._mean_gradient(to_task(batch))
         return to_arrays({name: p.grad for name, p in self.parameters.items()})
 
     def run(self, iterations: int) -> None:
         """A Python loop of meta-iterations."""
+        self._tell_others("run", iterations)
         for _ in range(iterations):
-            self.optimizer.zero_grad()
-            self.backward(next(self.tasks))
+            self._mean_gradient(next(self.tasks))
             self.optimizer.step()
         if DEVICE.type == "cuda":
             torch.cuda.synchronize()

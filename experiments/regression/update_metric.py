@@ -71,19 +71,19 @@ def observe(learner: MetaLearner, episode: Episode, layer: int, mask_seed: int) 
     network = learner.network
     tasks = episode.support_x.shape[0]
     support = examples(network, episode.support_x, episode.support_y)
-    masks = learner.masks(tasks, 1, tf.constant([mask_seed, 0]))
-    if masks is None or network.transform_layers[layer].transform is None:
+    noise = learner.mask_noise(tasks, 1, tf.constant([mask_seed, 0]))
+    if not noise or network.transform_layers[layer].transform is None:
         raise ValueError("the network must be an MT-net, with T and masks")
+    masks = learner.masks(1, noise)
     before, after = adaptation_path(
         network,
-        learner.task_loss,
+        learner.task_loss.values,
         support,
         tasks=tasks,
         step_sizes=learner.step_sizes,
         masks=masks,
-        num_updates=1,
     )
-    weights_of = [before.weights[i : i + 2] for i in range(0, len(before.weights), 2)]
+    weights_of = [before.fast_weights[i : i + 2] for i in range(0, len(before.fast_weights), 2)]
     hidden = support.inputs
     for number, weights in enumerate(weights_of[:layer]):
         hidden = tf.nn.relu(network.transform_layers[number](hidden, weights))
@@ -94,9 +94,11 @@ def observe(learner: MetaLearner, episode: Episode, layer: int, mask_seed: int) 
         outputs = y
         for number in range(layer + 1, len(weights_of)):
             outputs = network.transform_layers[number](tf.nn.relu(outputs), weights_of[number])
-        loss = tf.reduce_sum(learner.task_loss(outputs, support.targets, tf.shape(outputs)[0]))
+        loss = tf.reduce_sum(
+            learner.task_loss.values(outputs, support.targets, tf.shape(outputs)[0])
+        )
     gradients = tape.gradient(loss, y)
-    measured = observed(hidden, after.weights[2 * layer : 2 * layer + 2]) - y
+    measured = observed(hidden, after.fast_weights[2 * layer : 2 * layer + 2]) - y
     mask = tf.broadcast_to(masks[0][2 * layer + 1], [tasks, observed.units])
 
     def of_task(values: tf.Tensor, task: int) -> np.ndarray:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from maml_tnet import convolutions
+from maml_tnet.kernels import convolutions
 
 
 @pytest.fixture

@@ -26,8 +26,8 @@ class LinearNetwork(TaskNetwork):
     def prepare(self, x: tf.Tensor) -> tf.Tensor:
         return tf.transpose(x, [1, 0, 2])
 
-    def forward(self, inputs: tf.Tensor, adapted_weights: Sequence[tf.Tensor]) -> tf.Tensor:
-        return self.transform_layers[0](inputs, adapted_weights)
+    def forward(self, inputs: tf.Tensor, fast_weights: Sequence[tf.Tensor]) -> tf.Tensor:
+        return self.transform_layers[0](inputs, fast_weights)
 
 
 def half_squared_error(outputs: tf.Tensor, targets: tf.Tensor, support_size: int) -> tf.Tensor:

@@ -38,7 +38,7 @@ def meta_loss(
     """
     losses = []
     for task in range(episode.support_x.shape[0]):
-        weights = [tf.convert_to_tensor(w) for w in network.adapted_weights]
+        weights = [tf.convert_to_tensor(w) for w in network.initial_weights]
         task_masks = masks and [[mask[..., task, :] for mask in step] for step in masks]
         adapted = inner_steps(
             network,

@@ -10,26 +10,28 @@ from linear_network import LinearNetwork, half_squared_error
 from random_episodes import image_episode, randomize, regression_episode
 
 from maml_tnet import ConvNet, Regressor, adaptation_path, examples
-from maml_tnet.layers import per_task
 from maml_tnet.losses import cross_entropy, squared_error
 
 TASKS = 3
 
 
 def walk(network, episode, *, masks=None, update_lr=0.05, num_updates=2, **options):
-    """The path of an episode's tasks, as a list, with every task's own weights."""
+    """The path of an episode's tasks, as a list."""
     loss = cross_entropy if isinstance(network, ConvNet) else squared_error
     path = adaptation_path(
         network,
         options.pop("loss", loss),
         examples(network, episode.support_x, episode.support_y),
         tasks=episode.support_x.shape[0],
-        step_sizes=[update_lr] * len(network.adapted_weights),
-        masks=masks,
-        num_updates=num_updates,
+        step_sizes=[update_lr] * len(network.initial_weights),
+        masks=masks or no_masks(network, num_updates),
         **options,
     )
-    return [step._replace(weights=[per_task(w) for w in step.weights]) for step in path]
+    return list(path)
+
+
+def no_masks(network, num_updates):
+    return [[1] * len(network.initial_weights)] * num_updates
 
 
 def make(kind, rng, *, use_transform=True, mask_per="unit"):
@@ -46,7 +48,7 @@ def draw_masks(network, rng, steps=2):
     return [
         [
             tf.constant(rng.integers(2, size=[*w.shape[:-1], TASKS, w.shape[-1]]), network.dtype)
-            for w in network.adapted_weights
+            for w in network.initial_weights
         ]
         for _ in range(steps)
     ]
@@ -71,15 +73,15 @@ def test_steps_are_equation_8_task_by_task(kind, rng):
         for steps in (1, 2):
             plain = reference.inner_steps(
                 network,
-                [tf.convert_to_tensor(w) for w in network.adapted_weights],
+                [tf.convert_to_tensor(w) for w in network.initial_weights],
                 episode.support_x[task],
                 episode.support_y[task],
                 classification=kind != "regressor",
-                step_sizes=[0.05] * len(network.adapted_weights),
+                step_sizes=[0.05] * len(network.initial_weights),
                 num_updates=steps,
                 masks=[[m[..., task, :] for m in step] for step in masks],
             )
-            for ours, theirs in zip(path[steps].weights, plain, strict=True):
+            for ours, theirs in zip(path[steps].fast_weights, plain, strict=True):
                 np.testing.assert_allclose(ours[..., task, :], theirs, **tolerance(kind))
 
 
@@ -89,7 +91,7 @@ def test_path_starts_at_the_meta_learned_weights(kind, rng):
     start = walk(network, episode, num_updates=0)
     assert len(start) == 1
     assert start[0].support_outputs is None
-    for weight, copies in zip(network.adapted_weights, start[0].weights, strict=True):
+    for weight, copies in zip(network.initial_weights, start[0].fast_weights, strict=True):
         for task in range(TASKS):
             np.testing.assert_array_equal(copies[..., task, :], weight.numpy())
 
@@ -99,7 +101,7 @@ def test_support_outputs_are_those_before_the_step(kind, rng):
     randomize(network, rng)
     path = walk(network, episode)
     for before, after in itertools.pairwise(path):
-        outputs = network.forward(network.prepare(episode.support_x), before.weights)
+        outputs = network.forward(network.prepare(episode.support_x), before.fast_weights)
         np.testing.assert_allclose(after.support_outputs, outputs, **tolerance(kind))
 
 
@@ -118,7 +120,7 @@ def test_only_masked_units_move(kind, rng):
     masks = draw_masks(network, rng, steps=1) * 2
     start, *_, end = walk(network, episode, masks=masks)
     moved = 0
-    for before, after, mask in zip(start.weights, end.weights, masks[0], strict=True):
+    for before, after, mask in zip(start.fast_weights, end.fast_weights, masks[0], strict=True):
         np.testing.assert_array_equal(after[mask == 0], before[mask == 0])
         moved += np.sum(after != before)
     assert moved > 0
@@ -127,25 +129,25 @@ def test_only_masked_units_move(kind, rng):
 def test_zero_mask_is_no_adaptation_and_a_mask_of_ones_is_none(kind, rng):
     network, episode = make(kind, rng)
     randomize(network, rng)
-    shapes = [tf.shape(w) for w in walk(network, episode, num_updates=0)[0].weights]
+    shapes = [tf.shape(w) for w in walk(network, episode, num_updates=0)[0].fast_weights]
     zeros = [[tf.zeros(s, network.dtype) for s in shapes]] * 2
     ones = [[tf.ones(s, network.dtype) for s in shapes]] * 2
     start, *_, end = walk(network, episode, masks=zeros)
     without = walk(network, episode)[-1]
     full = walk(network, episode, masks=ones)[-1]
-    for i, weight in enumerate(start.weights):
-        np.testing.assert_array_equal(end.weights[i], weight)
-        np.testing.assert_array_equal(full.weights[i], without.weights[i])
+    for i, weight in enumerate(start.fast_weights):
+        np.testing.assert_array_equal(end.fast_weights[i], weight)
+        np.testing.assert_array_equal(full.fast_weights[i], without.fast_weights[i])
 
 
 def test_tasks_do_not_influence_each_other(kind, rng):
     network, episode = make(kind, rng)
     randomize(network, rng)
     masks = draw_masks(network, rng)
-    together = walk(network, episode, masks=masks)[-1].weights
+    together = walk(network, episode, masks=masks)[-1].fast_weights
     for task in range(TASKS):
         own = [[m[..., task : task + 1, :] for m in step] for step in masks]
-        alone = walk(network, episode.task(task), masks=own)[-1].weights
+        alone = walk(network, episode.task(task), masks=own)[-1].fast_weights
         for a, b in zip(alone, together, strict=True):
             np.testing.assert_allclose(a[..., 0, :], b[..., task, :], **tolerance(kind))
 
@@ -156,7 +158,7 @@ def test_another_task_in_the_batch_changes_nothing(kind, rng):
     disturbed = episode._replace(
         support_x=tf.concat([episode.support_x[:2], 10 * episode.support_x[2:]], 0)
     )
-    weights, others = (walk(network, e)[-1].weights for e in (episode, disturbed))
+    weights, others = (walk(network, e)[-1].fast_weights for e in (episode, disturbed))
     for a, b in zip(weights, others, strict=True):
         np.testing.assert_array_equal(a[..., :2, :], b[..., :2, :])
     assert any(np.any(a[..., 2, :] != b[..., 2, :]) for a, b in zip(weights, others, strict=True))
@@ -166,14 +168,14 @@ def test_identity_transform_and_full_mask_are_maml(kind, rng):
     mt_net, episode = make(kind, rng)
     maml, _ = make(kind, rng, use_transform=False, mask_per=None)
     randomize(maml, rng)
-    for target, source in zip(mt_net.adapted_weights, maml.adapted_weights, strict=True):
+    for target, source in zip(mt_net.initial_weights, maml.initial_weights, strict=True):
         target.assign(source.numpy())
     if kind == "conv net":
         for target, source in zip(mt_net.normalizations, maml.normalizations, strict=True):
             target.beta.assign(source.beta.numpy())
-    ones = [tf.ones([TASKS, w.shape[-1]], mt_net.dtype) for w in mt_net.adapted_weights]
-    ours = walk(mt_net, episode, masks=[ones] * 2)[-1].weights
-    theirs = walk(maml, episode)[-1].weights
+    ones = [tf.ones([TASKS, w.shape[-1]], mt_net.dtype) for w in mt_net.initial_weights]
+    ours = walk(mt_net, episode, masks=[ones] * 2)[-1].fast_weights
+    theirs = walk(maml, episode)[-1].fast_weights
     exact = {"rtol": 1e-14, "atol": 1e-15} if kind == "regressor" else tolerance(kind)
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, **exact)
@@ -183,16 +185,21 @@ def test_step_size_per_weight_scales_that_weights_step(rng):
     network, episode = make("regressor", rng)
     randomize(network, rng)
     support = examples(network, episode.support_x, episode.support_y)
-    sizes = [rng.uniform(0, 0.2, size=w.shape) for w in network.adapted_weights]
+    sizes = [rng.uniform(0, 0.2, size=w.shape) for w in network.initial_weights]
     steps = {}
     for name, step_sizes in {
         "one": [1.0] * len(sizes),
         "learned": [tf.expand_dims(tf.constant(s), -2) for s in sizes],
     }.items():
         start, end = adaptation_path(
-            network, squared_error, support, tasks=TASKS, step_sizes=step_sizes, num_updates=1
+            network,
+            squared_error,
+            support,
+            tasks=TASKS,
+            step_sizes=step_sizes,
+            masks=no_masks(network, 1),
         )
-        steps[name] = [b - per_task(a) for a, b in zip(start.weights, end.weights, strict=True)]
+        steps[name] = [b - a for a, b in zip(start.fast_weights, end.fast_weights, strict=True)]
     for one, learned, size in zip(steps["one"], steps["learned"], sizes, strict=True):
         np.testing.assert_allclose(learned, one * np.expand_dims(size, -2), rtol=1e-9, atol=1e-13)
 
@@ -213,13 +220,13 @@ def test_number_of_tasks_can_be_unknown(kind, rng):
             squared_error if kind == "regressor" else cross_entropy,
             examples(network, x, y),
             tasks=tf.shape(x)[0],
-            step_sizes=[0.05] * len(network.adapted_weights),
-            num_updates=2,
+            step_sizes=[0.05] * len(network.initial_weights),
+            masks=no_masks(network, 2),
         )
-        return last.weights
+        return last.fast_weights
 
     ours = adapt(episode.support_x, episode.support_y)
-    for a, b in zip(ours, walk(network, episode)[-1].weights, strict=True):
+    for a, b in zip(ours, walk(network, episode)[-1].fast_weights, strict=True):
         np.testing.assert_allclose(a, b, **tolerance(kind))
 
 
@@ -250,9 +257,8 @@ def linear_step(rng, *, n=4, m=3, tasks=1, transform=None, product=None, zeta=No
         tasks=tasks,
         step_sizes=[alpha],
         masks=masks,
-        num_updates=1,
     )
-    y, y_new = (network.forward(network.prepare(inputs), p.weights)[0] for p in (start, end))
+    y, y_new = (network.forward(network.prepare(inputs), p.fast_weights)[0] for p in (start, end))
     np.testing.assert_allclose(y, np.tile(A @ x, [tasks, 1]), rtol=1e-9)
     return (y_new - y).numpy(), x, T, A @ x - targets
 
@@ -320,7 +326,9 @@ def test_transform_of_sqrt_alpha_is_a_step_size_by_appendix_a(rng, alpha):
     query = plain.prepare(episode.query_x)
     for ours, theirs in zip(*paths, strict=True):
         np.testing.assert_allclose(
-            plain.forward(query, ours.weights), scaled.forward(query, theirs.weights), rtol=1e-9
+            plain.forward(query, ours.fast_weights),
+            scaled.forward(query, theirs.fast_weights),
+            rtol=1e-9,
         )
 
 
@@ -341,7 +349,7 @@ def test_rescaled_transforms_undo_a_change_of_the_step_size_by_section_6_2(rng, 
         walk(other, episode, masks=masks, update_lr=alpha, num_updates=4),
     ]
     outputs = [
-        [net.forward(net.prepare(episode.query_x), point.weights) for point in path]
+        [net.forward(net.prepare(episode.query_x), point.fast_weights) for point in path]
         for net, path in zip((network, other), paths, strict=True)
     ]
     np.testing.assert_allclose(outputs[0], outputs[1], rtol=1e-8, atol=1e-10)

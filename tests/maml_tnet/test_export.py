@@ -8,6 +8,7 @@ import tensorflow as tf
 from random_episodes import Episode, image_episode, randomize, regression_episode
 
 from maml_tnet import ConvNet, ExportError, MetaLearner, Regressor, export
+from maml_tnet.losses import cross_entropy, squared_error
 
 # Run far from the repository, in a process in which the package cannot be imported.
 LOADER = """
@@ -36,14 +37,15 @@ def meta_learner(kind):
     else:
         network = ConvNet((9, 8, 2), 3, num_filters=4, use_transform=True, mask_per="unit")
     randomize(network, rng)
-    return MetaLearner(
+    learner = MetaLearner(
         network,
-        classification=kind != "regression",
         sample_episode=lambda iteration: None,
         update_lr=0.05,
         num_updates=2,
         meta_sgd=kind != "regression",
     )
+    learner.compile(loss=squared_error if kind == "regression" else cross_entropy)
+    return learner
 
 
 def episode(kind, tasks, shot, query):

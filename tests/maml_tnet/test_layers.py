@@ -4,9 +4,8 @@ import tensorflow as tf
 from component_contract import check_call_modes, check_configuration_round_trip
 
 from maml_tnet import TransformConv2D, TransformDense
-from maml_tnet.compat import tf_variable
-from maml_tnet.layers import SharedWeight, for_every_task, variation
-from maml_tnet.task_axis import merge_tasks, split_tasks
+from maml_tnet.kernels.task_axis import merge_tasks, split_tasks
+from maml_tnet.layers import for_every_task
 
 TASKS = 4
 # Every kind of layer, with the shape of its inputs and outputs for one example.
@@ -77,7 +76,7 @@ def test_parameters_have_the_documented_shapes(case, rng):
     size = arguments.get("size", 3)
     kernel = [size, size, features, units] if "Conv" in case[0].__name__ else [features, units]
     fast = [kernel] + ([[units]] if arguments.get("use_bias", True) else [])
-    assert [list(w.shape) for w in layer.adapted_weights] == fast
+    assert [list(w.shape) for w in layer.initial_weights] == fast
     transform = [units, units] if arguments.get("use_transform") else None
     assert (layer.transform if transform is None else list(layer.transform.shape)) == transform
     logits = {None: [], "unit": [[units]], "weight": fast}[arguments.get("mask_per")]
@@ -142,7 +141,7 @@ def convolve(images, kernel, stride):
 @pytest.mark.parametrize("name", [name for name in LAYERS if name.startswith("conv")])
 def test_convolution_is_the_equation_task_by_task(rng, name):
     layer, x = build(LAYERS[name], rng, dtype="float64")
-    adapted = [rng.normal(size=[*w.shape[:-1], TASKS, w.shape[-1]]) for w in layer.adapted_weights]
+    adapted = [rng.normal(size=[*w.shape[:-1], TASKS, w.shape[-1]]) for w in layer.initial_weights]
     y = layer(x, [tf.constant(w) for w in adapted]).numpy()
     T = np.eye(layer.units) if layer.transform is None else layer.transform.numpy()
     for task in range(TASKS):
@@ -151,41 +150,9 @@ def test_convolution_is_the_equation_task_by_task(rng, name):
         np.testing.assert_allclose(y[..., task, :], (linear + bias) @ T, rtol=1e-10, atol=1e-12)
 
 
-@pytest.mark.parametrize("use_bias", [True, False])
-@pytest.mark.parametrize("shared", [True, False])
-def test_transform_goes_into_the_weights_where_outputs_are_many(rng, monkeypatch, use_bias, shared):
-    layer = TransformConv2D(4, use_transform=True, use_bias=use_bias, dtype="float64")
-    few, many = (tf.constant(rng.normal(size=[n, 3, 3, TASKS, 2])) for n in (2, 3))
-    layer.build(many.shape)
-    layer.transform.assign(rng.normal(size=[4, 4]))
-    assert not layer.transforms_weights(few)  # 18 rows of outputs, 18 of the kernel
-    assert layer.transforms_weights(many)
-
-    copies = [for_every_task(w, TASKS) for w in layer.adapted_weights]
-    values = [rng.normal(size=w.shape) for w in layer.adapted_weights]
-    changes = [tf.constant(rng.normal(size=w.shape)) for w in copies]
-
-    def output_and_gradients(x):
-        weights = [
-            SharedWeight(tf.constant(value), tf.zeros_like(change)) if shared else change
-            for value, change in zip(values, changes, strict=True)
-        ]
-        with tf.GradientTape() as tape:
-            varied = [variation(weight) for weight in weights]
-            tape.watch([x, *varied])
-            total = tf.reduce_sum(layer(x, weights) ** 3)
-        transform = tf_variable(layer.transform)
-        return total, *tape.gradient(total, [x, transform, *varied])
-
-    into_weights = output_and_gradients(many)
-    monkeypatch.setattr(TransformConv2D, "transforms_weights", lambda *_: False)
-    for a, b in zip(into_weights, output_and_gradients(many), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-9)
-
-
 def test_without_own_weights_every_task_uses_the_layers(case, rng):
     layer, x = build(case, rng)
-    copies = [for_every_task(w, TASKS) for w in layer.adapted_weights]
+    copies = [for_every_task(w, TASKS) for w in layer.initial_weights]
     np.testing.assert_allclose(layer(x), layer(x, copies), rtol=1e-5, atol=1e-5)
 
 
@@ -193,10 +160,10 @@ def test_mask_of_a_unit_serves_its_kernel_and_bias():
     layer = TransformDense(5, mask_per="unit")
     layer.build([None, TASKS, 3])
     mask = tf.ones([TASKS, 5])
-    assert [m is mask for m in layer.masks_of_adapted_weights([mask])] == [True, True]
+    assert [m is mask for m in layer.masks_of_weights([mask])] == [True, True]
     without = TransformDense(5, mask_per="unit", use_bias=False)
     without.build([None, TASKS, 3])
-    assert len(without.masks_of_adapted_weights([mask])) == 1
+    assert len(without.masks_of_weights([mask])) == 1
 
 
 def test_merging_tasks_groups_the_channels_by_task(rng):

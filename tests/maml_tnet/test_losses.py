@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 import scipy.special
 import tensorflow as tf
+from tensorflow import keras
 
-from maml_tnet.losses import accuracy, cross_entropy, squared_error
+from maml_tnet.losses import accuracy, cross_entropy, squared_error, task_loss
 
 
 def test_squared_error_is_every_tasks_own_mean(rng):
@@ -42,3 +44,42 @@ def test_accuracy_is_the_fraction_of_right_answers():
             logits[example, task, guess] = 1.0
             labels[example, task, label] = 1.0
     np.testing.assert_array_equal(accuracy(tf.constant(logits), tf.constant(labels)), [0.75, 0.25])
+
+
+def test_the_papers_losses_are_taken_as_they_are():
+    assert task_loss(squared_error) == (squared_error, False)
+    assert task_loss(cross_entropy) == (cross_entropy, True)
+
+
+@pytest.mark.parametrize(("reduction", "reduce"), [(None, np.mean), ("sum", np.sum)])
+def test_keras_loss_is_reduced_over_a_tasks_examples_as_it_says(rng, reduction, reduce):
+    logits = rng.normal(size=[6, 4, 3])
+    labels = np.eye(3)[rng.integers(3, size=[6, 4])]
+    options = {} if reduction is None else {"reduction": reduction}
+    loss = keras.losses.CategoricalCrossentropy(from_logits=True, **options)
+    values, classifies = task_loss(loss)
+    assert classifies
+    expected = reduce(cross_entropies(logits, labels), axis=0)
+    np.testing.assert_allclose(values(tf.constant(logits), tf.constant(labels), 6), expected)
+
+
+def test_keras_loss_by_name_is_the_mean_over_a_tasks_examples(rng):
+    outputs, targets = rng.normal(size=[2, 6, 4, 3])
+    values, classifies = task_loss("mae")
+    assert not classifies
+    expected = np.abs(outputs - targets).mean((0, 2))
+    np.testing.assert_allclose(values(tf.constant(outputs), tf.constant(targets), 6), expected)
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ("categorical_crossentropy", "takes probabilities, but networks give logits"),
+        (keras.losses.CategoricalCrossentropy(), "takes probabilities, but networks give logits"),
+        (keras.losses.MeanSquaredError(reduction="none"), "must be reduced to one number"),
+        (None, "compile with a loss"),
+    ],
+)
+def test_loss_that_cannot_be_a_tasks_is_refused(loss, message):
+    with pytest.raises(ValueError, match=message):
+        task_loss(loss)

@@ -5,6 +5,7 @@ import scipy.stats
 import tensorflow as tf
 
 from maml_tnet.masks import (
+    mask_noise,
     most_likely_masks,
     relaxed_mask,
     sample_masks,
@@ -17,7 +18,11 @@ TASKS = 4000
 
 
 def draw(logits, tasks=TASKS, temperature=1.0, seed=(1, 2)):
-    return [m.numpy() for m in sample_masks(logits, tasks, temperature, tf.constant(seed))]
+    return [m.numpy() for m in masks_of(logits, tasks, temperature, tf.constant(seed))]
+
+
+def masks_of(logits, tasks, temperature, seed):
+    return sample_masks(logits, mask_noise(logits, tasks, seed), temperature)
 
 
 def test_update_probability_is_equation_9():
@@ -79,7 +84,7 @@ def test_noise_is_the_difference_of_two_gumbel_variables():
     with tf.GradientTape() as tape:
         tape.watch(logits)
         # Its derivative s(1 - s) at zeta = 0 tells the size of the noise that was drawn.
-        (mask,) = sample_masks([logits], TASKS, 1.0, tf.constant([3, 4]))
+        (mask,) = masks_of([logits], TASKS, 1.0, tf.constant([3, 4]))
         column = tf.squeeze(mask, 1)
     slope = np.squeeze(tape.jacobian(column, logits))
     size = scipy.special.logit((1 + np.sqrt(1 - 4 * slope)) / 2)
@@ -119,7 +124,7 @@ def test_draw_is_a_function_of_the_seed():
 
 def test_draw_is_the_same_under_xla():
     logits = [tf.zeros([40]), tf.zeros([3, 40])]
-    compiled = tf.function(lambda seed: sample_masks(logits, 6, 1.0, seed), jit_compile=True)(
+    compiled = tf.function(lambda seed: masks_of(logits, 6, 1.0, seed), jit_compile=True)(
         tf.constant([1, 2])
     )
     for a, b in zip(compiled, draw(logits, 6), strict=True):
@@ -129,11 +134,11 @@ def test_draw_is_the_same_under_xla():
 def test_masks_of_a_task_with_its_own_seed_do_not_depend_on_the_others():
     logits = [tf.zeros([40]), tf.zeros([3, 2, 40])]
     seeds = tf.constant([[9, 4], [9, 5], [8, 4]])
-    together = sample_masks(logits, 3, 1.0, seeds)
+    together = masks_of(logits, 3, 1.0, seeds)
     assert [list(mask.shape) for mask in together] == [[3, 40], [3, 2, 3, 40]]
     for task in range(3):
-        alone = sample_masks(logits, 1, 1.0, seeds[task : task + 1])
-        shared = sample_masks(logits, 1, 1.0, seeds[task])
+        alone = masks_of(logits, 1, 1.0, seeds[task : task + 1])
+        shared = masks_of(logits, 1, 1.0, seeds[task])
         for all_tasks, one, same in zip(together, alone, shared, strict=True):
             np.testing.assert_array_equal(all_tasks[..., task, :], one[..., 0, :])
             np.testing.assert_array_equal(one, same)
@@ -141,7 +146,7 @@ def test_masks_of_a_task_with_its_own_seed_do_not_depend_on_the_others():
 
 
 def test_number_of_tasks_can_be_a_tensor():
-    graph = tf.function(lambda n: sample_masks([tf.zeros([3])], n, 1.0, tf.constant([1, 2])))
+    graph = tf.function(lambda n: masks_of([tf.zeros([3])], n, 1.0, tf.constant([1, 2])))
     np.testing.assert_array_equal(graph(tf.constant(7))[0], draw([tf.zeros([3])], 7)[0])
 
 

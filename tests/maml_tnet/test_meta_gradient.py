@@ -7,8 +7,7 @@ import tensorflow as tf
 from finite_differences import assert_gradients_along_random_directions, entrywise
 from random_episodes import image_episode, randomize, regression_episode
 
-from maml_tnet import ConvNet, MetaLearner, Regressor, adaptation_path, examples
-from maml_tnet.layers import per_task
+from maml_tnet import ConvNet, MetaLearner, Regressor, adaptation_path, examples, networks
 from maml_tnet.losses import cross_entropy, squared_error
 from maml_tnet.masks import relaxed_mask
 
@@ -50,14 +49,21 @@ def conv_net(rng, name, *, dtype="float64", mask_per="unit"):
 
 
 def meta_learner(network, episode, *, update_lr=0.1, **arguments):
-    return MetaLearner(
+    learner = MetaLearner(
         network,
-        classification=isinstance(network, ConvNet),
         sample_episode=lambda iteration: episode,
         update_lr=update_lr,
         dtype=network.dtype,
         **arguments,
     )
+    learner.compile(loss=cross_entropy if isinstance(network, ConvNet) else squared_error)
+    return learner
+
+
+def drawn_masks(learner, tasks, steps, seed):
+    if not learner.network.mask_logits:
+        return None
+    return learner.masks(steps, learner.mask_noise(tasks, steps, seed))
 
 
 def randomize_step_sizes(learner, rng):
@@ -67,11 +73,11 @@ def randomize_step_sizes(learner, rng):
 
 def reference_loss(learner, episode, masks):
     """The meta-objective, written plainly."""
-    step_sizes = [learner.update_lr] * len(learner.network.adapted_weights)
+    step_sizes = [learner.update_lr] * len(learner.network.initial_weights)
     return reference.meta_loss(
         learner.network,
         episode,
-        classification=learner.classification,
+        classification=isinstance(learner.network, ConvNet),
         step_sizes=learner.step_size_variables or step_sizes,
         num_updates=learner.num_updates,
         masks=masks,
@@ -102,7 +108,7 @@ def test_regressor_against_finite_differences(rng, num_updates, mask_per):
     learner = meta_learner(network, episode, num_updates=num_updates, meta_sgd=meta_sgd)
     randomize_step_sizes(learner, rng)
     seed = tf.constant(MASK_SEED)
-    masks = learner.masks(2, num_updates, seed)
+    masks = drawn_masks(learner, 2, num_updates, seed)
     assert {0.0, 1.0} == {float(v) for step in masks for m in step for v in np.ravel(m)}
 
     gradients, measures = learner.meta_gradient(episode, seed)
@@ -119,7 +125,7 @@ def test_conv_net_with_learned_step_sizes_against_finite_differences(rng):
     learner = meta_learner(network, episode, num_updates=2, meta_sgd=True)
     randomize_step_sizes(learner, rng)
     seed = tf.constant(MASK_SEED)
-    objective = compiled_reference(learner, episode, learner.masks(2, 2, seed))
+    objective = compiled_reference(learner, episode, drawn_masks(learner, 2, 2, seed))
     gradients, _ = learner.meta_gradient(episode, seed)
     variables, gradients = without_mask_logits(learner, gradients)
     assert len(variables) == 5 + 1 + 5 + 4 + 6
@@ -131,7 +137,7 @@ def soft_masks(network, noise, temperature):
         relaxed_mask(tf.expand_dims(zeta, -2), tf.constant(n), temperature)
         for zeta, n in zip(network.mask_logits, noise, strict=True)
     ]
-    return network.masks_of_adapted_weights(masks)
+    return network.masks_of_weights(masks)
 
 
 def check_gradient_through_soft_masks(network, episode, loss, num_updates, rng, exhaustive):
@@ -142,7 +148,7 @@ def check_gradient_through_soft_masks(network, episode, loss, num_updates, rng, 
         [rng.logistic(size=[*z.shape[:-1], tasks, z.shape[-1]]) for z in network.mask_logits]
         for _ in range(num_updates)
     ]
-    step_sizes = [0.1] * len(network.adapted_weights)
+    step_sizes = [0.1] * len(network.initial_weights)
     classification = loss is cross_entropy
 
     def gradient():
@@ -156,9 +162,8 @@ def check_gradient_through_soft_masks(network, episode, loss, num_updates, rng, 
                 tasks=tasks,
                 step_sizes=step_sizes,
                 masks=[soft_masks(network, step, temperature) for step in noise],
-                num_updates=num_updates,
             )
-            outputs = network.forward(query.inputs, last.weights)
+            outputs = network.forward(query.inputs, last.fast_weights)
             value = tf.reduce_mean(loss(outputs, query.targets, support.targets.shape[0]))
         return tape.gradient(value, network.trainable_variables)
 
@@ -178,7 +183,7 @@ def check_gradient_through_soft_masks(network, episode, loss, num_updates, rng, 
             classification=classification,
             step_sizes=step_sizes,
             num_updates=num_updates,
-            masks=[network.masks_of_adapted_weights(step) for step in masks],
+            masks=[network.masks_of_weights(step) for step in masks],
         )
 
     variables = network.trainable_variables
@@ -221,19 +226,21 @@ def test_first_order_freezes_the_inner_gradients(rng, name):
     gradients, _ = tf.function(learner.meta_gradient)(episode, seed)
 
     # With the inner gradients constant, what a task adds to W and b is a constant displacement.
-    start, *_, end = learner.adapted(episode, 2, seed)[2]
-    displacements = [a - per_task(b) for a, b in zip(end.weights, start.weights, strict=True)]
+    start, *_, end = learner.adapted(episode, 2, learner.mask_noise(2, 2, seed))[2]
+    displacements = [a - b for a, b in zip(end.fast_weights, start.fast_weights, strict=True)]
     shot = episode.support_y.shape[1] / episode.support_y.shape[2]
     with tf.GradientTape() as tape:
         losses = []
         for task in range(2):
             weights = [
                 w + d[..., task, :]
-                for w, d in zip(network.adapted_weights, displacements, strict=True)
+                for w, d in zip(network.initial_weights, displacements, strict=True)
             ]
             outputs = reference.task_outputs(network, weights, episode.query_x[task])
             losses.append(
-                reference.task_loss(outputs, episode.query_y[task], shot, learner.classification)
+                reference.task_loss(
+                    outputs, episode.query_y[task], shot, isinstance(learner.network, ConvNet)
+                )
             )
         loss = tf.add_n(losses) / 2
     variables, gradients = without_mask_logits(learner, gradients)
@@ -262,7 +269,7 @@ def check_against_reference(learner, episode, tolerance=1e-4):
     gradients, measures = tf.function(learner.meta_gradient)(episode, seed)
     variables = learner.trainable_variables
     with tf.GradientTape() as tape:
-        masks = learner.masks(episode.support_x.shape[0], learner.num_updates, seed)
+        masks = drawn_masks(learner, episode.support_x.shape[0], learner.num_updates, seed)
         loss = reference_loss(learner, episode, masks)
     np.testing.assert_allclose(measures[1], loss, rtol=tolerance)
     assert_close(variables, gradients, tape.gradient(loss, variables), tolerance)
@@ -285,6 +292,15 @@ def test_omniglot_meta_gradient_equals_the_plain_one(rng):
     check_against_reference(learner, episode)
 
 
+def test_meta_gradient_in_parts_equals_the_plain_one(rng, monkeypatch):
+    network = ConvNet((9, 8, 2), 3, num_filters=3, use_transform=True, mask_per="weight")
+    randomize(network, rng)
+    episode = image_episode(rng, (9, 8, 2), tasks=4, dtype="float32")
+    monkeypatch.setattr(networks, "CACHED_NUMBERS", 2 * 6 * 5 * 4 * 3)
+    assert network.part_of(4, episode.support_x) == 2
+    check_against_reference(meta_learner(network, episode, num_updates=2), episode)
+
+
 def test_miniimagenet_meta_gradient_equals_the_plain_one(rng):
     network = ConvNet(
         (42, 42, 3), num_filters=8, max_pool=True, flatten=True, use_transform=True, mask_per="unit"
@@ -304,7 +320,7 @@ def test_identity_transform_and_full_mask_have_mamls_meta_gradient(rng, kind):
     maml = build()
     randomize(maml, rng)
     mt_net = build(use_transform=True, mask_per="unit", logit_init=100.0)
-    for target, source in zip(mt_net.adapted_weights, maml.adapted_weights, strict=True):
+    for target, source in zip(mt_net.initial_weights, maml.initial_weights, strict=True):
         target.assign(source.numpy())
     if kind == "conv net":
         for target, source in zip(mt_net.normalizations, maml.normalizations, strict=True):
@@ -317,6 +333,6 @@ def test_identity_transform_and_full_mask_have_mamls_meta_gradient(rng, kind):
         learner = meta_learner(network, episode, num_updates=2 if kind == "regressor" else 1)
         gradient, measures = tf.function(learner.meta_gradient)(episode, tf.constant(MASK_SEED))
         by_variable = dict(zip(map(id, learner.trainable_variables), gradient, strict=True))
-        gradients.append([by_variable[id(w)] for w in network.adapted_weights] + measures[:2])
+        gradients.append([by_variable[id(w)] for w in network.initial_weights] + measures[:2])
     tolerance = 1e-12 if kind == "regressor" else 1e-4
-    assert_close([*maml.adapted_weights, *maml.adapted_weights[:2]], *gradients, tolerance)
+    assert_close([*maml.initial_weights, *maml.initial_weights[:2]], *gradients, tolerance)

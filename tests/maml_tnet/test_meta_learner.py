@@ -12,7 +12,7 @@ from tensorflow import keras
 
 import maml_tnet.meta_learner
 from maml_tnet import ConvNet, MetaLearner, Regressor
-from maml_tnet.masks import straight_through_mask
+from maml_tnet.losses import cross_entropy, squared_error
 
 IMAGE = (9, 8, 1)
 
@@ -49,13 +49,17 @@ def regression_learner(*, mask_per="unit", dtype="float32", **arguments):
         "update_lr": 0.01,
         "num_updates": 2,
     }
-    return MetaLearner(network, classification=False, dtype=dtype, **{**defaults, **arguments})
+    learner = MetaLearner(network, dtype=dtype, **{**defaults, **arguments})
+    learner.compile(loss=squared_error)
+    return learner
 
 
 def classification_learner(**arguments):
     network = ConvNet(IMAGE, 3, num_filters=4, use_transform=True, mask_per="unit")
     defaults = {"sample_episode": patterns, "update_lr": 0.4, "num_updates": 1}
-    return MetaLearner(network, classification=True, **{**defaults, **arguments})
+    learner = MetaLearner(network, **{**defaults, **arguments})
+    learner.compile(loss=cross_entropy)
+    return learner
 
 
 LEARNERS = {"regression": regression_learner, "classification": classification_learner}
@@ -66,11 +70,23 @@ def kind(request):
     return request.param
 
 
+def drawn_masks(learner, tasks, steps, seed):
+    return learner.masks(steps, learner.mask_noise(tasks, steps, seed))
+
+
+def loss_of(learner):
+    return cross_entropy if isinstance(learner.network, ConvNet) else squared_error
+
+
 def fit(learner, spans, *, learning_rate=1e-2, jit_compile=None):
     """Compile as the program does and run the iterations of the spans; the epoch's logs."""
     if jit_compile is None:
         jit_compile = learner.network.compile_with_xla
-    learner.compile(optimizer=keras.optimizers.Adam(learning_rate), jit_compile=jit_compile)
+    learner.compile(
+        optimizer=keras.optimizers.Adam(learning_rate),
+        loss=loss_of(learner),
+        jit_compile=jit_compile,
+    )
     history = learner.fit(spans_dataset(spans), verbose=0)
     return {name: values[-1] for name, values in history.history.items()}
 
@@ -113,13 +129,10 @@ def test_meta_steps_are_the_numpy_ones(rng, monkeypatch, start):
     layers = network.transform_layers
     noise = [rng.logistic(size=[iterations, tasks, layer.units]) for layer in layers]
 
-    def fixed_masks(logits, tasks, temperature, seed):
-        return [
-            straight_through_mask(zeta, tf.constant(n)[seed[1]], temperature)
-            for zeta, n in zip(logits, noise, strict=True)
-        ]
+    def fixed_noise(logits, tasks, seed):
+        return [tf.constant(n)[seed[1]] for n in noise]
 
-    monkeypatch.setattr(maml_tnet.meta_learner, "sample_masks", fixed_masks)
+    monkeypatch.setattr(maml_tnet.meta_learner, "mask_noise", fixed_noise)
     p = Parameters(
         W=[layer.kernel.numpy() for layer in layers],
         b=[layer.bias.numpy() for layer in layers],
@@ -128,13 +141,13 @@ def test_meta_steps_are_the_numpy_ones(rng, monkeypatch, start):
     )
     learner = MetaLearner(
         network,
-        classification=False,
         sample_episode=lambda i: Episode(*(part[i] for part in stacked)),
         update_lr=alpha,
         num_updates=1,
         temperature=temperature,
         dtype="float64",
     )
+    learner.compile(loss=squared_error)
     gradients, _ = learner.meta_gradient(episodes[0], tf.constant([0, 0]))
     gradient_of = dict(zip(map(id, learner.trainable_variables), gradients, strict=True))
     ours = {
@@ -173,7 +186,7 @@ def test_meta_steps_are_the_numpy_ones(rng, monkeypatch, start):
 def test_spans_are_the_same_iterations_run_one_by_one():
     weights, logs = trained("regression", 0, ((0, 1), (1, 4), (4, 6)))
     learner = regression_learner()
-    learner.compile(optimizer=keras.optimizers.Adam(1e-2))
+    learner.compile(optimizer=keras.optimizers.Adam(1e-2), loss=loss_of(learner))
     measures = [learner.meta_step(tf.constant(i)) for i in range(6)]
     for ours, theirs in zip(weights, values(learner), strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-5)
@@ -207,7 +220,7 @@ def test_every_parameter_is_trained(kind):
 @pytest.mark.parametrize("clip", [0.0, 0.05])
 def test_meta_gradient_is_clipped_component_by_component(clip):
     learner = regression_learner(meta_grad_clip=clip)
-    learner.compile(optimizer=keras.optimizers.SGD(1.0))
+    learner.compile(optimizer=keras.optimizers.SGD(1.0), loss=loss_of(learner))
     before = values(learner)
     episode = learner.sample_episode(0)
     gradients, _ = learner.meta_gradient(episode, tf.constant([learner.seed, 0]))
@@ -216,40 +229,6 @@ def test_meta_gradient_is_clipped_component_by_component(clip):
     for old, new, gradient in zip(before, values(learner), gradients, strict=True):
         step = np.clip(gradient, -clip, clip) if clip else gradient
         np.testing.assert_allclose(old - new, step, rtol=1e-4, atol=1e-6)
-
-
-def test_pretraining_iterations_minimize_the_loss_before_adaptation(kind):
-    learner = LEARNERS[kind](pretrain_iterations=1)
-    learner.compile(optimizer=keras.optimizers.SGD(1.0))
-    network, episode = learner.network, learner.sample_episode(0)
-    shot = episode.support_y.shape[1] / episode.support_y.shape[2]
-    variables = learner.trainable_variables
-    with tf.GradientTape() as tape:
-        losses = [
-            reference.task_loss(
-                reference.task_outputs(network, network.adapted_weights, x),
-                y,
-                shot,
-                learner.classification,
-            )
-            for x, y in zip(episode.support_x, episode.support_y, strict=True)
-        ]
-        loss = tf.reduce_mean(losses)
-    expected = tape.gradient(loss, variables)
-
-    before = values(learner)
-    measures = tf.function(learner.meta_step)(tf.constant(0))
-    np.testing.assert_allclose(measures[:2], [loss, loss], rtol=1e-5)
-    after = values(learner)
-    for old, new, gradient in zip(before, after, expected, strict=True):
-        step = np.zeros_like(old) if gradient is None else gradient
-        np.testing.assert_allclose(old - new, step, rtol=1e-3, atol=1e-5)
-
-    # The iterations after them are those of any meta-learner.
-    gradients, _ = learner.meta_gradient(learner.sample_episode(1), tf.constant([learner.seed, 1]))
-    learner.meta_step(tf.constant(1))
-    for old, new, gradient in zip(after, values(learner), gradients, strict=True):
-        np.testing.assert_allclose(old - new, gradient, rtol=1e-3, atol=1e-4)
 
 
 def test_non_finite_loss_ends_the_span_at_its_iteration():
@@ -269,11 +248,11 @@ def test_measures_of_an_iteration_are_means_over_the_tasks(kind):
     _, measures = learner.meta_gradient(episode, seed)
     network, tasks = learner.network, episode.support_x.shape[0]
     common = {
-        "classification": learner.classification,
-        "step_sizes": [learner.update_lr] * len(network.adapted_weights),
+        "classification": (kind == "classification"),
+        "step_sizes": [learner.update_lr] * len(network.initial_weights),
     }
     on_support = episode._replace(query_x=episode.support_x, query_y=episode.support_y)
-    masks = learner.masks(tasks, learner.num_updates, seed)
+    masks = drawn_masks(learner, tasks, learner.num_updates, seed)
     before = reference.meta_loss(network, on_support, num_updates=0, **common)
     after = reference.meta_loss(
         network, episode, num_updates=learner.num_updates, masks=masks, **common
@@ -285,7 +264,7 @@ def test_measures_of_an_iteration_are_means_over_the_tasks(kind):
         for task in range(tasks):
             adapted = reference.inner_steps(
                 network,
-                [tf.convert_to_tensor(w) for w in network.adapted_weights],
+                [tf.convert_to_tensor(w) for w in network.initial_weights],
                 episode.support_x[task],
                 episode.support_y[task],
                 num_updates=1,
@@ -299,7 +278,7 @@ def test_measures_of_an_iteration_are_means_over_the_tasks(kind):
 
 def test_predictions_have_a_column_for_every_number_of_steps(kind):
     learner = LEARNERS[kind](evaluation_updates=4)
-    learner.compile(jit_compile=False)
+    learner.compile(loss=loss_of(learner), jit_compile=False)
     episodes = [learner.sample_episode(100 + i) for i in range(3)]
     tasks = episodes[0].support_x.shape[0]
     before = values(learner)
@@ -319,7 +298,7 @@ def test_predictions_have_a_column_for_every_number_of_steps(kind):
 
 def test_columns_are_the_query_losses_along_the_path():
     learner = regression_learner(evaluation_updates=3, evaluation_mask="mode")
-    learner.compile(jit_compile=False)
+    learner.compile(loss=loss_of(learner), jit_compile=False)
     randomize(learner.network, np.random.default_rng(1))
     episode = learner.sample_episode(100)
     predictions = learner.predict(numbered([episode]), verbose=0)["loss"]
@@ -330,7 +309,7 @@ def test_columns_are_the_query_losses_along_the_path():
             classification=False,
             step_sizes=[0.01] * 6,
             num_updates=steps,
-            masks=learner.masks(1, steps, tf.zeros([2], tf.int32), "mode"),
+            masks=learner.masks(steps, []),
         )
         np.testing.assert_allclose(predictions[task, steps], expected, rtol=1e-4)
 
@@ -368,15 +347,18 @@ def test_evaluation_and_training_draw_different_masks():
     randomize(learner.network, np.random.default_rng(1))
     episode = learner.sample_episode(100)
     evaluated = learner.predict_step((tf.fill([4], 5), episode))["loss"][:, 2]
-    *_, trained_on = learner.adapted(episode, 2, tf.constant([learner.seed, 5]))[2]
-    outputs = learner.network.forward(learner.network.prepare(episode.query_x), trained_on.weights)
-    loss = learner.task_loss(outputs, tf.transpose(episode.query_y, [1, 0, 2]), 5)
+    noise = learner.mask_noise(4, 2, tf.constant([learner.seed, 5]))
+    *_, trained_on = learner.adapted(episode, 2, noise)[2]
+    outputs = learner.network.forward(
+        learner.network.prepare(episode.query_x), trained_on.fast_weights
+    )
+    loss = squared_error(outputs, tf.transpose(episode.query_y, [1, 0, 2]), 5)
     assert np.any(np.abs(evaluated - loss) > 1e-3)
 
 
 def test_mask_of_a_unit_is_one_draw_for_all_steps_of_a_task():
     learner = regression_learner()
-    masks = learner.masks(50, 3, tf.constant([0, 1]))
+    masks = drawn_masks(learner, 50, 3, tf.constant([0, 1]))
     assert len(masks) == 3
     for step in masks[1:]:
         for mask, first in zip(step, masks[0], strict=True):
@@ -388,7 +370,7 @@ def test_mask_of_a_unit_is_one_draw_for_all_steps_of_a_task():
 
 def test_masks_per_weight_are_drawn_afresh_for_every_step():
     learner = regression_learner(mask_per="weight")
-    masks = learner.masks(50, 3, tf.constant([0, 1]))
+    masks = drawn_masks(learner, 50, 3, tf.constant([0, 1]))
     for a, b in itertools.combinations(masks, 2):
         agreement = np.mean(np.concatenate([np.ravel(m == n) for m, n in zip(a, b, strict=True)]))
         assert 0.45 < agreement < 0.55  # as of independent fair draws
@@ -397,22 +379,26 @@ def test_masks_per_weight_are_drawn_afresh_for_every_step():
 
 def test_masks_follow_seed_and_choice():
     learner = regression_learner()
-    first, again, other = (learner.masks(5, 1, tf.constant(s))[0] for s in ([0, 1], [0, 1], [0, 2]))
+    first, again, other = (
+        drawn_masks(learner, 5, 1, tf.constant(s))[0] for s in ([0, 1], [0, 1], [0, 2])
+    )
     np.testing.assert_array_equal(first[2], again[2])
     assert np.any(first[2] != other[2])
     for layer in learner.network.transform_layers:
         layer.mask_logits[0].assign(np.linspace(-1, 1, layer.units))
-    modes = learner.masks(5, 2, tf.constant([0, 1]), "mode")
+    modes = learner.masks(2, [])
     np.testing.assert_array_equal(modes[1][0], [np.linspace(-1, 1, 8) >= 0])
 
 
 def test_network_without_masks_has_none():
-    assert regression_learner(mask_per=None).masks(5, 2, tf.constant([0, 1])) is None
+    learner = regression_learner(mask_per=None)
+    assert learner.mask_noise(5, 2, tf.constant([0, 1])) == []
+    assert learner.masks(2, []) == [[1] * 6] * 2
 
 
 def test_learned_step_sizes_start_at_alpha_and_are_trained():
     learner = regression_learner(meta_sgd=True)
-    shapes = [tuple(w.shape) for w in learner.network.adapted_weights]
+    shapes = [tuple(w.shape) for w in learner.network.initial_weights]
     assert [tuple(v.shape) for v in learner.step_size_variables] == shapes
     plain = regression_learner()
     losses = [
@@ -421,7 +407,7 @@ def test_learned_step_sizes_start_at_alpha_and_are_trained():
     np.testing.assert_allclose(*losses, rtol=1e-6)
     trainable = {id(v) for v in learner.trainable_variables}
     assert all(id(v) in trainable for v in learner.step_size_variables)
-    learner.compile(optimizer=keras.optimizers.SGD(0.1))
+    learner.compile(optimizer=keras.optimizers.SGD(0.1), loss=loss_of(learner))
     learner.meta_step(tf.constant(0))
     assert all(np.any(v.numpy() != np.float32(0.01)) for v in learner.step_size_variables)
 
@@ -435,15 +421,15 @@ def test_answers_to_queries_are_those_of_the_adapted_network(kind):
     ).numpy()
     assert answers.shape == tuple(episode.query_y.shape)
     network = learner.network
-    masks = learner.masks(1, 2, tf.zeros([2], tf.int32), "mode")
+    masks = learner.masks(2, [])
     for task in range(len(answers)):
         adapted = reference.inner_steps(
             network,
-            [tf.convert_to_tensor(w) for w in network.adapted_weights],
+            [tf.convert_to_tensor(w) for w in network.initial_weights],
             episode.support_x[task],
             episode.support_y[task],
-            classification=learner.classification,
-            step_sizes=[learner.update_lr] * len(network.adapted_weights),
+            classification=(kind == "classification"),
+            step_sizes=[learner.update_lr] * len(network.initial_weights),
             num_updates=2,
             masks=[[m[..., 0, :] for m in step] for step in masks],
         )

@@ -81,7 +81,7 @@ def test_forward_with_the_tasks_own_weights_is_the_plain_one(case, rng):
     network, x = build(case, rng, "float64")
     own = [
         tf.constant(rng.normal(scale=0.5, size=[*w.shape[:-1], 2, w.shape[-1]]))
-        for w in network.adapted_weights
+        for w in network.initial_weights
     ]
     outputs = network.forward(network.prepare(x), own)
     assert outputs.shape == [6, 2, case[3]]
@@ -112,7 +112,7 @@ def test_identity_transform_changes_nothing(case, rng):
 def test_parameters_are_listed_once(case):
     network = case[0](**case[1])
     listed = [
-        *network.adapted_weights,
+        *network.initial_weights,
         *network.mask_logits,
         *(layer.transform for layer in network.transform_layers if layer.transform is not None),
         *(layer.beta for layer in getattr(network, "normalizations", [])),
@@ -128,14 +128,14 @@ def test_masks_match_the_adapted_weights(case, rng):
         for i, z in enumerate(network.mask_logits)
     ]
     if not masks:
-        assert network.masks_of_adapted_weights([]) == []
+        assert network.masks_of_weights([]) == []
         return
-    expanded = network.masks_of_adapted_weights(masks)
-    own = network.initial_weights(2)
+    expanded = network.masks_of_weights(masks)
+    own = network.initial_fast_weights(2)
     assert len(expanded) == len(own)
     for mask, weight in zip(expanded, own, strict=True):
         assert tf.broadcast_static_shape(mask.shape, weight.shape) == weight.shape
-    owner = [i for i, layer in enumerate(network.transform_layers) for _ in layer.adapted_weights]
+    owner = [i for i, layer in enumerate(network.transform_layers) for _ in layer.initial_weights]
     per_unit = network.transform_layers[0].mask_per == "unit"
     np.testing.assert_array_equal(
         [float(tf.reduce_max(m)) for m in expanded], owner if per_unit else range(len(own))

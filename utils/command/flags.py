@@ -28,6 +28,7 @@ QUERIED_LIKE_SHOT = ("miniimagenet",)
 RETIRED = {
     "conv": "images always take the convolutional network",
     "debug": "give --metatrain_iterations a small number instead",
+    "recompute": "a meta-batch is computed in parts, which needs less memory than it saved",
 }
 
 
@@ -106,9 +107,6 @@ def _define_model_flags(define: SimpleNamespace) -> None:
 def _define_run_flags(define: SimpleNamespace) -> None:
     define.bool("train", True, "train; --notrain evaluates a trained run")
     define.bool("resume", True, "go on from the last checkpoint")
-    define.bool(
-        "recompute", False, "compute inner steps again in the backward pass: less memory, more time"
-    )
     define.bool("log", True, "write TensorBoard and CSV logs")
     define.string("logdir", "logs", "folder of the runs' folders")
     define.integer("test_iter", LATEST, "iteration to evaluate (-1: latest)", lower_bound=LATEST)

@@ -1,5 +1,7 @@
 """From a run's configuration to its objects: task source, network, meta-learner, optimizer."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -8,9 +10,11 @@ from data_generators import Images, MiniImagenet, Omniglot, Polynomial, Sinusoid
 from data_generators.random_streams import SPLITS
 from maml_tnet import ConvNet, MetaLearner, Regressor
 from maml_tnet.compat import build_optimizer
+from maml_tnet.losses import cross_entropy, squared_error
 from maml_tnet.networks import TaskNetwork
 from utils.command.configuration import Config
 from utils.runs.optimizers import meta_optimizer
+from utils.runs.pretraining import PretrainedMetaLearner
 
 
 def build_source(config: Config, data_path: str | None, cache_dir: str) -> TaskSource:
@@ -74,7 +78,6 @@ def build_learner(
     config: Config,
     source: TaskSource,
     *,
-    recompute: bool = False,
     update_lr: float | None = None,
     evaluation_updates: int = 10,
     evaluation_mask: str = "sample",
@@ -84,7 +87,6 @@ def build_learner(
     Args:
         config: of the run.
         source: of its episodes.
-        recompute: train with less memory and more time, see `adaptation_path`.
         update_lr: inner step size, where evaluation uses another than training did.
         evaluation_updates: inner steps that `predict` reports.
         evaluation_mask: "sample" or "mode".
@@ -101,24 +103,27 @@ def build_learner(
         )
 
     network = build_network(config, source)
-    learner = MetaLearner(
+    make: Callable[..., MetaLearner] = MetaLearner
+    if config.iterations_without_adaptation:
+        make = functools.partial(
+            PretrainedMetaLearner, pretrain_iterations=config.iterations_without_adaptation
+        )
+    learner = make(
         network,
-        classification=config.is_classification,
         sample_episode=sample_episode,
         update_lr=config.update_lr if update_lr is None else update_lr,
         num_updates=config.num_updates,
         evaluation_updates=evaluation_updates,
         first_order=config.stop_grad,
-        recompute=recompute,
         meta_sgd=config.meta_sgd,
         temperature=config.temp,
         evaluation_mask=evaluation_mask,
         meta_grad_clip=config.meta_grad_clip,
-        pretrain_iterations=config.iterations_without_adaptation,
         seed=config.seed,
     )
     learner.compile(
         optimizer=meta_optimizer(config.meta_optimizer, config.meta_lr),
+        loss=cross_entropy if config.is_classification else squared_error,
         jit_compile=network.compile_with_xla,
     )
     build_optimizer(learner.optimizer, learner.trainable_variables)

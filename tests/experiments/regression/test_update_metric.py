@@ -10,6 +10,7 @@ from experiments.regression.update_metric import (
     singular_values_of_changes,
 )
 from maml_tnet import MetaLearner, Regressor
+from maml_tnet.losses import squared_error
 
 
 @pytest.fixture
@@ -58,13 +59,11 @@ def learner():
         layer.kernel.assign(rng.normal(size=layer.kernel.shape) / layer.units**0.5)
         layer.bias.assign(rng.normal(size=layer.units))
         layer.transform.assign(rng.normal(size=layer.transform.shape) / layer.units**0.5)
-    return MetaLearner(
-        network,
-        classification=False,
-        sample_episode=lambda iteration: None,
-        update_lr=0.05,
-        num_updates=1,
+    learner = MetaLearner(
+        network, sample_episode=lambda iteration: None, update_lr=0.05, num_updates=1
     )
+    learner.compile(loss=squared_error)
+    return learner
 
 
 @pytest.mark.parametrize("layer", [0, 1, 2])
@@ -83,7 +82,6 @@ def test_inner_step_of_an_mt_net_is_predicted_in_every_layer(learner, layer):
 def test_network_without_masks_is_refused(learner):
     plain = MetaLearner(
         Regressor(dim_hidden=8, use_transform=True),
-        classification=False,
         sample_episode=learner.sample_episode,
         update_lr=0.05,
         num_updates=1,

@@ -40,7 +40,7 @@ def test_work_that_is_done_ends_with_0_and_without_a_word(capsys):
             "error: [Errno 28] No space left on device: 'd'\n",
         ),
         (
-            tf.errors.ResourceExhaustedError(None, None, "no memory {{node e}}\nand more"),
+            tf.errors.ResourceExhaustedError(None, None, "{{node e}} no memory [Op:Add]\nand more"),
             "error: no memory\n",
         ),
     ],

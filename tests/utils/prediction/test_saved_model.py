@@ -9,6 +9,7 @@ from PIL import Image
 from plain_pictures import COLOURS, INPUT, plain
 
 from maml_tnet import ConvNet, MetaLearner, export
+from maml_tnet.losses import cross_entropy
 from utils.errors import UsageError
 from utils.prediction.model_input import input_file
 from utils.prediction.saved_model import find_model, predict
@@ -26,11 +27,11 @@ def exported(folder, num_updates):
     network = ConvNet((16, 16, 3), 3, num_filters=8, norm=None, flatten=True, use_transform=True)
     learner = MetaLearner(
         network,
-        classification=True,
         sample_episode=lambda iteration: None,
         update_lr=0.05,
         num_updates=num_updates,
     )
+    learner.compile(loss=cross_entropy)
     x = np.random.default_rng(0).random([1, 3, 16, 16, 3], np.float32)
     export(
         learner,

@@ -98,7 +98,7 @@ def test_meta_sgd_learns_a_step_size_for_every_weight():
     assert not learner("--dim_hidden=2").step_size_variables
     of = learner("--dim_hidden=2", "--meta_sgd", "--update_lr=0.125")
     assert [v.shape for v in of.step_size_variables] == [
-        weight.shape for weight in of.network.adapted_weights
+        weight.shape for weight in of.network.initial_weights
     ]
     assert all(np.all(tf.equal(v, 0.125)) for v in of.step_size_variables)
 

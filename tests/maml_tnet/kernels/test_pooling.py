@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from maml_tnet.pooling import max_pool
+from maml_tnet.kernels.pooling import max_pool
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 6, 2), (2, 5, 7, 3)])

@@ -1,71 +1,71 @@
-"""JAX: all tasks at once with convolutions as products of patches, or `lax.map` over tasks."""
+"""JAX: the tasks shared out over one device a core, each task's gradient inside a `scan`."""
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from benchmarks.exchange import Arrays, Batch
 from benchmarks.workloads import Workload
 
 Tensors = dict[str, jax.Array]
-Convolution = Callable[[jax.Array, jax.Array], jax.Array]
 
 
-def patch_convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """3x3 convolution with stride 2 and SAME padding as one product."""
+def convolution(x: jax.Array, kernel: jax.Array, stride: int) -> jax.Array:
+    """3x3 convolution with SAME padding as one product of patches; XLA's own is slow on a CPU."""
     examples, side, _, features = x.shape
-    out = (side + 1) // 2
-    before = side % 2
+    out = (side + stride - 1) // stride
+    before = 1 if stride == 1 else side % 2
     x = jnp.pad(x, ((0, 0), (before, 1), (before, 1), (0, 0)))
-    taps = [
-        x[:, i : i + 2 * out - 1 : 2, j : j + 2 * out - 1 : 2] for i in range(3) for j in range(3)
-    ]
-    patches = jnp.stack(taps, axis=3).reshape(examples * out * out, 9 * features)
+    stop = stride * (out - 1) + 1
+    taps = [x[:, i : i + stop : stride, j : j + stop : stride] for i in range(3) for j in range(3)]
+    patches = jnp.concatenate(taps, axis=3).reshape(examples * out * out, 9 * features)
     y = patches @ kernel.reshape(9 * features, -1)
     return y.reshape(examples, out, out, -1)
 
 
-def convolution(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """3x3 convolution with stride 2 and SAME padding."""
-    return jax.lax.conv_general_dilated(
-        x, kernel, (2, 2), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-    )
+def max_pool(x: jax.Array) -> jax.Array:
+    """2x2, as a maximum over axes: the derivatives of `reduce_window` are slower on a CPU."""
+    examples, side, _, features = x.shape
+    out = side // 2
+    x = x[:, : 2 * out, : 2 * out].reshape(examples, out, 2, out, 2, features)
+    return x.max((2, 4))
 
 
-def network(workload: Workload, convolve: Convolution, weights: Tensors, x: jax.Array) -> jax.Array:
-    """[examples, ...] -> [examples, outputs]; T goes into the first layer's kernel."""
+def network(workload: Workload, weights: Tensors, x: jax.Array) -> jax.Array:
+    """[examples, ...] -> [examples, outputs]; T goes into a kernel that has fewer rows than y."""
     last = len(workload.layers) - 1
     for i, layer in enumerate(workload.layers):
         kernel, transform = weights[f"layer{i}.kernel"], weights.get(f"layer{i}.transform")
         if layer.taps == 1:
             if x.ndim == 4:
-                x = x.mean((1, 2))
+                x = x.reshape(len(x), -1) if workload.max_pool else x.mean((1, 2))
             x = x @ kernel + weights[f"layer{i}.bias"]
             if transform is not None:
                 x = x @ transform
         else:
-            if transform is not None and layer.inputs == 1:
-                x = convolve(x, kernel @ transform)
-            elif transform is not None:
-                x = convolve(x, kernel) @ transform
-            else:
-                x = convolve(x, kernel)
+            if transform is not None and len(x) * layer.positions > layer.taps * layer.inputs:
+                kernel, transform = kernel @ transform, None
+            x = convolution(x, kernel, stride=1 if workload.max_pool else 2)
+            if transform is not None:
+                x = x @ transform
             mean, variance = x.mean((0, 1, 2)), x.var((0, 1, 2))
+            if workload.max_pool:
+                x = max_pool(x)
             x = (x - mean) * jax.lax.rsqrt(variance + 1e-3) + weights[f"layer{i}.beta"]
         if i < last:
             x = jax.nn.relu(x)
     return x
 
 
-def task_loss(workload: Workload, convolve: Convolution, parameters: Tensors, task: Any) -> Any:
+def task_loss(workload: Workload, parameters: Tensors, task: Any) -> jax.Array:
     """The query loss of one task after its inner steps."""
     support_x, support_y, query_x, query_y, noise = task
 
     def loss(weights: Tensors, x: jax.Array, y: jax.Array) -> jax.Array:
-        outputs = network(workload, convolve, weights, x)
+        outputs = network(workload, weights, x)
         if not workload.is_classification:
             return jnp.mean(jnp.square(outputs - y))
         return -jnp.sum(y * jax.nn.log_softmax(outputs)) / workload.shot
@@ -119,32 +119,58 @@ def sinusoid_episode(workload: Workload, key: jax.Array) -> tuple[jax.Array, ...
     return x[:, :shot], y[:, :shot], x[:, shot:], y[:, shot:]
 
 
-class JaxContestant:
-    """What both share; subclasses define `mean_loss`.
+def task_mesh(tasks: int) -> Mesh:
+    """As many devices as share the tasks evenly."""
+    devices = jax.devices()
+    count = max(n for n in range(1, len(devices) + 1) if tasks % n == 0)
+    return Mesh(np.array(devices[:count]), ("tasks",))
 
-    Sinusoids: one `jit` of a `lax.scan` over the iterations, tasks drawn inside. Images: a `jit` of
-    one iteration a call, on the given batches.
+
+class Jax:
+    """See `contestants.Contestant`.
+
+    Sinusoids: one `jit` of a `lax.scan` over the iterations, tasks drawn inside, gradients of all
+    tasks by one `vmap`. Images: a `jit` of one iteration a call, on the given batches.
     """
 
     def __init__(self, workload: Workload, weights: Arrays, data_path: str | None):
         del data_path
         self.workload = workload
         jax.config.update("jax_enable_x64", weights["layer0.kernel"].dtype == np.float64)
-        parameters = {name: jnp.asarray(value) for name, value in weights.items()}
-        zeros = jax.tree.map(jnp.zeros_like, parameters)
-        moments = (zeros, jax.tree.map(jnp.zeros_like, parameters))
-        self.state = (parameters, moments, jnp.zeros([], jnp.int32))
+        self.initial = {name: jnp.asarray(value) for name, value in weights.items()}
+        moments = tuple(jax.tree.map(jnp.zeros_like, self.initial) for _ in range(2))
+        self.state = (self.initial, moments, jnp.zeros([], jnp.int32))
         self.key = jax.random.key(0)
-        self.initial = parameters
-        self.gradient = jax.jit(jax.grad(self.mean_loss))
+        self.gradient = jax.jit(self._mean_gradient)
         self.step = jax.jit(self._step)
         self.scan = jax.jit(self._scan, static_argnums=1)
         self.batches: list[Any] = []
         self.iteration = 0
 
-    def mean_loss(self, parameters: Tensors, tasks: Any) -> jax.Array:
-        """Mean query loss over the tasks of a batch."""
-        raise NotImplementedError
+    def _mean_gradient(self, parameters: Tensors, tasks: Any) -> Tensors:
+        """Gradient of the mean query loss; the tasks of images on several devices."""
+        count = len(tasks[0])
+        gradient = jax.grad(lambda p, task: task_loss(self.workload, p, task))
+        if not self.workload.is_classification:
+            gradients = jax.vmap(gradient, in_axes=(None, 0))(parameters, tasks)
+            return jax.tree.map(lambda g: g.mean(0), gradients)
+
+        def device_sum(parameters: Tensors, tasks: Any) -> Tensors:
+            def add(total: Tensors, task: Any) -> tuple[Tensors, None]:
+                return jax.tree.map(jnp.add, total, gradient(parameters, task)), None
+
+            zeros = jax.tree.map(jnp.zeros_like, parameters)
+            return jax.lax.psum(jax.lax.scan(add, zeros, tasks)[0], "tasks")
+
+        # Without check_vma: it would sum over the devices in every task's gradient.
+        total = jax.shard_map(
+            device_sum,
+            mesh=task_mesh(count),
+            in_specs=(PartitionSpec(), PartitionSpec("tasks")),
+            out_specs=PartitionSpec(),
+            check_vma=False,
+        )(parameters, tasks)
+        return jax.tree.map(lambda g: g / count, total)
 
     def _step(self, state: Any, episode: Any) -> Any:
         parameters, moments, step = state
@@ -152,7 +178,7 @@ class JaxContestant:
         if episode is None:
             episode = sinusoid_episode(self.workload, episode_key)
         tasks = (*episode, mask_noise(self.workload, noise_key))
-        gradients = jax.grad(self.mean_loss)(parameters, tasks)
+        gradients = self._mean_gradient(parameters, tasks)
         return adam(parameters, gradients, moments, step)
 
     def _scan(self, state: Any, iterations: int) -> Any:
@@ -160,9 +186,14 @@ class JaxContestant:
         return jax.lax.scan(body, state, None, length=iterations)[0]
 
     def use_batches(self, batches: list[Batch]) -> None:
-        """Train on these images."""
+        """Train on these images, which lie on the devices of their tasks."""
+        mesh = task_mesh(self.workload.tasks)
+        self.state = jax.device_put(self.state, NamedSharding(mesh, PartitionSpec()))
         self.batches = [
-            tuple(map(jnp.asarray, (b.support_x, b.support_y, b.query_x, b.query_y)))
+            jax.device_put(
+                (b.support_x, b.support_y, b.query_x, b.query_y),
+                NamedSharding(mesh, PartitionSpec("tasks")),
+            )
             for b in batches
         ]
 
@@ -185,21 +216,3 @@ class JaxContestant:
         else:
             self.state = self.scan(self.state, iterations)
         jax.block_until_ready(self.state)
-
-
-class JaxVmap(JaxContestant):
-    """`vmap` over tasks: batched products of patches."""
-
-    def mean_loss(self, parameters: Tensors, tasks: Any) -> jax.Array:
-        """See `JaxContestant`."""
-        one = lambda task: task_loss(self.workload, patch_convolution, parameters, task)  # noqa: E731
-        return jnp.mean(jax.vmap(one)(tasks))
-
-
-class JaxMap(JaxContestant):
-    """`lax.map` over tasks: one task's convolutions at a time."""
-
-    def mean_loss(self, parameters: Tensors, tasks: Any) -> jax.Array:
-        """See `JaxContestant`."""
-        one = lambda task: task_loss(self.workload, convolution, parameters, task)  # noqa: E731
-        return jnp.mean(jax.lax.map(one, tasks))

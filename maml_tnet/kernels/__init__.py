@@ -1,0 +1,1 @@
+"""How the method is computed fast. What it computes is written in the modules above."""
