@@ -9,7 +9,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 VARIABLES = ("TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS")
-PROGRAMS = ("main", "experiments.omniglot", "experiments.photographs", "experiments.regression")
+PROGRAMS = (
+    "main",
+    "experiments.omniglot",
+    "experiments.photographs",
+    "experiments.regression.__main__",
+)
 # Prints the variables and ends where TensorFlow would be imported, so that nothing waits for it.
 LOOK = f"""
 import os, sys
