@@ -2,8 +2,9 @@
 
 Outputs and targets are [examples, tasks, outputs]; a loss is one number per task, [tasks].
 `MetaLearner.compile` takes one of the paper's, `squared_error` and `cross_entropy`, that for any
-number of classes, `class_mean_cross_entropy`, or a Keras loss. Alpha multiplies the gradient of what is given: 0.4 with `cross_entropy` on 5-way tasks is 2.0
-with `keras.losses.CategoricalCrossentropy(from_logits=True)`, which is the mean.
+number of classes, `class_mean_cross_entropy`, or a Keras loss. Alpha multiplies the gradient of
+what is given: 0.4 with `cross_entropy` on 5-way tasks is 2.0 with
+`keras.losses.CategoricalCrossentropy(from_logits=True)`, which is the mean.
 """
 
 import inspect

@@ -85,7 +85,9 @@ class PrototypeHead(keras.layers.Layer):
             None: {},
             "unit": {"mask_logits": [1]},
             "weight": dict(
-                zip(("kernel_mask_logits", "bias_mask_logits"), self.fast_weight_shapes, strict=True)
+                zip(
+                    ("kernel_mask_logits", "bias_mask_logits"), self.fast_weight_shapes, strict=True
+                )
             ),
         }[self.mask_per]
         self.mask_logits = tuple(

@@ -18,9 +18,7 @@ TaskNorm blends, by a learned weight in place of 1 / (n + 1) (Bronskill et al., 
 import tensorflow as tf
 
 
-def standardize_with_support(
-    x: tf.Tensor, support: int | tf.Tensor, epsilon: float
-) -> tf.Tensor:
+def standardize_with_support(x: tf.Tensor, support: int | tf.Tensor, epsilon: float) -> tf.Tensor:
     """Standardize support images together, and each query with them.
 
     Args:
