@@ -50,7 +50,8 @@ class MetaLearner(keras.Model):
     later ends with the same weights.
 
     `evaluate` and `predict` take datasets of (numbers, episode): `predict` returns every task's
-    loss (and accuracy) on its queries after 0, 1, ..., `evaluation_updates` inner steps.
+    loss (and accuracy) on its queries after 0, 1, ..., `evaluation_updates` inner steps, and where
+    the answer to a query depends on the others also the accuracy with each query asked alone.
 
     Args:
         network: the task network.
@@ -344,10 +345,14 @@ class MetaLearner(keras.Model):
                 the draw of every task's masks.
 
         Returns:
-            {"loss": [tasks, steps + 1]} and, in classification, "accuracy" of the same shape.
+            {"loss": [tasks, steps + 1]} and, in classification, of the same shape "accuracy" and,
+            where queries influence each other, "accuracy_alone", with each query asked alone.
         """
         steps = self.evaluation_updates
         names = ["loss", "accuracy"] if self.task_loss.classifies else ["loss"]
+        ask_alone = self.task_loss.classifies and self.network.queries_influence_each_other
+        if ask_alone:
+            names.append("accuracy_alone")
 
         def measure(part: tuple[EpisodeLike, MaskNoise]) -> list[tf.Tensor]:
             episode, noise = part
@@ -359,6 +364,11 @@ class MetaLearner(keras.Model):
                 )
                 for point in path
             ]
+            if ask_alone:
+                alone = self.network.prepare_each(episode.query_x)
+                for values, point in zip(measures, path, strict=True):
+                    outputs = self.network.forward(alone, point.fast_weights)
+                    values.append(accuracy(outputs, query.targets))
             return [tf.stack(values, axis=1) for values in zip(*measures, strict=True)]
 
         values = self._map_held_out(measure, numbered, steps, [[steps + 1]] * len(names))

@@ -32,7 +32,6 @@ class TaskNetwork(keras.Model):
     Attributes:
         transform_layers: the layers with W, b, T and mask logits, from input to output.
         arguments: the subclass's own constructor arguments, for `get_config`.
-        outputs_per_example: size of the last axis of the output.
         compile_with_xla: whether this network's steps are fastest under `jit_compile=True` (small
             products, yes; grouped convolutions, which XLA does not do well on a CPU, no).
     """
@@ -42,9 +41,14 @@ class TaskNetwork(keras.Model):
     compile_with_xla: bool
 
     @property
-    def outputs_per_example(self) -> int:
-        """Number of outputs of one example."""
+    def outputs_per_example(self) -> int | None:
+        """Number of outputs of one example; None where the task's targets say it."""
         return self.transform_layers[-1].units
+
+    @property
+    def queries_influence_each_other(self) -> bool:
+        """Whether the answer to a query depends on what else is asked with it."""
+        return False
 
     @property
     def initial_weights(self) -> list[tf.Variable]:
@@ -96,6 +100,10 @@ class TaskNetwork(keras.Model):
     def prepare_queries(self, x: tf.Tensor, support_x: tf.Tensor) -> Any:
         """The same for the queries of tasks whose support inputs are `support_x`."""
         del support_x
+        return self.prepare(x)
+
+    def prepare_each(self, x: tf.Tensor) -> Any:
+        """The same for inputs of which each is to be answered as if it were alone."""
         return self.prepare(x)
 
     def start(self, inputs: Any, targets: tf.Tensor, tasks: int | tf.Tensor) -> list[tf.Tensor]:
@@ -355,6 +363,8 @@ class ConvNet(TaskNetwork):
         if tasks is None or tf.config.list_physical_devices("GPU"):
             return tasks
         examples, height, width, _ = x.shape[1:]
+        if examples is None:
+            return 1
         first = self.transform_layers[0]
         numbers = examples * -(-height // first.strides) * -(-width // first.strides) * first.units
         return part_of(tasks, max(1, CACHED_NUMBERS // numbers))
@@ -366,20 +376,21 @@ class ConvNet(TaskNetwork):
             statistics = patch_statistics(x, first.size, first.strides)
         return PreparedImages(tf.transpose(x, [1, 2, 3, 0, 4]), statistics)
 
-    def prepare_each(self, x: tf.Tensor, beside: tf.Tensor | None = None) -> PreparedImages:
-        """Images of which none influences another.
+    def prepare_each(self, x: tf.Tensor) -> PreparedImages:
+        """Images of which each is to be normalized by itself."""
+        return self._beside(x[:, :0], x)
 
-        Args:
-            x: [tasks, examples, height, width, channels].
-            beside: images of the same tasks, with which each of x is normalized; by default each
-                is normalized alone.
-        """
+    def _beside(self, support_x: tf.Tensor, x: tf.Tensor) -> PreparedImages:
+        """Images x of which each is to be normalized with those of the support set alone."""
         if not self._has_batch_norm:
             return self.prepare(x)
-        support = 0
-        if beside is not None:
-            x, support = tf.concat([beside, x], axis=1), sizes(beside)[1]
-        return PreparedImages(tf.transpose(x, [1, 2, 3, 0, 4]), support=support)
+        images = tf.transpose(tf.concat([support_x, x], axis=1), [1, 2, 3, 0, 4])
+        return PreparedImages(images, support=sizes(support_x)[1])
+
+    @property
+    def queries_influence_each_other(self) -> bool:
+        """Batch normalization is by the statistics of all of them."""
+        return self._has_batch_norm
 
     @property
     def _has_batch_norm(self) -> bool:

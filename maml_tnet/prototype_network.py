@@ -55,7 +55,17 @@ class PrototypeConvNet(ConvNet):
 
     def prepare_queries(self, x: tf.Tensor, support_x: tf.Tensor) -> PreparedImages:
         """Queries [tasks, queries, ...], each to be normalized with the support set and itself."""
-        return self.prepare_each(x, beside=support_x)
+        return self._beside(support_x, x)
+
+    @property
+    def outputs_per_example(self) -> int | None:
+        """As many as the task has classes."""
+        return None
+
+    @property
+    def queries_influence_each_other(self) -> bool:
+        """No query's statistics reach another."""
+        return False
 
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """[tasks, examples, ...] -> [tasks, examples, features], with the initial weights."""
