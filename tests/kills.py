@@ -1,6 +1,6 @@
 """Many kills of one run: python -m tests.kills [--kills=100] [--seed=0].
 
-A run is killed at seeded events of its writing (`disturbed`), each time it is gone on with, and must
+A run is killed at seeded events of its writing (`disturbed`), each time it goes on, and must
 end with the weights, the log and the evaluation of one that was left alone. The tests do the same
 with a few kills; CONTRIBUTING.md has this command's last result.
 """
