@@ -19,17 +19,15 @@ from utils.reports.contact_sheet import plot_contact_sheet
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """Untrained, but inner steps tell plain colours apart."""
-    return exported(tmp_path_factory.mktemp("model") / "saved_model", num_updates=60, outputs=3)
+    return exported(tmp_path_factory.mktemp("model") / "saved_model", num_updates=6, outputs=3)
 
 
 def exported(folder, num_updates, kind=ConvNet, **arguments):
-    network = kind(
-        (16, 16, 3), num_filters=8, norm=None, flatten=True, use_transform=True, **arguments
-    )
+    network = kind((16, 16, 3), num_filters=8, flatten=True, use_transform=True, **arguments)
     learner = MetaLearner(
         network,
         sample_episode=lambda iteration: None,
-        update_lr=0.05,
+        update_lr=0.15,
         num_updates=num_updates,
     )
     learner.compile(loss=losses.cross_entropy if arguments else losses.class_mean_cross_entropy)
