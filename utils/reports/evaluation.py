@@ -77,9 +77,8 @@ def measure(
     episodes = evaluation_episodes(config, source, settings)
     with evaluation_weights(learner):
         results = learner.predict(episodes, verbose=0)
-    names = ("loss", "accuracy", "accuracy_alone")
     found = {name: values[: settings.num_tasks] for name, values in results.items()}
-    return Evaluation(settings, *(found.get(name) for name in names))
+    return Evaluation(settings, found["loss"], found.get("accuracy"), found.get("accuracy_alone"))
 
 
 def shots_to_evaluate(config: Config, shot: int) -> tuple[int, ...]:
