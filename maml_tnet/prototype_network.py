@@ -7,7 +7,6 @@ import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet.compat import build_layer
-from maml_tnet.layers import for_every_task
 from maml_tnet.networks import ConvNet, PreparedImages
 from maml_tnet.prototypes import PrototypeHead
 
@@ -49,7 +48,7 @@ class PrototypeConvNet(ConvNet):
         self, inputs: PreparedImages, targets: tf.Tensor, tasks: int | tf.Tensor
     ) -> list[tf.Tensor]:
         """The initial weights of the blocks, and the support set's prototypes under them."""
-        body = [for_every_task(w, tasks) for w in self.initial_weights]
+        body = self.initial_fast_weights(tasks)
         features = self._embed(inputs, body)
         return [*body, *self.transform_layers[-1].prototypes(features, targets)]
 
@@ -70,5 +69,5 @@ class PrototypeConvNet(ConvNet):
     def call(self, x: tf.Tensor) -> tf.Tensor:
         """[tasks, examples, ...] -> [tasks, examples, features], with the initial weights."""
         x = tf.convert_to_tensor(x)
-        body = [for_every_task(w, tf.shape(x)[0]) for w in self.initial_weights]
+        body = self.initial_fast_weights(tf.shape(x)[0])
         return tf.transpose(self._embed(self.prepare(x), body), [1, 0, 2])
