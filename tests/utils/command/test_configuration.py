@@ -38,6 +38,7 @@ SINUSOID = {
     "stop_grad": False,
     "seed": 0,
     "cooldown": 0,
+    "queries": "together",
 }
 OMNIGLOT = SINUSOID | {"datasource": "omniglot", "norm": "batch_norm", "update_batch_size": 1}
 
