@@ -40,6 +40,7 @@ SINUSOID = {
     "cooldown": 0,
     "queries": "together",
 }
+OF_IMAGES = ("num_classes", "num_train_classes", "norm", "num_filters", "max_pool", "queries")
 OMNIGLOT = SINUSOID | {"datasource": "omniglot", "norm": "batch_norm", "update_batch_size": 1}
 
 
@@ -227,12 +228,13 @@ def test_every_field_but_the_prolonged_one_can_differ():
         "num_filters": 32,
         "max_pool": True,
         "stop_grad": True,
+        "queries": "alone",
         "seed": 1,
     }
     assert set(changes) == set(SINUSOID) - {"metatrain_iterations"}
     for name, value in changes.items():
         base = SINUSOID | {"use_M": name != "use_M"}
-        if name in ("num_classes", "num_train_classes", "norm", "num_filters", "max_pool"):
+        if name in OF_IMAGES:
             base = base | {"datasource": "omniglot"}
         if name == "poly_order":
             base = base | {"datasource": "polynomial"}
