@@ -1,6 +1,7 @@
 """CSV files of numbers, which grow by a row at a time."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,19 @@ class Table(NamedTuple):
 
     header: list[str]
     rows: list[list[str]]
+
+
+def read_columns(path: Path, names: Sequence[str]) -> list[list[float]]:
+    """Read the numbers of some columns.
+
+    Raises:
+        FileError: see `read_table`; or there is no such column.
+    """
+    header, rows = read_table(path)
+    for name in names:
+        if name not in header:
+            raise FileError(f"{path} is damaged: it has no column {name}")
+    return [[float(row[header.index(name)]) for row in rows] for name in names]
 
 
 def read_table(path: Path) -> Table:

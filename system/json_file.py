@@ -51,7 +51,8 @@ def read_objects(path: Path) -> list[dict[str, Any]]:
 
 
 def _sealed(value: Mapping[str, Any]) -> dict[str, Any]:
-    return {**value, CHECKSUM: _checksum(value)}
+    content = json.loads(json.dumps(value, allow_nan=False))  # as it will be read
+    return {**content, CHECKSUM: _checksum(content)}
 
 
 def _unsealed(value: Any, path: Path) -> dict[str, Any]:

@@ -175,7 +175,7 @@ def test_the_examples_of_the_package_run(tmp_path, monkeypatch):
     monkeypatch.setattr(main, "evaluate_run", lambda *_, **__: None)
     assert program.run(*readme_command("--use_T", "--use_M"), "--metatrain_iterations=20") == 0
     (config,) = tmp_path.glob("logs/*/config.json")
-    assert Config.from_json(config.read_text(), str(config)).method == "MT-net"
+    assert Config.read(config).method == "MT-net"
     with_package, without_package = fenced(ROOT / "docs" / "package.md", "python")
     assert [with_package] == fenced(README, "python")
     assert "maml_tnet" not in without_package

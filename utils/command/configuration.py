@@ -1,12 +1,13 @@
 """The configuration of a training run, as one checked record."""
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, Self
 
 from maml_tnet.networks import NORMS
+from system.json_file import read_object, write_json
 from utils.errors import UsageError
 
 REGRESSION_SOURCES = ("sinusoid", "polynomial")
@@ -223,9 +224,9 @@ class Config:
         """Return the fields by name, in order."""
         return asdict(self)
 
-    def to_json(self) -> str:
-        """Return the fields as a JSON object, one a line."""
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+    def write(self, file: Path) -> None:
+        """Write the fields as a JSON object, one a line, with their checksum."""
+        write_json(file, self.to_dict(), indent=2)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], origin: str) -> Self:
@@ -251,15 +252,14 @@ class Config:
             raise UsageError(f"{origin}: {error}") from error
 
     @classmethod
-    def from_json(cls, text: str, origin: str) -> Self:
-        """Make a configuration of the text that `to_json` wrote; see `from_dict`."""
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UsageError(f"{origin}: not JSON: {error}") from error
-        if not isinstance(values, dict):
-            raise UsageError(f"{origin}: must hold a JSON object, got {type(values).__name__}")
-        return cls.from_dict(values, origin)
+    def read(cls, file: Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            FileError: it cannot be read, or is damaged.
+            UsageError: see `from_dict`.
+        """
+        return cls.from_dict(read_object(file), str(file))
 
 
 def _check_type(name: str, value: Any, kind: Any) -> None:

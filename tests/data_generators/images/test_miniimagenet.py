@@ -1,6 +1,7 @@
 """miniImagenet's episodes, layouts and memory-mapped cache, on made-up images and photographs."""
 
 import csv
+import hashlib
 import io
 import os
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -146,7 +148,7 @@ def test_other_sizes_and_formats_are_resized_to_84(tmp_path, cache):
     gradient.save(buffer, "png")
     images["train", "ant", "ant1.png"] = buffer.getvalue()
     MiniImagenet.load(write(tmp_path / "data", folders(images)), cache, 2)
-    (file,) = (tmp_path / "cache").iterdir()
+    (file,) = (tmp_path / "cache").glob("*.npy")
     stored = np.load(file)
     jpeg = Image.open(io.BytesIO(images["train", "ant", "ant0.jpg"])).convert("RGB")
     for row, image in ((0, jpeg), (1, gradient.convert("RGB"))):
@@ -182,7 +184,7 @@ def test_the_cache_is_mapped_and_built_once(data, cache, tmp_path, monkeypatch, 
     assert "34/34 images" in capsys.readouterr().err
     again = MiniImagenet.load(data, cache, 2)
     assert capsys.readouterr().err == ""
-    assert len(os.listdir(cache)) == 1
+    assert len(list(Path(cache).glob("*.npy"))) == 1
     assert isinstance(again._pixels.base, np.memmap)
     assert not again._pixels.flags.writeable
     np.testing.assert_array_equal(first._pixels, again._pixels)
@@ -200,7 +202,7 @@ def resident_kilobytes(path):
 @pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="needs Linux's /proc")
 def test_images_that_were_drawn_do_not_stay_in_memory(data, cache):
     source = MiniImagenet.load(data, cache, 2)
-    (file,) = (os.path.join(cache, name) for name in os.listdir(cache))
+    (file,) = map(str, Path(cache).glob("*.npy"))
     total = os.path.getsize(file) // 1024
     source._pixels.sum()
     assert resident_kilobytes(file) > total - 8  # what touches all pages is seen
@@ -229,13 +231,67 @@ def no_array(path):
     path.write_bytes(b"text")
 
 
-@pytest.mark.parametrize("damage", [truncate, wrong_shape, no_array])
+def turn_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[-1000] ^= 4
+    path.write_bytes(content)
+
+
+def turn_a_bit_and_the_time_back(path):
+    before = path.stat()
+    turn_a_bit(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def without_a_checksum(path):
+    path.with_name(f"{path.name}.json").unlink()
+
+
+def with_a_checksum_that_is_damaged(path):
+    path.with_name(f"{path.name}.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        truncate,
+        wrong_shape,
+        no_array,
+        turn_a_bit,
+        turn_a_bit_and_the_time_back,
+        without_a_checksum,
+        with_a_checksum_that_is_damaged,
+    ],
+)
 def test_a_damaged_cache_is_noticed_and_made_again(data, cache, tmp_path, damage, caplog):
     first = np.array(MiniImagenet.load(data, cache, 2)._pixels)
-    (file,) = (tmp_path / "cache").iterdir()
+    (file,) = (tmp_path / "cache").glob("*.npy")
+    assert caplog.text == ""
     damage(file)
     np.testing.assert_array_equal(MiniImagenet.load(data, cache, 2)._pixels, first)
     assert str(file) in caplog.text
+    caplog.clear()
+    MiniImagenet.load(data, cache, 2)
+    assert caplog.text == ""
+
+
+def test_a_cache_is_compared_with_its_checksum_once(data, cache, tmp_path, monkeypatch):
+    MiniImagenet.load(data, cache, 2)
+    compared = []
+
+    def digest(file, name):
+        compared.append(Path(file.name).name)
+        return file_digest(file, name)
+
+    file_digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", digest)
+    MiniImagenet.load(data, cache, 2)
+    assert compared == []
+    (file,) = (tmp_path / "cache").glob("*.npy")
+    os.utime(file)
+    for _ in range(2):
+        MiniImagenet.load(data, cache, 2)
+        assert compared == [file.name]
 
 
 BUILD_AND_STOP_AT_THE_11TH = """
@@ -286,14 +342,28 @@ def images_read(monkeypatch):
 
 def test_a_cache_killed_half_way_is_finished_by_the_next_run(data, cache, images_read):
     with start_building(data, cache) as builder:
-        (half,) = os.listdir(cache)
-        assert half.endswith(".part")
+        assert len(list(Path(cache).glob("*.part"))) == 1
         builder.send_signal(signal.SIGKILL)
     source = MiniImagenet.load(data, cache, 2)
     assert len(images_read) == 34 - 8  # two times four had certainly reached the disk
-    assert not any(name.endswith(".part") for name in os.listdir(cache))
+    assert sorted(Path(name).suffix for name in os.listdir(cache)) == [".json", ".npy"]
     for split in CLASSES:
         check_episodes(source, split)
+
+
+def test_of_a_damaged_half_only_the_good_blocks_are_taken(data, cache, images_read):
+    whole = np.array(MiniImagenet.load(data, cache, 2)._pixels)
+    for file in Path(cache).iterdir():
+        file.unlink()
+    with start_building(data, cache) as builder:
+        builder.send_signal(signal.SIGKILL)
+    (half,) = Path(cache).glob("*.part")
+    content = bytearray(half.read_bytes())
+    content[len(content) * 3 // 4] ^= 1  # in the second block
+    half.write_bytes(content)
+    images_read.clear()
+    np.testing.assert_array_equal(MiniImagenet.load(data, cache, 2)._pixels, whole)
+    assert len(images_read) == 34 - 4
 
 
 def test_a_second_process_waits_for_the_first_and_reads_nothing(data, cache, images_read):

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from absl import flags
 
+from system.errors import FileError
 from utils.command.configuration import Config
 from utils.command.flags import config_from_flags, define, parse
 from utils.errors import UsageError
@@ -30,7 +31,7 @@ def test_run_folder_has_the_configurations_name(tmp_path, run):
 def test_start_records_configuration_and_every_start(run):
     run.start(resume=True)
     run.start(resume=True)
-    assert Config.from_json((run.folder / "config.json").read_text(), "") == run.config
+    assert Config.read(run.folder / "config.json") == run.config
     starts = json.loads((run.folder / "environment.json").read_text())
     assert [start["tensorflow"] for start in starts] == [tf.__version__] * 2
 
@@ -40,15 +41,56 @@ def test_configuration_remembers_the_most_iterations_asked_for(tmp_path):
         settings = config(f"--metatrain_iterations={iterations}")
         run = Run.named_by(settings, str(tmp_path))
         run.start(resume=True)
-        stored = Config.from_json((run.folder / "config.json").read_text(), "")
+        stored = Config.read(run.folder / "config.json")
         assert stored.metatrain_iterations == remembered
 
 
-def test_garbled_environment_is_one_line(run):
+@pytest.mark.parametrize("text", ["{", "{}", "[1]", '["a"]', "7", "[" * 10_000])
+def test_garbled_environment_is_one_line(run, text):
     run.start(resume=True)
-    (run.folder / "environment.json").write_text("{")
-    with pytest.raises(UsageError, match=r"environment\.json is not JSON"):
+    (run.folder / "environment.json").write_text(text)
+    with pytest.raises(FileError, match=r"environment\.json (is not JSON|must hold)"):
         run.start(resume=True)
+
+
+@pytest.mark.parametrize("folder", ["tensorboard", "checkpoints", "best", "evaluation"])
+def test_a_file_in_the_place_of_a_folder_is_named(run, folder):
+    run.folder.mkdir()
+    (run.folder / folder).touch()
+    with pytest.raises(UsageError, match=f"{folder} is a file where a run has a folder"):
+        run.start(resume=True)
+
+
+def test_what_was_killed_is_removed_at_the_next_start_of_its_run_alone(run):
+    hexadecimal = "0123456789abcdef" * 2
+    other = run.folder.with_name("another")
+    remains = [
+        "checkpoints/model-7_temp/part-00000-of-00001",
+        "checkpoints/model-7.data-00000-of-00001",
+        "checkpoints/model-8.index",
+        "checkpoints/checkpoint.tmp0123",
+        "best/model-7_temp/part-00000-of-00001",
+        f"checkpoints/.checkpoint.{hexadecimal}.part",
+        f".config.json.{hexadecimal}.part",
+        f"evaluation/.test.png.{hexadecimal}.part",
+        f".saved_model.{hexadecimal}.tmp/saved_model.pb",
+    ]
+    kept = [
+        "checkpoints/model-5.data-00000-of-00001",
+        "checkpoints/model-5.index",
+        "checkpoints/model-5 (copy).index",
+        "evaluation/notes.part",
+    ]
+    run.start(resume=True)
+    for folder in (run.folder, other):
+        for name in (*remains, *kept):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch()
+    run.start(resume=True)
+    here = {p.relative_to(run.folder).as_posix() for p in run.folder.rglob("*") if p.is_file()}
+    assert here == {*kept, "config.json", "environment.json", ".lock"}
+    assert not (run.folder / "checkpoints" / "model-7_temp").exists()
+    assert all((other / name).exists() for name in remains)
 
 
 def test_checkpoints_without_configuration_are_refused(run):
@@ -125,6 +167,15 @@ def test_log_is_trimmed_to_the_checkpoint(run, text, iteration, kept):
     run.log_file.write_bytes(text.encode())
     run.trim_log(iteration)
     assert (run.log_file.read_bytes().decode() if run.log_file.exists() else None) == kept
+
+
+@pytest.mark.parametrize("damaged", [LOG.replace("10.0", "many"), LOG.replace("iteration", "it")])
+def test_a_damaged_log_is_one_line_and_left_as_it_is(run, damaged):
+    run.folder.mkdir()
+    run.log_file.write_text(damaged)
+    with pytest.raises(FileError, match=r"log\.csv is damaged"):
+        run.trim_log(10)
+    assert run.log_file.read_text() == damaged.replace("\r\n", "\n")
 
 
 def test_a_log_that_is_not_there_is_not_trimmed(run):

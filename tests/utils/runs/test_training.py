@@ -70,7 +70,7 @@ def test_log_has_one_row_an_epoch_with_means_over_it(trained):
         ("1", 10),
         ("2", 15),
     ]
-    stored = Config.from_json((trained / "config.json").read_text(), "config.json")
+    stored = Config.read(trained / "config.json")
     learner = build_learner(stored, build_source(stored, None, ""))
     # The same iterations one by one, on a learner of the same initial weights.
     measures = [[float(m) for m in learner.meta_step(tf.constant(i))] for i in range(15)]
@@ -110,7 +110,7 @@ def test_tensorboard_has_the_numbers_of_the_log_and_histograms(trained):
 
 
 def test_checkpoints_hold_all_weights_and_adams_moments(trained):
-    stored = Config.from_json((trained / "config.json").read_text(), "config.json")
+    stored = Config.read(trained / "config.json")
     learner = build_learner(stored, build_source(stored, None, ""))
     held = program.tensors(program.newest(trained / "checkpoints"))
     weights = [name for name in held if name.startswith("parameters/")]
