@@ -190,7 +190,7 @@ def test_bad_training_flag_is_one_line(arguments, line):
         ),
         (
             ["--notrain", "--train_update_lr=0.1", "--update_lr=0"],
-            "--update_lr must be positive and finite, got 0.0",
+            "--update_lr must be positive, got 0.0",
         ),
         (
             ["--notrain", "--meta_sgd", "--train_update_lr=0.01", "--update_lr=1"],
