@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from data_generators import DataError
 from maml_tnet import ExportError
+from system.errors import FileError
 from utils.errors import TrainingInterrupted, UsageError, one_line
 
 
@@ -27,7 +28,7 @@ def exit_code(work: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         print("interrupted; nothing but the last checkpoint is saved", file=sys.stderr)
         return 128 + signal.SIGINT
-    except (UsageError, DataError, ExportError) as error:
+    except (UsageError, DataError, ExportError, FileError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (OSError, tf.errors.ResourceExhaustedError) as error:

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from data_generators import DataError
 from maml_tnet import ExportError
+from system.errors import FileError
 from utils.command.exit_code import exit_code
 from utils.errors import TrainingDiverged, TrainingInterrupted, UsageError
 
@@ -33,6 +34,7 @@ def test_work_that_is_done_ends_with_0_and_without_a_word(capsys):
     [
         (UsageError("--a must be 1, got 2"), "error: --a must be 1, got 2\n"),
         (DataError("b.zip is damaged"), "error: b.zip is damaged\n"),
+        (FileError("c.json is damaged"), "error: c.json is damaged\n"),
         (ExportError("cannot write c"), "error: cannot write c\n"),
         (TrainingDiverged(12), "error: the meta-loss of iteration 12 is not finite: "),
         (
