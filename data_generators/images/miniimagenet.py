@@ -6,6 +6,7 @@ import numpy as np
 
 from data_generators.errors import DataError
 from data_generators.images.cache import open_image_cache
+from data_generators.images.contents import Contents
 from data_generators.images.episodes import ImageEpisodes
 from data_generators.images.file_tree import fingerprint, open_tree
 from data_generators.images.folders import LAYOUT, list_classes
@@ -39,9 +40,10 @@ class MiniImagenet(ImageEpisodes):
         files = [file for split in SPLITS for names in splits[split].values() for file in names]
         key = fingerprint((tree, file) for file in files)
         cache = open_image_cache(Path(cache_dir, f"miniimagenet-{key}.npy"), tree, files, SIDE)
+        contents = Contents([(tree, file) for file in files], cache_dir)
         row = {file: number for number, file in enumerate(files)}
         rows = {
             split: {label: np.array([row[file] for file in names]) for label, names in part.items()}
             for split, part in splits.items()
         }
-        return cls("miniimagenet", rows, cache["pixels"], way, num_train_classes)
+        return cls("miniimagenet", rows, cache["pixels"], way, num_train_classes, contents)

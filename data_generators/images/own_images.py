@@ -8,6 +8,7 @@ import numpy as np
 
 from data_generators.errors import DataError
 from data_generators.images.cache import open_image_cache, read_rows
+from data_generators.images.contents import Contents
 from data_generators.images.episodes import ClassRows, ImageEpisodes
 from data_generators.images.file_tree import FileTree, fingerprint, open_tree
 from data_generators.images.folders import ClassFiles, check_disjoint, is_image
@@ -70,6 +71,7 @@ class Images(ImageEpisodes):
         )
         readable = read_rows(cache["readable"], np.arange(len(files))) == 1
         _report_unreadable(tree, [f for f, ok in zip(files, readable, strict=True) if not ok])
+        contents = Contents([(tree, file) for file in files], cache_dir)
         row = {file: number for number, file in enumerate(files) if readable[number]}
         rows = {split: _large_enough(split, part, row, per_class) for split, part in splits.items()}
         for split, classes in rows.items():
@@ -78,7 +80,7 @@ class Images(ImageEpisodes):
                     f"--data_path={data_path}: the {split} split has {len(classes)} classes of at "
                     f"least {per_class} readable images, --num_classes={way} needs {way}"
                 )
-        return cls("images", rows, cache["pixels"], way, num_train_classes)
+        return cls("images", rows, cache["pixels"], way, num_train_classes, contents)
 
 
 def split_classes(tree: FileTree, way: int, seed: int) -> dict[str, ClassFiles]:

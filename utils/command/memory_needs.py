@@ -71,7 +71,7 @@ def needs(config: Config, settings: EvaluationSettings | None = None) -> list[Pa
     # The gradient through the inner steps needs what every one of them computed.
     steps = 1 if config.stop_grad else config.num_updates
     batch: tuple[str, ...] = ("meta_batch_size",)
-    through = ("num_updates",)
+    through: tuple[str, ...] = ("num_updates",)
     if settings is not None:
         tasks, shot, query, steps = 1, settings.shot, settings.query, 1
         batch = through = ()
@@ -83,7 +83,8 @@ def needs(config: Config, settings: EvaluationSettings | None = None) -> list[Pa
         outputs = units * (side if config.max_pool else -(-side // 2)) ** 2  # of the first block
         weights = TAPS * units * (channels + (BLOCKS - 1) * units)
         transforms = BLOCKS * units**2
-        parallel, of_parallel = 1, ()  # meta-batches are computed in parts, of one task at least
+        parallel = 1  # meta-batches are computed in parts, of one task at least
+        of_parallel: tuple[str, ...] = ()
         of_units: tuple[str, ...] = ("num_filters",)
         of_examples: tuple[str, ...] = ("num_classes",)
         if config.datasource == "images":

@@ -18,6 +18,8 @@ def export_trained(
     config: Config,
     folder: Path,
     extra_files: Mapping[str, str] | None = None,
+    *,
+    num_updates: int | None = None,
 ) -> None:
     """Write the SavedModel, checked on two validation tasks, and how images become its input.
 
@@ -27,6 +29,7 @@ def export_trained(
         config: of the run.
         folder: of the SavedModel.
         extra_files: name -> text of files to put beside it.
+        num_updates: inner steps that it takes; by default training's.
 
     Raises:
         ExportError: see `export`.
@@ -44,5 +47,6 @@ def export_trained(
             support_x=episode.support_x,
             support_y=episode.support_y,
             query_x=episode.query_x,
+            num_updates=num_updates,
             extra_files=files,
         )
