@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,7 @@ _log = logging.getLogger(__name__)
 
 
 class Contents:
-    """Checksums of files. They are read once; afterwards a file in the cache has them.
+    """Checksums of files. Files are read once, if at all; afterwards the cache has them.
 
     Args:
         files: in the order of the rows that they become.
@@ -40,7 +39,7 @@ class Contents:
         cache = self._cache_dir / f"contents-{fingerprint(files)}"
         found = _read(cache, len(files))
         if found is None:
-            found = np.array([zlib.crc32(tree.read(name)) for tree, name in files], CHECKSUM)
+            found = np.array([tree.checksum(name) for tree, name in files], CHECKSUM)
             _write(cache, found)
         return found
 

@@ -52,6 +52,10 @@ class FileTree(Protocol):
         """Return a file's bytes; raises DataError naming the file when it cannot."""
         ...
 
+    def checksum(self, name: str) -> int:
+        """Return the CRC-32 of a file's bytes; raises as `read` does, if it has to read them."""
+        ...
+
 
 def _is_hidden(part: str) -> bool:
     return part.startswith((".", "__MACOSX"))
@@ -121,6 +125,10 @@ class FolderTree:
         except (OSError, _TooLargeError) as error:
             raise DataError(f"cannot read {self.root / name}: {reason(error)}") from error
 
+    def checksum(self, name: str) -> int:
+        """Return the CRC-32 of a file's bytes."""
+        return zlib.crc32(self.read(name))
+
 
 class ZipTree:
     """The files of a zip, read without unpacking it.
@@ -175,6 +183,10 @@ class ZipTree:
         except (*_ZIP_DAMAGE, _TooLargeError) as error:
             raise DataError(f"cannot read {self.root}/{name}: {reason(error)}") from error
         return b"".join(parts)
+
+    def checksum(self, name: str) -> int:
+        """Return the CRC-32 of a file's bytes, which the zip's list of files has."""
+        return self._entries[name].CRC
 
 
 class _TooLargeError(Exception):

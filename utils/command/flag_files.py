@@ -12,7 +12,7 @@ MOST_BYTES = 1_000_000
 COMMENTS = ("#", "//")
 
 
-def with_flag_files(arguments: Iterable[str], within: tuple[Path, ...] = ()) -> Iterator[str]:
+def with_flag_files(arguments: Iterable[str], within: tuple[str, ...] = ()) -> Iterator[str]:
     """The arguments, with those of every --flagfile in its place.
 
     Args:
@@ -29,12 +29,13 @@ def with_flag_files(arguments: Iterable[str], within: tuple[Path, ...] = ()) -> 
             yield argument
             continue
         try:
-            file = Path(os.path.realpath(expanded(path if equals else next(rest, ""))))
+            file = Path(expanded(path if equals else next(rest, "")))
         except ValueError as error:
             raise UsageError(f"--flagfile={path}: {error}") from error
-        if file in within:
+        same = os.path.realpath(file)
+        if same in within:
             raise UsageError(f"--flagfile={file} includes itself")
-        yield from with_flag_files(_flags_of(file), (*within, file))
+        yield from with_flag_files(_flags_of(file), (*within, same))
 
 
 def _flags_of(file: Path) -> Iterator[str]:
