@@ -230,10 +230,12 @@ def contradictions(flag_values: flags.FlagValues, trained: Config) -> list[str]:
     """
     stated = [name for name in Config.__dataclass_fields__ if flag_values[name].present]
     given = {name: flag_values[name].value for name in stated}
+    if given.get("datasource", trained.datasource) != trained.datasource:
+        # Of another kind of tasks the other flags would say no more.
+        return [f"datasource is {trained.datasource} there, {given['datasource']} here"]
     if flag_values["recipe"].present:
-        datasource = given.get("datasource", trained.datasource)
         way = given.get("num_classes", trained.num_classes)
-        given = recipe(datasource, way, flag_values.recipe) | given
+        given = recipe(trained.datasource, way, flag_values.recipe) | given
     given = {name: value for name, value in given.items() if name not in EVALUATED}
     given |= _trained_with(flag_values)
     return replace(trained, **_with_none(given)).differences(trained)

@@ -299,6 +299,7 @@ def test_what_changes_no_weight_may_differ_from_training():
         ("--recipe=paper --num_filters=8", []),
         ("--num_filters=64", ["num_filters is 8 there, 64 here"]),
         ("--nouse_T --seed=2", ["use_T is True there, False here", "seed is 0 there, 2 here"]),
+        ("--datasource=sinusoid --use_M", ["datasource is omniglot there, sinusoid here"]),
         ("--norm=None", ["norm is batch_norm there, None here"]),
         ("--num_updates=3", ["num_updates is 1 there, 3 here"]),
         ("--train_update_batch_size=5", ["update_batch_size is 1 there, 5 here"]),
