@@ -25,6 +25,7 @@ from absl import flags
 from tensorflow import keras
 
 from benchmarks import machine
+from benchmarks.arguments import folder, path
 from data_generators import TaskSource
 from utils.command.configuration import Config
 from utils.command.flags import config_from_flags, define, parse
@@ -58,10 +59,10 @@ def first_iteration(name: str, data_path: str | None, cache: str, logdir: str) -
     train(run, learner, source, log=False, progress=_StopAfterFirst())
 
 
-def start_up_seconds(name: str, data_path: str | None, cache: str) -> float:
-    """From the start of a process to its first trained iteration; median of three."""
+def start_up_seconds(name: str, data_path: str | None, cache: str, starts: int = 3) -> float:
+    """From the start of a process to its first trained iteration; median of some."""
     seconds = []
-    for _ in range(3):
+    for _ in range(starts):
         with tempfile.TemporaryDirectory() as logdir:
             call = f"first_iteration({name!r}, {data_path!r}, {cache!r}, {logdir!r})"
             command = [sys.executable, "-c", f"from benchmarks.program import *; {call}"]
@@ -167,9 +168,9 @@ def _config(name: str, *arguments: str) -> Config:
 def main() -> None:
     """Print the table and write `program-tensorflow-VERSION.json`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.program")
-    parser.add_argument("--data_path", default=os.environ.get("OMNIGLOT_PATH"))
-    parser.add_argument("--photographs", default=os.environ.get("PHOTOS_PATH"))
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--data_path", type=path, default=os.environ.get("OMNIGLOT_PATH"))
+    parser.add_argument("--photographs", type=path, default=os.environ.get("PHOTOS_PATH"))
+    parser.add_argument("--output", type=folder, default=Path("benchmarks/results"))
     options = parser.parse_args()
     found = machine.describe()
     results: dict[str, Any] = {"machine": found, "tensorflow": tf.__version__}

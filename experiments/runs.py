@@ -33,6 +33,7 @@ from system.csv_file import read_columns
 from system.errors import FileError
 from system.files import read_text
 from utils.command.evaluation_settings import EvaluationSettings
+from utils.command.memory_needs import check_memory
 from utils.errors import TrainingDiverged, UsageError
 from utils.prediction.exporting import export_trained
 from utils.reports.evaluation import evaluation_episodes, measure
@@ -41,6 +42,7 @@ from utils.runs.checkpoints import Checkpoints
 from utils.runs.environment import environment
 from utils.runs.folder import Run
 from utils.runs.training import train
+from utils.runs.used_data import UsedData, used_data
 
 # Of regression, every task's loss is kept after these numbers of inner steps; accuracies after all.
 STORED_STEPS = (0, 1, 5, 10)
@@ -138,6 +140,7 @@ def trained_run(experiment: Experiment, folders: Folders) -> Trained:
     Where there is no run, but its SavedModel, the weights are taken from that.
     """
     config, run = experiment.config, _run(experiment, folders)
+    check_memory(config)
     source = build_source(config, folders.data_path, folders.cache_dir)
     learner = build_learner(config, source)
     export = folders.export(experiment)
@@ -148,8 +151,9 @@ def trained_run(experiment: Experiment, folders: Folders) -> Trained:
     if experiment.initialize:
         experiment.initialize(learner)
     diverged_at = None
+    data = used_data(source, folders.data_path, folders.cache_dir)
     try:
-        iterations = _train(experiment, run, learner, source)
+        iterations = _train(experiment, run, learner, source, data)
     except TrainingDiverged as error:
         learner = build_learner(config, source)
         iterations = Checkpoints(run, learner).restore_latest()
@@ -157,15 +161,21 @@ def trained_run(experiment: Experiment, folders: Folders) -> Trained:
     return Trained(learner, source, iterations, diverged_at, _began_with(run))
 
 
-def _train(experiment: Experiment, run: Run, learner: MetaLearner, source: TaskSource) -> int:
+def _train(
+    experiment: Experiment,
+    run: Run,
+    learner: MetaLearner,
+    source: TaskSource,
+    data: UsedData | None,
+) -> int:
     log = experiment.config.is_classification
     if experiment.hopeless and experiment.config.total_iterations > TRIAL:
         trial = Run(run.folder, replace(experiment.config, metatrain_iterations=TRIAL))
-        trial.start(resume=True)
+        trial.start(resume=True, data=data)
         train(trial, learner, source, log=log)
         if experiment.hopeless(learner):
             return TRIAL
-    run.start(resume=True)
+    run.start(resume=True, data=data)
     return train(run, learner, source, log=log)
 
 

@@ -329,7 +329,8 @@ class MetaLearner(keras.Model):
         for meter, total in zip(self.meters, totals, strict=True):
             meter.update_state(tf.math.divide_no_nan(total, count), sample_weight=count)
         return {meter.name: meter.result() for meter in self.meters} | {
-            "iteration": tf.cast(iteration, tf.float32)
+            # A float, as Keras takes its mean; one of 64 bits counts all iterations exactly.
+            "iteration": tf.cast(iteration, tf.float64)
         }
 
     def test_step(self, numbered: tuple[tf.Tensor, EpisodeLike]) -> dict[str, tf.Tensor]:

@@ -59,12 +59,18 @@ def _unsealed(value: Any, path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise FileError(f"{path} must hold an object, got {_shown(value)}")
     content = {name: entry for name, entry in value.items() if name != CHECKSUM}
-    if CHECKSUM in value and value[CHECKSUM] != _checksum(content):
+    # Where the name of the checksum is damaged, its value may still be there.
+    has_one = CHECKSUM in value or any(map(_is_checksum, value.values()))
+    if has_one and value.get(CHECKSUM) != _checksum(content):
         raise FileError(
             f"{path} is damaged or was changed: its content does not have the checksum that "
             f"{CHECKSUM!r} says"
         )
     return content
+
+
+def _is_checksum(value: Any) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
 
 
 def _checksum(value: Mapping[str, Any]) -> str:

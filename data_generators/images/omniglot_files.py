@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from data_generators.errors import DataError
+from data_generators.images.contents import Contents
 from data_generators.images.decoding import read_image
 from data_generators.images.download import download
 from data_generators.images.file_tree import FileTree, FolderTree, ZipTree, fingerprint
@@ -34,10 +35,12 @@ class Drawings(NamedTuple):
     Attributes:
         names: "Alphabet/characterNN" of every character, sorted.
         images: uint8 [characters, 20, 28, 28], ink = 255.
+        contents: of the files, character by character; None where there are none.
     """
 
     names: list[str]
     images: np.ndarray
+    contents: Contents | None = None
 
 
 def load_drawings(
@@ -64,7 +67,8 @@ def load_drawings(
     if drawings is None:
         drawings = _read_files(files)
         _write_cache(cache, drawings)
-    return drawings
+    rows = [(tree, path) for tree, paths in files.values() for path in paths]
+    return drawings._replace(contents=Contents(rows, cache_dir))
 
 
 def _group(files: Iterable[str]) -> dict[str, list[str]]:

@@ -66,14 +66,13 @@ def test_no_byte_can_change_the_content_unnoticed(tmp_path):
     write_json(file, VALUE)
     whole = file.read_bytes()
     draw = random.Random(0)
-    refused = 0
+    accepted = 0
     for place in range(len(whole)):
         file.write_bytes(whole[:place] + bytes([draw.randrange(256)]) + whole[place + 1 :])
         try:
             content = read_object(file)
         except FileError:
-            refused += 1
-        else:
-            # White space, or the name of the checksum: then it is taken for a field like others.
-            assert {name: content.get(name) for name in VALUE} == VALUE
-    assert refused > 0.8 * len(whole)
+            continue
+        accepted += 1  # other white space, or the same byte as before
+        assert content == VALUE
+    assert accepted < 0.05 * len(whole)

@@ -19,6 +19,8 @@ def export_trained(
     config: Config,
     folder: Path,
     extra_files: Mapping[str, str] | None = None,
+    *,
+    num_updates: int | None = None,
 ) -> None:
     """Write the SavedModel, checked on two validation tasks, and how images become its input.
 
@@ -30,6 +32,7 @@ def export_trained(
         config: of the run.
         folder: of the SavedModel.
         extra_files: name -> text of files to put beside it.
+        num_updates: inner steps that it takes; by default training's.
 
     Raises:
         ExportError: see `export`.
@@ -50,6 +53,7 @@ def export_trained(
                 support_x=episode.support_x,
                 support_y=episode.support_y,
                 query_x=episode.query_x,
+                num_updates=num_updates,
                 extra_files=files,
             )
     except OSError as error:

@@ -1,8 +1,10 @@
 """A run's folder: its configuration, environment, logs and checkpoints.
 
-config.json         what determines the run; another configuration is refused
+config.json         the flags that determine the run; another configuration is refused
+data.json           the classes of the images that it is trained on; other data is refused
 environment.json    command, versions, git commit, one entry for each start
 log.csv             one row per epoch
+epoch.json          the sums behind the means of an epoch that was interrupted
 tensorboard/        event files
 checkpoints/        model-ITERATION.*, the newest ten, and the pointer to the last complete one
 best/               the checkpoint with the best validation result
@@ -25,6 +27,9 @@ from utils.command.configuration import Config
 from utils.errors import UsageError
 from utils.runs.checkpoint_files import CheckpointFolder
 from utils.runs.environment import environment
+from utils.runs.used_data import UsedData
+
+OTHER_LOGDIR = "another --logdir, or --noresume, which moves it aside and trains anew"
 
 
 class Run:
@@ -43,13 +48,30 @@ class Run:
         self.evaluation_folder = folder / "evaluation"
         self.tensorboard_folder = folder / "tensorboard"
         self.log_file = folder / "log.csv"
+        self.data_file = folder / "data.json"
+        self.epoch_file = folder / "epoch.json"
 
     @classmethod
     def named_by(cls, config: Config, logdir: str) -> "Run":
         """The run that a configuration names below `logdir`."""
         return cls(Path(logdir) / config.run_name, config)
 
-    def start(self, *, resume: bool) -> None:
+    @classmethod
+    def opened(cls, folder: Path) -> "Run":
+        """The run that a folder holds.
+
+        Raises:
+            UsageError: there is none, or its configuration is damaged.
+        """
+        file = folder / "config.json"
+        if not file.exists():
+            raise UsageError(
+                f"no run in {folder}: train it first, or name its folder by --run, or by --logdir "
+                "and its settings"
+            )
+        return cls(folder, Config.read(file))
+
+    def start(self, *, resume: bool, data: UsedData | None = None) -> None:
         """Make the folder ready for training, or for going on with it.
 
         It is locked until this process ends, however it ends. What an earlier one that was killed
@@ -57,10 +79,11 @@ class Run:
 
         Args:
             resume: go on with what is there; otherwise move it aside and start anew.
+            data: that it is trained on; None where tasks are drawn from numbers alone.
 
         Raises:
-            UsageError: the folder holds a run with other settings, is locked by another process,
-                or cannot be written.
+            UsageError: the folder holds a run with other settings or of other data, is locked by
+                another process, or cannot be written.
         """
         try:
             if not resume and self.folder.exists():
@@ -71,6 +94,7 @@ class Run:
             self._check_folders()
             if self._config_file.exists():
                 stored = self.check_config()
+                self.check_data(data, f", {OTHER_LOGDIR}")
                 prolonged = self.config.metatrain_iterations > stored.metatrain_iterations
             elif self.checkpoint_folder.exists():
                 raise UsageError(
@@ -78,6 +102,9 @@ class Run:
                 )
             else:
                 prolonged = True
+                if data is not None:
+                    # Before the configuration, which makes the folder a run.
+                    data.write(self.data_file)
             if prolonged:
                 self.config.write(self._config_file)
             self._record_environment()
@@ -87,18 +114,52 @@ class Run:
 
     def check_config(self) -> Config:
         """Return the stored configuration; raise a UsageError unless it is this run's."""
-        if not self._config_file.exists():
-            raise UsageError(
-                f"no run in {self.folder}: train it first, or name its --logdir and settings"
-            )
-        stored = Config.read(self._config_file)
-        differences = self.config.differences(stored)
-        if differences:
+        stored = Run.opened(self.folder).config
+        if differences := self.config.differences(stored):
             raise UsageError(
                 f"{self.folder} belongs to a run with other settings: {'; '.join(differences)}; "
-                "give those, another --logdir, or --noresume, which moves it aside and trains anew"
+                f"give those, {OTHER_LOGDIR}"
             )
         return stored
+
+    def noted_data(self) -> UsedData | None:
+        """The data that the run was trained on; None where it has not been noted.
+
+        Raises:
+            FileError: the file that says it is damaged.
+        """
+        return UsedData.read(self.data_file) if self.data_file.exists() else None
+
+    def check_data(self, data: UsedData | None, advice: str = "") -> None:
+        """Check that the run was trained on this data; where it lies may change.
+
+        A run of an earlier version, which did not note its data, is taken to be of this.
+
+        Args:
+            data: that is given; None where tasks are drawn from numbers alone.
+            advice: what else can be done about other data than to give the run's.
+
+        Raises:
+            UsageError: it was trained on other data; the line says what differs.
+            FileError: the file that says what data it was is damaged.
+        """
+        if data is None:
+            return
+        stored = self.noted_data()
+        if stored is None:
+            print(
+                f"{self.folder} does not say what data it was trained on, as earlier versions did "
+                f"not note it: it is taken to be that in {data.place}"
+            )
+            data.write(self.data_file)
+            return
+        if differences := data.record.differences(stored.record):
+            raise UsageError(
+                f"{self.folder} belongs to a run on other data: {'; '.join(differences)}; give "
+                f"that data, which lay in {stored.place}{advice}"
+            )
+        if data != stored:
+            data.write(self.data_file)
 
     def trim_log(self, iteration: int) -> None:
         """Drop the rows of the log that are newer than the checkpoint training goes on from."""

@@ -425,7 +425,9 @@ def test_a_missing_folder_is_named(tmp_path, cache):
 def test_a_missing_split_is_refused(tmp_path, cache):
     images = {key: data for key, data in made_up().items() if key[0] != "val"}
     path = write(tmp_path / "data", folders(images))
-    with pytest.raises(DataError, match=f"--data_path={path} is not a folder or zip with train/"):
+    with pytest.raises(
+        DataError, match=f"--data_path={path} has class folders in train/ and test/, but"
+    ):
         MiniImagenet.load(path, cache, 2)
 
 
@@ -448,7 +450,9 @@ def test_an_image_that_a_csv_file_lists_must_be_there(tmp_path, cache):
     files = csv_layout(made_up())
     del files["images/dog1.png"]
     path = write(tmp_path / "data", files)
-    with pytest.raises(DataError, match=r"images/dog1\.png is missing, which val\.csv lists"):
+    with pytest.raises(
+        DataError, match=r"images/dog1\.png is missing, which val\.csv, line 3 lists"
+    ):
         MiniImagenet.load(path, cache, 2)
 
 
@@ -456,7 +460,9 @@ def test_an_image_that_a_csv_file_lists_must_be_there(tmp_path, cache):
 def test_a_bad_csv_file_is_named(tmp_path, cache, content):
     files = csv_layout(made_up()) | {"val.csv": content}
     path = write(tmp_path / "data", files)
-    with pytest.raises(DataError, match=r"val\.csv (is not a CSV|lists no images)"):
+    with pytest.raises(
+        DataError, match=r"val\.csv(, line 1: it is not text| is not a CSV| lists no images)"
+    ):
         MiniImagenet.load(path, cache, 2)
 
 

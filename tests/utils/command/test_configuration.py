@@ -42,6 +42,13 @@ SINUSOID = {
 OMNIGLOT = SINUSOID | {"datasource": "omniglot", "norm": "batch_norm", "update_batch_size": 1}
 
 
+def test_no_more_iterations_than_can_be_counted():
+    counts = {"pretrain_iterations": 1, "metatrain_iterations": 2**31 - 1}
+    with pytest.raises(UsageError, match="at most 2147483647 together, got 2147483648"):
+        Config(**(SINUSOID | counts))
+    assert Config(**(SINUSOID | counts | {"pretrain_iterations": 0})).total_iterations == 2**31 - 1
+
+
 def test_config_cannot_be_changed():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config(**SINUSOID).seed = 1
@@ -69,6 +76,7 @@ def test_config_cannot_be_changed():
         (SINUSOID, {"pretrain_iterations": -1}, "--pretrain_iterations must be at least 0, got -1"),
         (SINUSOID, {"metatrain_iterations": -1}, "--metatrain_iterations must be at least 0"),
         (SINUSOID, {"metatrain_iterations": 2**31}, "--metatrain_iterations must be at most 2147"),
+        (SINUSOID, {"num_train_classes": 2**31}, "--num_train_classes must be at most 2147483647"),
         (SINUSOID, {"meta_batch_size": 0}, "--meta_batch_size must be at least 1, got 0"),
         (SINUSOID, {"meta_lr": 0.0}, "--meta_lr must be positive, got 0.0"),
         (SINUSOID, {"meta_lr": float("nan")}, "--meta_lr must be finite, got nan"),

@@ -2,15 +2,19 @@ import json
 import subprocess
 import sys
 
+import program
 import pytest
 import tensorflow as tf
 from absl import flags
 
+from data_generators import DataRecord
+from data_generators.data_record import image_class
 from system.errors import FileError
 from utils.command.configuration import Config
 from utils.command.flags import config_from_flags, define, parse
 from utils.errors import UsageError
 from utils.runs.folder import Run
+from utils.runs.used_data import UsedData
 
 
 def config(*arguments):
@@ -145,6 +149,99 @@ def test_moving_aside_never_overwrites_an_earlier_run(run):
     moved = sorted(path.name for path in run.folder.parent.glob("*.old*/[0-9]"))
     assert moved == ["0", "1"]
     assert (run.folder / "2").exists()
+
+
+def used(checksums=(1, 2), data_path="/data", cache_dir="/cache"):
+    """Data of three classes, the first of which has images of some checksums."""
+    classes = {"train": {"ant": checksums}, "val": {"bee": [3]}, "test": {"cat": [4, 5]}}
+    record = DataRecord(
+        {
+            split: {name: image_class(found) for name, found in part.items()}
+            for split, part in classes.items()
+        }
+    )
+    return UsedData(record, data_path, cache_dir)
+
+
+def test_data_is_noted_for_people_and_found_again(run):
+    run.start(resume=True, data=used())
+    assert run.noted_data() == used()
+    values = json.loads(run.data_file.read_text())
+    assert values["classes"] == {"train": {"ant": 2}, "val": {"bee": 1}, "test": {"cat": 2}}
+    assert (values["data_path"], values["cache_dir"]) == ("/data", "/cache")
+    assert values["fingerprint"] == used().record.fingerprint
+
+
+def test_numbers_alone_are_no_data(run):
+    run.start(resume=True)
+    assert not run.data_file.exists()
+    run.check_data(None)
+
+
+def test_other_data_is_refused_and_nothing_changed(run):
+    run.start(resume=True, data=used())
+    before = program.snapshot(run.folder)
+    other = used([1, 2, 3], "/other")
+    line = "on other data: class ant has 2 images there, 3 here; give that data, which lay in /data"
+    with pytest.raises(UsageError, match=f"{line}, another --logdir, or --noresume, which"):
+        run.start(resume=True, data=other)
+    with pytest.raises(UsageError, match=f"{line}$"):
+        run.check_data(other)
+    assert program.snapshot(run.folder) == before
+    run.start(resume=False, data=other)
+    assert run.noted_data() == other
+
+
+def test_data_that_was_moved_is_the_same_and_noted_where_it_is(run):
+    run.start(resume=True, data=used())
+    run.start(resume=True, data=used(data_path="/moved"))
+    assert run.noted_data().data_path == "/moved"
+    downloaded = used(data_path=None, cache_dir="/downloads")
+    run.check_data(downloaded)
+    assert run.noted_data() == downloaded
+    assert downloaded.place == "/downloads"
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_a_run_from_before_takes_the_data_that_is_given_once(run, capsys, train):
+    run.start(resume=True)  # as earlier versions did
+    if train:
+        run.start(resume=True, data=used())
+    else:
+        run.check_data(used())
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 1
+    assert f"{run.folder} does not say what data it was trained on" in said[0]
+    assert said[0].endswith("it is taken to be that in /data")
+    run.check_data(used())
+    assert capsys.readouterr().out == ""
+    with pytest.raises(UsageError, match="on other data"):
+        run.check_data(used([9]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace('"ant": 2', '"ant": 3'),
+        lambda text: "{}",
+        lambda text: '{"classes": 1, "digests": 2}',
+        lambda text: "[]",
+    ],
+)
+def test_damaged_data_is_one_line(run, change):
+    run.start(resume=True, data=used())
+    run.data_file.write_text(change(run.data_file.read_text()))
+    with pytest.raises(FileError, match=r"data\.json") as caught:
+        run.check_data(used())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_is_opened_from_its_folder_alone(run, tmp_path):
+    with pytest.raises(UsageError, match=f"no run in {tmp_path}: train it first, or name its"):
+        Run.opened(tmp_path)
+    run.start(resume=True)
+    assert Run.opened(run.folder).config == run.config
 
 
 LOG = "epoch,iteration,loss\r\n0,5.0,1.5\r\n1,10.0,1.25\r\n2,15.0,1.125\r\n"
