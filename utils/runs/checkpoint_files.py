@@ -71,7 +71,8 @@ class CheckpointFolder:
         sums.unlink(missing_ok=True)  # of files that are about to be replaced
         write(self.prefix(number))
         names = [path.name for path in self._files(number)]
-        write_text(sums, checksums(self.path, names))
+        # Not atomically: nothing points to the checkpoint yet.
+        sums.write_text(checksums(self.path, names), encoding="utf-8", newline="\n")
         numbers = [n for n in self.numbers if n != number] + [number]
         self._write_pointer(numbers[-self._kept :])
         self.numbers = numbers[-self._kept :]
