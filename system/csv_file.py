@@ -8,7 +8,8 @@ from typing import NamedTuple
 from system.errors import FileError
 from system.files import read_text
 
-_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|nan|inf)", re.ASCII)
+# NA is what Keras writes where an epoch has no value.
+_NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|nan|inf)|NA", re.ASCII)
 
 
 class Table(NamedTuple):
@@ -16,7 +17,7 @@ class Table(NamedTuple):
 
     Attributes:
         header: the names of the columns.
-        rows: the fields as they are written; each is a number.
+        rows: the fields as they are written; each is a number or NA.
     """
 
     header: list[str]
@@ -33,7 +34,12 @@ def read_columns(path: Path, names: Sequence[str]) -> list[list[float]]:
     for name in names:
         if name not in header:
             raise FileError(f"{path} is damaged: it has no column {name}")
-    return [[float(row[header.index(name)]) for row in rows] for name in names]
+    return [[number(row[header.index(name)]) for row in rows] for name in names]
+
+
+def number(field: str) -> float:
+    """The number that a field of a table is; nan for NA."""
+    return float("nan" if field == "NA" else field)
 
 
 def read_table(path: Path) -> Table:
@@ -44,10 +50,10 @@ def read_table(path: Path) -> Table:
     """
     lines = read_text(path).split("\n")[:-1]
     header, *rows = [line.removesuffix("\r").split(",") for line in lines] or [[]]
-    for number, row in enumerate(rows, start=2):
+    for line, row in enumerate(rows, start=2):
         if len(row) != len(header) or not all(map(_NUMBER.fullmatch, row)):
             raise FileError(
-                f"{path} is damaged: line {number} is not a row of {len(header)} numbers; remove "
+                f"{path} is damaged: line {line} is not a row of {len(header)} numbers; remove "
                 "the line or the file"
             )
     return Table(header, rows)

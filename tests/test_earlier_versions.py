@@ -7,10 +7,15 @@ import shutil
 import numpy as np
 import program
 import pytest
+import tensorflow as tf
 
 from tests.fixtures import NEWEST
-from tests.fixtures.make import IMAGES, PER_EPOCH, SINUSOID
+from tests.fixtures.make import PER_EPOCH, SINUSOID
 from tests.fixtures.pictures import write_pictures, write_task
+from utils.command.configuration import Config
+from utils.runs.assembly import build_learner, build_source
+from utils.runs.checkpoints import Checkpoints
+from utils.runs.folder import Run
 
 # Other processors round otherwise.
 CLOSE = {"rtol": 1e-3, "atol": 1e-4}
@@ -49,16 +54,18 @@ def test_a_regression_run_goes_on_as_if_it_were_today_s(logs, tmp_path):
         np.testing.assert_allclose(here[name], value, **CLOSE, err_msg=name)
 
 
-def test_an_image_run_is_evaluated_to_what_it_was(logs, tmp_path):
+def test_the_best_weights_of_an_image_run_are_those_that_it_exported(logs, tmp_path):
     write_pictures(tmp_path / "pictures")
     folder = logs / "images-2way-1shot-mtnet-seed0"
-    (folder / "evaluation" / "test-1shot.csv").unlink()
-    arguments = (*IMAGES, f"--data_path={tmp_path}/pictures", f"--cache_dir={tmp_path}/cache")
-    assert program.run(*arguments, f"--logdir={logs}", "--notrain", "--test_set") == 0
-    expected = table(NEWEST / folder.name / "evaluation" / "test-1shot.csv")
-    # A query of 32 may be turned by rounding.
-    found = table(folder / "evaluation" / "test-1shot.csv")
-    np.testing.assert_allclose(found[0], expected[0], atol=2 / 32)
+    config = Config.read(folder / "config.json")
+    source = build_source(config, str(tmp_path / "pictures"), str(tmp_path / "cache"))
+    learner = build_learner(config, source)
+    assert Checkpoints(Run(folder, config), learner).restore("best") == ("best", 4)
+    exported = tf.train.load_checkpoint(str(folder / "saved_model" / "variables" / "variables"))
+    assert len(learner.trainable_variables) > 10
+    for number, variable in enumerate(learner.trainable_variables):
+        expected = exported.get_tensor(f"parameters/{number}/.ATTRIBUTES/VARIABLE_VALUE")
+        np.testing.assert_array_equal(tf.convert_to_tensor(variable), expected)
 
 
 def test_a_model_answers_as_it_did(tmp_path, capsys, caplog):

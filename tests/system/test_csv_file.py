@@ -1,9 +1,21 @@
+import numpy as np
 import pytest
 
-from system.csv_file import read_table
+from system.csv_file import read_columns, read_table
 from system.errors import FileError
 
 TEXT = b"epoch,loss\r\n0,1.5\r\n1,-2e-05\r\n2,nan\r\n"
+
+
+def test_columns_are_numbers_and_what_keras_leaves_out_is_none(tmp_path):
+    (tmp_path / "log.csv").write_bytes(b"epoch,loss,val_loss\r\n0,1.5,NA\r\n1,2e3,0.5\r\n")
+    loss, epoch = read_columns(tmp_path / "log.csv", ("loss", "epoch"))
+    assert (loss, epoch) == ([1.5, 2000], [0, 1])
+    (found,) = read_columns(tmp_path / "log.csv", ("val_loss",))
+    assert np.isnan(found[0])
+    assert found[1] == 0.5
+    with pytest.raises(FileError, match=r"log\.csv is damaged: it has no column pre_loss"):
+        read_columns(tmp_path / "log.csv", ("pre_loss",))
 
 
 def test_a_table_is_its_header_and_rows(tmp_path):

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from system.atomic_file import remove_remains, write_text
-from system.csv_file import read_table
+from system.csv_file import number, read_table
 from system.errors import FileError
 from system.json_file import read_objects, write_json
 from system.lock import hold, let_go
@@ -172,7 +172,7 @@ class Run:
         if "iteration" not in header:
             raise FileError(f"{self.log_file} is damaged: it has no column iteration; remove it")
         column = header.index("iteration")
-        kept = [row for row in rows if float(row[column]) <= iteration]
+        kept = [row for row in rows if number(row[column]) <= iteration]
         lines = [",".join(row) + "\r\n" for row in [header, *kept]]  # as CSVLogger ends them
         write_text(self.log_file, "".join(lines))
 
