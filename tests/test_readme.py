@@ -103,13 +103,12 @@ def test_links_lead_somewhere(page):
 @page
 def test_flags_exist(page):
     known = flags_of_main()
-    names = {*known, "help"}
+    names = {*known, "help", "flagfile"}
     names |= {f"no{name}" for name, flag in known.items() if flag.boolean}
     for folder in ("experiments", "benchmarks"):
         for file in (ROOT / folder).rglob("*.py"):
-            names |= set(
-                re.findall(r'(?:DEFINE_\w+\(\s*"|add_argument\(\s*"--)(\w+)"', file.read_text())
-            )
+            defined = r'(?:DEFINE_\w+\(\s*"|define_path\(\s*"|add_argument\(\s*"--)(\w+)"'
+            names |= set(re.findall(defined, file.read_text()))
     named = re.findall(r"(?<![\w!-])--([A-Za-z]\w*)", page.read_text())
     assert set(named) <= names
 
