@@ -52,7 +52,7 @@ def bounds(plan: Plan, folders: Folders, output: Path) -> str:
     """Measure the bounds and write reduced_bounds.json."""
     losses = [float(finish(short_run(seed), folders).after(1).mean()) for seed in SEEDS]
     kept = bounds_of(losses)
-    write_json(output / "reduced_bounds.json", asdict(kept), indent=2)
+    write_text(output / "reduced_bounds.json", json.dumps(asdict(kept), indent=2) + "\n")
     return "\n\n".join(
         [
             "## Bounds for the test",
