@@ -47,7 +47,12 @@ def read_objects(path: Path) -> list[dict[str, Any]]:
     value = _read(path)
     if not isinstance(value, list):
         raise FileError(f"{path} must hold a list of objects, got {_shown(value)}")
-    return [_unsealed(entry, path) for entry in value]
+    entries = [_unsealed(entry, path) for entry in value]
+    # Those of an earlier version, which have none, are the first.
+    sealed = [CHECKSUM in entry for entry in value]
+    if sealed != sorted(sealed):
+        raise FileError(f"{path} is damaged: one of its objects has no {CHECKSUM!r}")
+    return entries
 
 
 def _sealed(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,6 +23,17 @@ def test_what_an_earlier_version_wrote_has_no_checksum(tmp_path):
     assert read_object(tmp_path / "file") == {"a": 1}
 
 
+def test_objects_without_a_checksum_come_before_those_with_one(tmp_path):
+    file = tmp_path / "file"
+    write_json(file, [{"a": 1}])
+    (sealed,) = json.loads(file.read_text())
+    file.write_text(json.dumps([{"a": 0}, sealed]))
+    assert read_objects(file) == [{"a": 0}, {"a": 1}]
+    file.write_text(json.dumps([sealed, {"a": 2}]))
+    with pytest.raises(FileError, match="one of its objects has no 'sha256'"):
+        read_objects(file)
+
+
 DAMAGED = {
     "missing": None,
     "empty": b"",
