@@ -188,6 +188,15 @@ def test_a_zip_with_names_of_no_known_encoding_is_one_line(tmp_path):
         ZipTree(path)
 
 
+@pytest.mark.parametrize("offset", [24, 32], ids=["size", "comment"])
+def test_a_damage_that_no_checksum_of_zipfile_sees_is_found(tmp_path, offset):
+    """A file without bytes, or a comment that swallows the next file of the list."""
+    path = zipped(tmp_path / "x.zip", {"a": b"1", "b": b"22"}, zipfile.ZIP_STORED)
+    changed(path, offset, 0 if offset == 24 else 47)
+    with pytest.raises(DataError, match=r"Bad CRC-32 for file 'a'|it lists 1 of 2 files"):
+        ZipTree(path).read("a")
+
+
 @pytest.mark.parametrize("data", [b"", b"text", b"PK\x05\x06" + bytes(18)])
 def test_what_is_no_zip_or_an_empty_one_is_named(tmp_path, data):
     (tmp_path / "x.zip").write_bytes(data)
