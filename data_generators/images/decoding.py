@@ -32,11 +32,12 @@ SUFFIXES = tuple(
     suffix for suffix, name in Image.registered_extensions().items() if name in {*_FORMATS, "MPO"}
 )
 
-# What Pillow's decoders raise for damaged files.
+# What Pillow's decoders raise for damaged or too large files.
 _DAMAGE = (
     OSError,
     SyntaxError,
     ValueError,
+    MemoryError,
     Image.DecompressionBombError,
 )
 

@@ -28,6 +28,7 @@ _ZIP_DAMAGE = (
     lzma.LZMAError,
     zipfile.BadZipFile,
 )
+_WINDOWS = 0  # the system of a zip's member
 # Compressed bytes at a time. A bomb's bytes are 1,000 (LZMA) to 30,000 (bzip2) times as many.
 _COMPRESSED_AT_ONCE = 4096
 
@@ -145,8 +146,11 @@ class ZipTree:
         self.files: dict[str, str] = {}
         self._entries: dict[str, zipfile.ZipInfo] = {}
         for entry in self._zip.infolist():
-            name = printable(entry.filename)
-            if entry.is_dir() or any(map(_is_hidden, name.split("/"))):
+            name = entry.filename
+            if entry.create_system == _WINDOWS:  # whose programs often keep its "\\"
+                name = name.replace("\\", "/")
+            name = printable(name)
+            if name.endswith("/") or any(map(_is_hidden, name.split("/"))):
                 self._check_name(entry)
                 continue
             self.files[name] = f"{changed} {entry.file_size} {entry.CRC}"

@@ -150,6 +150,17 @@ def test_a_bomb_is_refused_by_its_size_or_its_checksum(tmp_path, compression, mo
         ZipTree(path).read("b")
 
 
+def test_folders_as_windows_writes_them_are_folders(tmp_path):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for system, name in ((0, "b\\c"), (0, "b\\"), (3, "b\\d")):
+            entry = zipfile.ZipInfo(name)
+            entry.create_system = system
+            archive.writestr(entry, name)
+    tree = ZipTree(path)
+    assert {name: tree.read(name) for name in tree.files} == {"b/c": b"b\\c", "b\\d": b"b\\d"}
+
+
 def changed(path, offset, value):
     """Change a byte of the first entry of the list of files at the end of a zip."""
     data = bytearray(path.read_bytes())
