@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 from data_generators import DataError
+from data_generators.errors import printable
 from maml_tnet import ExportError
 from system.errors import FileError
 from utils.errors import UsageError
@@ -47,7 +48,7 @@ def outcome(name: str, number: int, seed: int = 0) -> str:
             CASES[name](Random(f"{name}/{seed}/{number}"), Path(folder))
         except (DataError, ExportError, FileError, UsageError) as error:
             line = str(error)
-            assert line.isprintable(), f"not one line of text: {line!r}"
+            assert line == printable(line), f"not one line of text: {line!r}"
             assert folder in line, f"the file is not named: {line!r}"
             return "refused"
     return "read"
