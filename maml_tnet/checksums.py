@@ -38,7 +38,7 @@ def verify(file: Path) -> set[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise ChecksumError(f"cannot read {file}: {error}") from error
     listed = [_LINE.fullmatch(line) for line in lines]
-    if rest or not listed or None in listed:
+    if rest or not listed or None in listed or not all(map(str.isprintable, lines)):
         raise ChecksumError(f"{file} is damaged: it does not list checksums")
     names = {match["name"]: match["sum"] for match in listed if match}
     for name, expected in names.items():
