@@ -1,9 +1,13 @@
 """Image files to arrays, as a person sees them."""
 
+import contextlib
 import io
+import os
 import struct
+import sys
 import warnings
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
@@ -28,11 +32,12 @@ SUFFIXES = tuple(
     suffix for suffix, name in Image.registered_extensions().items() if name in {*_FORMATS, "MPO"}
 )
 
-# What Pillow's decoders raise for damaged files.
+# What Pillow's decoders raise for damaged or too large files.
 _DAMAGE = (
     OSError,
     SyntaxError,
     ValueError,
+    MemoryError,
     Image.DecompressionBombError,
 )
 
@@ -53,9 +58,8 @@ def read_image(tree: FileTree, name: str, mode: str, side: int) -> np.ndarray:
     try:
         image = _decode(data, mode)
     except UnidentifiedImageError as error:  # Its text names an object in memory.
-        raise DataError(
-            f"cannot read the image {tree.root / name}: it has no format that Pillow knows"
-        ) from error
+        why = "it is damaged, or of no format that Pillow knows"
+        raise DataError(f"cannot read the image {tree.root / name}: {why}") from error
     except (*_DAMAGE, UnknownRangeError) as error:
         raise DataError(f"cannot read the image {tree.root / name}: {reason(error)}") from error
     if image.size != (side, side):
@@ -69,8 +73,23 @@ def _decode(data: bytes, mode: str) -> Image.Image:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as file:
             if file.format == "PNG":
                 _check_png(data)
-            # Pillow resizes one-bit and palette images by nearest neighbor: convert first.
-            return _as_shown(file, bits_a_number(file, data)).convert(mode)
+            with _silent_libtiff() if file.format == "TIFF" else contextlib.nullcontext():
+                # Pillow resizes one-bit and palette images by nearest neighbor: convert first.
+                return _as_shown(file, bits_a_number(file, data)).convert(mode)
+
+
+@contextlib.contextmanager
+def _silent_libtiff() -> Iterator[None]:
+    """Keep what libtiff writes past Python to the standard error, without the file's name."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _check_png(data: bytes) -> None:

@@ -28,6 +28,7 @@ _ZIP_DAMAGE = (
     lzma.LZMAError,
     zipfile.BadZipFile,
 )
+_WINDOWS = 0  # the system of a zip's member
 # Compressed bytes at a time. A bomb's bytes are 1,000 (LZMA) to 30,000 (bzip2) times as many.
 _COMPRESSED_AT_ONCE = 4096
 
@@ -143,20 +144,25 @@ class ZipTree:
         try:
             self._zip = zipfile.ZipFile(root)
             status = root.stat()
+            due = _number_of_entries(root)
         except _ZIP_DAMAGE as error:
             raise DataError(f"{root} is not a complete zip file: {reason(error)}") from error
+        listed = len(self._zip.infolist())
+        if not listed or ((listed - due) % 2**16 and due != 2**16 - 1):  # which says: many
+            raise DataError(f"{root} is not a complete zip file: it lists {listed} of {due} files")
         changed = f"{status.st_size} {status.st_mtime_ns}"
         self.files: dict[str, str] = {}
         self._entries: dict[str, zipfile.ZipInfo] = {}
         for entry in self._zip.infolist():
-            name = printable(entry.filename)
-            if entry.is_dir() or any(map(_is_hidden, name.split("/"))):
+            name = entry.filename
+            if entry.create_system == _WINDOWS:  # whose programs often keep its "\\"
+                name = name.replace("\\", "/")
+            name = printable(name)
+            if name.endswith("/") or any(map(_is_hidden, name.split("/"))):
                 self._check_name(entry)
                 continue
             self.files[name] = f"{changed} {entry.file_size} {entry.CRC}"
             self._entries[name] = entry
-        if not self._zip.infolist():
-            raise DataError(f"{root} is not a complete zip file: it lists no files")
 
     def _check_name(self, entry: zipfile.ZipInfo) -> None:
         """Compare the name in the list of files, which has no checksum, with the file's own.
@@ -178,7 +184,8 @@ class ZipTree:
             _check_size(entry.file_size)
             with self._zip.open(entry) as file:
                 bounded = entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-                while part := file.read(entry.file_size if bounded else _COMPRESSED_AT_ONCE):
+                at_once = entry.file_size + 1 if bounded else _COMPRESSED_AT_ONCE
+                while part := file.read(at_once):
                     parts.append(part)
         except (*_ZIP_DAMAGE, _TooLargeError) as error:
             raise DataError(f"cannot read {self.root}/{name}: {reason(error)}") from error
@@ -187,6 +194,16 @@ class ZipTree:
     def checksum(self, name: str) -> int:
         """Return the CRC-32 of a file's bytes, which the zip's list of files has."""
         return self._entries[name].CRC
+
+
+def _number_of_entries(path: Path) -> int:
+    """The number of files that the end of a zip says it has, modulo 2^16; zipfile ignores it."""
+    longest = 22 + 2**16  # bytes of that end, with a comment
+    with open(path, "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - longest))
+        tail = file.read()
+    (number,) = struct.unpack_from("<H", tail, tail.rindex(b"PK\5\6") + 10)
+    return number
 
 
 class _TooLargeError(Exception):

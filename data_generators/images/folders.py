@@ -29,6 +29,12 @@ def image_folders(tree: FileTree) -> ClassFiles:
     return folders
 
 
+def loose_images(tree: FileTree) -> dict[str, str]:
+    """Images at the root itself -> why they are left out."""
+    loose = (name for name in tree.files if "/" not in name and is_image(name))
+    return dict.fromkeys(loose, "it is in no class folder")
+
+
 def other_files(tree: FileTree, known: Collection[str] = ()) -> str | None:
     """Say which files are neither images by their names nor known, such as "12 .heic, 1 .txt"."""
     suffixes = Counter(

@@ -9,7 +9,7 @@ from data_generators.images.cache import open_image_cache
 from data_generators.images.contents import Contents
 from data_generators.images.episodes import ImageEpisodes
 from data_generators.images.file_tree import FileTree, fingerprint, open_tree
-from data_generators.images.folders import ClassFiles, check_disjoint, image_folders
+from data_generators.images.folders import ClassFiles, check_disjoint, image_folders, loose_images
 from data_generators.images.left_out import LeftOut
 from data_generators.images.split_files import find_split_files, read_split_files
 from data_generators.images.split_folders import split_folders
@@ -69,11 +69,14 @@ def list_classes(tree: FileTree) -> dict[str, ClassFiles]:
     left_out.add_all("path", tree.left_out)
     split_csv = find_split_files(tree)
     if set(split_csv) == set(SPLITS):
-        splits, rows = read_split_files(tree, split_csv)
-        left_out.add_all("row", rows)
+        listed = read_split_files(tree, split_csv)
+        splits = listed.splits
+        left_out.add_all("row", listed.rows_left_out)
+        left_out.add_all("image", listed.images_left_out)
     elif found := split_folders(tree, image_folders(tree)):
         splits = {split: _by_first_folder(classes) for split, classes in found.splits.items()}
         left_out.add_all("folder", found.left_out)
+        left_out.add_all("image", loose_images(tree))
     else:
         raise DataError(f"--data_path={tree.root} is not {LAYOUT}")
     check_disjoint(tree, splits)

@@ -15,6 +15,7 @@ from data_generators.images.folders import (
     alike,
     check_disjoint,
     image_folders,
+    loose_images,
     other_files,
     some,
 )
@@ -155,12 +156,16 @@ def _list_classes(tree: FileTree, left_out: LeftOut) -> dict[str, ClassFiles]:
     if found := split_folders(tree, folders):
         parts = found.splits
         left_out.add_all("folder", found.left_out)
+        left_out.add_all("image", loose_images(tree))
     elif set(split_csv) == set(SPLITS):
-        parts, rows = read_split_files(tree, split_csv)
-        left_out.add_all("row", rows)
+        listed = read_split_files(tree, split_csv)
+        parts = listed.splits
+        left_out.add_all("row", listed.rows_left_out)
+        left_out.add_all("image", listed.images_left_out)
         known = split_csv.values()
     elif folders:
         parts = {"all": dict(sorted(folders.items()))}
+        left_out.add_all("image", loose_images(tree))
         if split_csv:
             _log.warning(
                 "not read: %s; train, val and test need a file each", some(split_csv.values())

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from data_generators.errors import DataError, printable, reason
 from data_generators.images.file_tree import FileTree
-from data_generators.images.folders import ClassFiles, some
+from data_generators.images.folders import ClassFiles, is_image, some
 from data_generators.images.split_names import split_named
 from data_generators.random_streams import SPLITS
 
@@ -20,11 +20,13 @@ class SplitFiles(NamedTuple):
 
     Attributes:
         splits: split -> its classes.
-        left_out: row of a file -> why it is not used.
+        rows_left_out: row of a file -> why it is not used.
+        images_left_out: image of the tree -> why it is not used.
     """
 
     splits: dict[str, ClassFiles]
-    left_out: dict[str, str]
+    rows_left_out: dict[str, str]
+    images_left_out: dict[str, str]
 
 
 class _Row(NamedTuple):
@@ -67,7 +69,7 @@ def read_split_files(tree: FileTree, files: dict[str, str]) -> SplitFiles:
             or an image has two labels.
     """
     splits: dict[str, ClassFiles] = {split: {} for split in SPLITS}
-    left_out: dict[str, str] = {}
+    rows_left_out: dict[str, str] = {}
     first: dict[str, _Row] = {}
     for split in SPLITS:
         rows = _read(tree, files[split])
@@ -80,10 +82,11 @@ def read_split_files(tree: FileTree, files: dict[str, str]) -> SplitFiles:
                 )
             images = splits[split].setdefault(row.label, [])
             if row.file in images[-1:]:
-                left_out[row.place] = f"{other.place} lists {row.file}, too"
+                rows_left_out[row.place] = f"{other.place} lists {row.file}, too"
             else:
                 images.append(row.file)
-    return SplitFiles(splits, left_out)
+    unlisted = (name for name in tree.files if is_image(name) and name not in first)
+    return SplitFiles(splits, rows_left_out, dict.fromkeys(unlisted, "no split file lists it"))
 
 
 def _read(tree: FileTree, name: str) -> list[_Row]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from random import Random
 
 from data_generators import DataError
+from data_generators.errors import printable
 from utils.errors import UsageError
 
 from . import data_files
@@ -45,7 +46,7 @@ def outcome(name: str, number: int, seed: int = 0) -> str:
             CASES[name](Random(f"{name}/{seed}/{number}"), Path(folder))
         except (DataError, UsageError) as error:
             line = str(error)
-            assert line.isprintable(), f"not one line of text: {line!r}"
+            assert line == printable(line), f"not one line of text: {line!r}"
             assert folder in line, f"the file is not named: {line!r}"
             return "refused"
     return "read"

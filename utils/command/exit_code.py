@@ -1,5 +1,6 @@
 """How every program ends: its work, and what went wrong with it as one line and a code."""
 
+import io
 import signal
 import sys
 from collections.abc import Callable
@@ -20,6 +21,9 @@ def exit_code(work: Callable[[], None]) -> int:
     one line on the standard error. An error of the program's own keeps its traceback.
     """
     tf.get_logger().setLevel("ERROR")  # what it warns of is ours to say, in one line
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # Names of classes may not be in its encoding.
+            stream.reconfigure(errors="backslashreplace")
     try:
         work()
     except TrainingInterrupted as stop:

@@ -14,6 +14,7 @@ from data_generators.images.folders import (
     alike,
     check_disjoint,
     is_image,
+    loose_images,
     other_files,
 )
 from data_generators.images.left_out import LeftOut
@@ -101,8 +102,7 @@ def _read_support(folder: str, image_input: ImageInput) -> tuple[list[str], np.n
         label, _, file = name.partition("/")
         if file:
             classes.setdefault(label, []).append(name)
-        else:
-            left_out.add("image", f"image {tree.root / name}: it is in no class folder")
+    left_out.add_all("image", loose_images(tree))
     if not classes:
         raise UsageError(f"--support={folder} has no class folders with images in them")
     check_disjoint(tree, {"--support": classes})

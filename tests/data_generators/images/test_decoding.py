@@ -228,6 +228,17 @@ def test_sixteen_bits_that_are_all_black(tmp_path):
     assert not read_bytes(tmp_path, png16(np.zeros((SIDE, SIDE, 1), np.uint16))).any()
 
 
+def test_what_a_library_prints_of_a_damaged_image_is_not_shown(tmp_path, capfd):
+    Image.fromarray(RAMP.astype(np.uint8)).save(
+        tmp_path / "x.tif", compression="tiff_adobe_deflate"
+    )
+    data = bytearray((tmp_path / "x.tif").read_bytes())
+    data[10:30] = bytes(20)
+    with pytest.raises(DataError, match=r"cannot read the image .*x\.tif: "):
+        read_bytes(tmp_path, bytes(data), name="x.tif")
+    assert capfd.readouterr() == ("", "")
+
+
 def good_png():
     return png16(np.full((SIDE, SIDE, 3), 50000, np.uint16), (b"tEXt", b"a\0b"))
 
@@ -262,5 +273,5 @@ def test_a_picture_of_too_many_pixels_is_refused(tmp_path):
 
 def test_postscript_is_not_given_to_another_program(tmp_path):
     text = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n"
-    with pytest.raises(DataError, match="no format that Pillow knows"):
+    with pytest.raises(DataError, match="of no format that Pillow knows"):
         read_bytes(tmp_path, text)

@@ -150,6 +150,17 @@ def test_a_bomb_is_refused_by_its_size_or_its_checksum(tmp_path, compression, mo
         ZipTree(path).read("b")
 
 
+def test_folders_as_windows_writes_them_are_folders(tmp_path):
+    path = tmp_path / "x.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for system, name in ((0, "b\\c"), (0, "b\\"), (3, "b\\d")):
+            entry = zipfile.ZipInfo(name)
+            entry.create_system = system
+            archive.writestr(entry, name)
+    tree = ZipTree(path)
+    assert {name: tree.read(name) for name in tree.files} == {"b/c": b"b\\c", "b\\d": b"b\\d"}
+
+
 def changed(path, offset, value):
     """Change a byte of the first entry of the list of files at the end of a zip."""
     data = bytearray(path.read_bytes())
@@ -186,6 +197,15 @@ def test_a_zip_with_names_of_no_known_encoding_is_one_line(tmp_path):
     path.write_bytes(path.read_bytes().replace("é".encode(), b"\xff\xfe"))
     with pytest.raises(DataError, match=f"{path} is not a complete zip file: 'utf-8' codec"):
         ZipTree(path)
+
+
+@pytest.mark.parametrize("offset", [24, 32], ids=["size", "comment"])
+def test_a_damage_that_no_checksum_of_zipfile_sees_is_found(tmp_path, offset):
+    """A file without bytes, or a comment that swallows the next file of the list."""
+    path = zipped(tmp_path / "x.zip", {"a": b"1", "b": b"22"}, zipfile.ZIP_STORED)
+    changed(path, offset, 0 if offset == 24 else 47)
+    with pytest.raises(DataError, match=r"Bad CRC-32 for file 'a'|it lists 1 of 2 files"):
+        ZipTree(path).read("a")
 
 
 @pytest.mark.parametrize("data", [b"", b"text", b"PK\x05\x06" + bytes(18)])

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from PIL import Image
 from data_generators import DataError, MiniImagenet
 from data_generators.images import cache as image_cache
 from data_generators.images.decoding import read_image
+from data_generators.images.file_tree import FolderTree
+from data_generators.images.miniimagenet import list_classes
 
 CLASSES = {"train": ["ant", "bee", "cat"], "val": ["dog", "eel"], "test": ["fox", "gnu"]}
 COUNTS = {"ant": 4, "bee": 6, "cat": 5, "dog": 4, "eel": 4, "fox": 7, "gnu": 4}
@@ -126,6 +129,44 @@ def test_every_layout_gives_labelled_distinct_images_of_the_split(
     for split, classes in CLASSES.items():
         assert [source.class_names[i] for i in source.class_ids(split)] == classes
         check_episodes(source, split)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("", ""),
+        ("train/", "meta-train/"),
+        ("val", "Validation"),
+        ("test/", "TEST/"),
+        ("/ant0", "/more/ant0"),
+    ],
+)
+def test_class_folders_under_the_names_that_people_give(tmp_path, old, new):
+    files = {name.replace(old, new, 1): b"" for name in folders(made_up())}
+    found = list_classes(FolderTree(Path(write(tmp_path, files))))
+    assert {split: list(classes) for split, classes in found.items()} == CLASSES
+    assert {c: len(f) for classes in found.values() for c, f in classes.items()} == COUNTS
+
+
+def test_split_files_may_have_other_names_and_class_folders(tmp_path):
+    files = csv_layout(made_up())
+    files["Valid.CSV"] = files.pop("val.csv")
+    for _, label, name in made_up():
+        files[f"images/{label}/{name}"] = files.pop(f"images/{name}")
+    found = list_classes(FolderTree(Path(write(tmp_path, files))))
+    assert {split: list(classes) for split, classes in found.items()} == CLASSES
+    assert found["val"]["dog"] == [f"images/dog/dog{i}.png" for i in range(4)]
+
+
+def test_what_is_left_out_is_named(tmp_path, caplog):
+    files = folders(made_up()) | {"train/loose.png": b"", "loose.png": b"", "more/hen/1.png": b""}
+    list_classes(FolderTree(Path(write(tmp_path, files))))
+    assert caplog.messages == [
+        "left out: folder more/hen: 1 images that are not in train/, val/, test/",
+        "left out: folder train: 1 images that are in no class folder",
+        "left out: image loose.png: it is in no class folder",
+        "left out in all: folder: 2, image: 1",
+    ]
 
 
 def test_all_images_of_a_split_come_with_their_classes(data, cache):

@@ -260,9 +260,12 @@ def test_what_is_passed_over_is_said(tmp_path, caplog):
         "c01/notes": b"",
         "train.csv": b"",
         "more/c00/1.png": encoded(5),
+        "loose.png": encoded(5),
     }
     load(tmp_path, files, per_class=1)
     assert set(caplog.messages) == {
+        "left out: image loose.png: it is in no class folder",
+        "left out in all: image: 1",
         "passed over, as their names are not those of images: 1 .csv, 2 .heic, 1 without a suffix",
         "not read: train.csv; train, val and test need a file each",
         "taken as different classes: c00 and more/c00",

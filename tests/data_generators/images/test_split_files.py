@@ -26,9 +26,9 @@ def read(tmp_path, texts=None, images=IMAGES):
 
 
 def test_images_are_listed_by_split_and_class(tmp_path):
-    splits, left_out = read(tmp_path)
-    assert left_out == {}
-    assert splits == {
+    found = read(tmp_path)
+    assert found.rows_left_out == {}
+    assert found.splits == {
         "train": {"a": ["images/a0.jpg", "images/a1.jpg"], "b": ["images/b0.jpg"]},
         "val": {"c": ["images/c0.jpg"]},
         "test": {"d": ["images/d0.jpg"]},
@@ -53,6 +53,15 @@ def test_ways_to_write_the_same(tmp_path, text):
     assert read(tmp_path, {"val": text}) == read(tmp_path)
 
 
+def test_images_that_no_file_lists_are_left_out(tmp_path):
+    images = [*IMAGES[:9], "images/d0.jpg", "more/x.jpg", "more/y.txt"]
+    assert read(tmp_path, images=images).images_left_out == dict.fromkeys(
+        ["images/a2.jpg", "images/b1.jpg", "images/b2.jpg", "images/c1.jpg", "images/c2.jpg",
+         "more/x.jpg"],
+        "no split file lists it",
+    )  # fmt: skip
+
+
 def test_images_may_lie_in_class_folders(tmp_path):
     images = [f"images/{c}/{c}{i}.jpg" for c in "abcd" for i in range(3)]
     assert read(tmp_path, images=images).splits["train"] == {
@@ -68,9 +77,9 @@ def test_labels_that_differ_in_blanks_are_one_class(tmp_path):
 
 def test_a_row_that_stands_twice_is_left_out(tmp_path):
     text = "filename,label\na0.jpg,a\na1.jpg,a\na0.jpg,a\n./a1.jpg,a \n"
-    splits, left_out = read(tmp_path, {"train": text})
-    assert splits["train"] == {"a": ["images/a0.jpg", "images/a1.jpg"]}
-    assert left_out == {
+    found = read(tmp_path, {"train": text})
+    assert found.splits["train"] == {"a": ["images/a0.jpg", "images/a1.jpg"]}
+    assert found.rows_left_out == {
         "train.csv, line 4": "train.csv, line 2 lists images/a0.jpg, too",
         "train.csv, line 5": "train.csv, line 3 lists images/a1.jpg, too",
     }

@@ -1,4 +1,6 @@
+import io
 import signal
+import sys
 
 import pytest
 import tensorflow as tf
@@ -27,6 +29,13 @@ def test_work_that_is_done_ends_with_0_and_without_a_word(capsys):
     assert exit_code(lambda: done.append(1)) == 0
     assert done == [1]
     assert capsys.readouterr() == ("", "")
+
+
+def test_what_the_terminal_has_no_letters_for_is_printed_all_the_same(monkeypatch):
+    output = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output, encoding="ascii"))
+    assert exit_code(lambda: print("k\u00e4fer", flush=True)) == 0
+    assert output.getvalue() == b"k\\xe4fer\n"
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def test_what_is_no_class_and_no_image_is_named(support, query, caplog):
     assert len(task.support_x) == 6
     assert len(task.query_x) == 3
     for line in (
-        f"left out: image {support}/loose.png: it is in no class folder",
+        "left out: image loose.png: it is in no class folder",
         "--support: passed over, not images by their names: 1 .heic",
         "left out: path pipe.png: neither a file nor a folder",
         "left out: path gone: a link to nothing",
