@@ -7,12 +7,14 @@ from maml_tnet.layers import TransformConv2D, TransformDense
 from maml_tnet.masks import update_probability
 from maml_tnet.meta_learner import MetaLearner
 from maml_tnet.networks import ConvNet, Regressor
+from maml_tnet.prototype_network import PrototypeConvNet
 
 __all__ = [
     "ConvNet",
     "Examples",
     "ExportError",
     "MetaLearner",
+    "PrototypeConvNet",
     "Regressor",
     "TransformConv2D",
     "TransformDense",

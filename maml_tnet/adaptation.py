@@ -55,7 +55,7 @@ def adaptation_path(
     offset stay as they are. Everything is differentiable with respect to every parameter.
 
     Args:
-        network: of which the tasks start with the initial weights.
+        network: whose initial weights, or whose prototypes of the support set, tasks start with.
         loss: (outputs, targets, number of support examples) -> [tasks], which is descended.
         support: the tasks' training examples D_train.
         tasks: number of tasks.
@@ -66,7 +66,7 @@ def adaptation_path(
     Yields:
         `InnerStep` after 0, 1, ..., len(masks) steps.
     """
-    weights = network.initial_fast_weights(tasks)
+    weights = network.start(support.inputs, support.targets, tasks)
     yield InnerStep(weights, None)
     for step_masks in masks:
         with tf.GradientTape() as tape:

@@ -37,8 +37,9 @@ def export(
 
     The signature takes `support_x` [tasks, support, ...], `support_y` [tasks, support, outputs]
     (regression targets or one-hot labels) and `query_x` [tasks, queries, ...], any numbers of
-    tasks, support examples and queries, and returns {"predictions": [tasks, queries, outputs]}:
-    regression values or class probabilities. Masks are at their mode, so it is deterministic.
+    tasks, support examples and queries, for a `PrototypeConvNet` also of classes, and returns
+    {"predictions": [tasks, queries, outputs]}: regression values or class probabilities. Masks are
+    at their mode, so it is deterministic.
 
     The folder appears under its name only when the SavedModel has been loaded again and gave the
     same predictions for the examples given here as the model in memory. Its file `SHA256SUMS`
@@ -63,11 +64,12 @@ def export(
     steps = meta_learner.num_updates if num_updates is None else num_updates
     dtype = meta_learner.network.dtype
     inputs = [None, None, *support_x.shape[2:]]
+    targets = [None, None, meta_learner.network.outputs_per_example]
 
     @tf.function(
         input_signature=[
             tf.TensorSpec(inputs, dtype, "support_x"),
-            tf.TensorSpec([None, None, support_y.shape[-1]], dtype, "support_y"),
+            tf.TensorSpec(targets, dtype, "support_y"),
             tf.TensorSpec(inputs, dtype, "query_x"),
         ]
     )

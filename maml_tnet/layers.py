@@ -125,6 +125,11 @@ class TransformLayer(keras.layers.Layer):
         """What inner steps start from, meta-learned: [W, b]."""
         return [self.kernel] if self.bias is None else [self.kernel, self.bias]
 
+    @property
+    def fast_weight_shapes(self) -> list[Sequence[int]]:
+        """Of W and b, which inner steps change, without the task axis."""
+        return [w.shape for w in self.initial_weights]
+
     def masks_of_weights(self, masks: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         """One mask for W and one for b, from one mask per tensor of `mask_logits`."""
         return list(masks) * len(self.initial_weights) if self.mask_per == "unit" else list(masks)

@@ -1,9 +1,10 @@
 """The task losses, whose scale fixes the unit of the inner step size alpha.
 
 Outputs and targets are [examples, tasks, outputs]; a loss is one number per task, [tasks].
-`MetaLearner.compile` takes one of the paper's, `squared_error` and `cross_entropy`, or a Keras
-loss. Alpha multiplies the gradient of what is given: 0.4 with `cross_entropy` on 5-way tasks is 2.0
-with `keras.losses.CategoricalCrossentropy(from_logits=True)`, which is the mean.
+`MetaLearner.compile` takes one of the paper's, `squared_error` and `cross_entropy`, that for any
+number of classes, `class_mean_cross_entropy`, or a Keras loss. Alpha multiplies the gradient of
+what is given: 0.4 with `cross_entropy` on 5-way tasks is 2.0 with
+`keras.losses.CategoricalCrossentropy(from_logits=True)`, which is the mean.
 """
 
 import inspect
@@ -39,6 +40,30 @@ def cross_entropy(logits: tf.Tensor, labels: tf.Tensor, support_size: int | tf.T
     return total / shot
 
 
+def class_mean_cross_entropy(
+    logits: tf.Tensor, labels: tf.Tensor, support_size: int | tf.Tensor
+) -> tf.Tensor:
+    """The mean over a task's classes of the mean cross-entropy of their examples.
+
+    For models of any number of classes: neither their number N nor how many examples each of them
+    has changes the unit of alpha. With as many of every class it is the mean over all examples, and
+    `cross_entropy` is N times as large: the paper's alpha of 0.4 for 5 and of 0.1 for 20 classes
+    are both 2.0 in this unit.
+
+    Args:
+        logits: [examples, tasks, way].
+        labels: one-hot, the same shape.
+        support_size: has no part in it.
+    """
+    del support_size
+    counts = tf.reduce_sum(labels, axis=0)
+    share = tf.math.divide_no_nan(tf.ones_like(counts), counts)
+    classes = tf.math.count_nonzero(counts, axis=-1, dtype=counts.dtype)
+    weights = tf.reduce_sum(labels * share, axis=-1) / classes
+    errors = tf.nn.softmax_cross_entropy_with_logits(labels, logits)
+    return tf.reduce_sum(weights * errors, axis=0)
+
+
 class TaskLoss(NamedTuple):
     """What the meta-learner descends.
 
@@ -56,7 +81,7 @@ def task_loss(loss: Any) -> TaskLoss:
     """Make a task loss of what `compile` is given.
 
     Args:
-        loss: `squared_error`, `cross_entropy`, or a Keras loss: an instance, a function or a name.
+        loss: one of this module, or a Keras loss: an instance, a function or a name.
             A Keras loss is reduced over a task's examples as it says, by default to their mean.
 
     Raises:
@@ -67,8 +92,8 @@ def task_loss(loss: Any) -> TaskLoss:
         raise ValueError("compile with a loss, such as maml_tnet.losses.squared_error")
     if loss is squared_error:
         return TaskLoss(squared_error, classifies=False)
-    if loss is cross_entropy:
-        return TaskLoss(cross_entropy, classifies=True)
+    if loss in (cross_entropy, class_mean_cross_entropy):
+        return TaskLoss(loss, classifies=True)
     loss = keras.losses.get(loss)
     if isinstance(loss, keras.losses.Loss):
         name, settings, reduction = loss.name, loss.get_config(), loss.reduction

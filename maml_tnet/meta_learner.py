@@ -54,7 +54,8 @@ class MetaLearner(keras.Model):
     later ends with the same weights.
 
     `evaluate` and `predict` take datasets of (numbers, episode): `predict` returns every task's
-    loss (and accuracy) on its queries after 0, 1, ..., `evaluation_updates` inner steps.
+    loss (and accuracy) on its queries after 0, 1, ..., `evaluation_updates` inner steps, and where
+    the answer to a query depends on the others also the accuracy with each query asked alone.
 
     Args:
         network: the task network.
@@ -111,10 +112,10 @@ class MetaLearner(keras.Model):
             self.step_size_variables = [
                 self.add_weight(
                     name=f"step_size{i}",
-                    shape=weight.shape,
+                    shape=shape,
                     initializer=keras.initializers.Constant(update_lr),
                 )
-                for i, weight in enumerate(network.initial_weights)
+                for i, shape in enumerate(network.fast_weight_shapes)
             ]
         self.meters: list[keras.metrics.Metric] = []
         self.built = True
@@ -160,7 +161,7 @@ class MetaLearner(keras.Model):
         """Alpha for every adapted weight: a number, or Meta-SGD's tensors [..., 1, units]."""
         if self.step_size_variables:
             return [tf.expand_dims(alpha, -2) for alpha in self.step_size_variables]
-        return [self.update_lr] * len(self.network.initial_weights)
+        return [self.update_lr] * len(self.network.fast_weight_shapes)
 
     def mask_noise(self, tasks: int | tf.Tensor, steps: int, seed: tf.Tensor) -> MaskNoise:
         """Draw what decides the masks of `tasks` tasks.
@@ -189,7 +190,7 @@ class MetaLearner(keras.Model):
         """
         logits, expand = self.network.mask_logits, self.network.masks_of_weights
         if not logits:
-            return [[1] * len(self.network.initial_weights)] * steps
+            return [[1] * len(self.network.fast_weight_shapes)] * steps
         if not noise:
             return [expand(most_likely_masks(logits))] * steps
         drawn = [expand(sample_masks(logits, draw, self.temperature)) for draw in noise]
@@ -200,7 +201,10 @@ class MetaLearner(keras.Model):
     ) -> tuple[Examples, Examples, list[InnerStep]]:
         """Adapt to an episode: its prepared support and query examples, and the path of weights."""
         support = examples(self.network, episode.support_x, episode.support_y)
-        query = examples(self.network, episode.query_x, episode.query_y)
+        query = Examples(
+            self.network.prepare_queries(episode.query_x, episode.support_x),
+            tf.transpose(episode.query_y, [1, 0, 2]),
+        )
         path = adaptation_path(
             self.network,
             self.task_loss.values,
@@ -358,10 +362,14 @@ class MetaLearner(keras.Model):
                 the draw of every task's masks.
 
         Returns:
-            {"loss": [tasks, steps + 1]} and, in classification, "accuracy" of the same shape.
+            {"loss": [tasks, steps + 1]} and, in classification, of the same shape "accuracy" and,
+            where queries influence each other, "accuracy_alone", with each query asked alone.
         """
         steps = self.evaluation_updates
         names = ["loss", "accuracy"] if self.task_loss.classifies else ["loss"]
+        ask_alone = self.task_loss.classifies and self.network.queries_influence_each_other
+        if ask_alone:
+            names.append("accuracy_alone")
 
         def measure(part: tuple[EpisodeLike, MaskNoise]) -> list[tf.Tensor]:
             episode, noise = part
@@ -373,6 +381,11 @@ class MetaLearner(keras.Model):
                 )
                 for point in path
             ]
+            if ask_alone:
+                alone = self.network.prepare_each(episode.query_x)
+                for values, point in zip(measures, path, strict=True):
+                    outputs = self.network.forward(alone, point.fast_weights)
+                    values.append(accuracy(outputs, query.targets))
             return [tf.stack(values, axis=1) for values in zip(*measures, strict=True)]
 
         values = self._map_held_out(measure, numbered, steps, [[steps + 1]] * len(names))
@@ -436,7 +449,8 @@ class MetaLearner(keras.Model):
                 step_sizes=self.step_sizes,
                 masks=self.masks(num_updates, noise=[]),
             )
-            outputs = self.network.forward(self.network.prepare(query_x), last.fast_weights)
+            queries = self.network.prepare_queries(query_x, support_x)
+            outputs = self.network.forward(queries, last.fast_weights)
             return tf.squeeze(outputs, 1)
 
         # Task by task, as a graph for any number of tasks must run on any machine: grouped

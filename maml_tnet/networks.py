@@ -5,6 +5,7 @@ its initial weights. The inner loop instead calls `prepare` once for each set of
 `forward` with every task's own weights.
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -15,9 +16,10 @@ from maml_tnet.compat import build_layer
 from maml_tnet.kernels.folding import PatchStatistics, fold, patch_statistics
 from maml_tnet.kernels.parts import part_of
 from maml_tnet.kernels.pooling import max_pool
-from maml_tnet.kernels.task_axis import merge_tasks, split_tasks
+from maml_tnet.kernels.task_axis import merge_tasks, sizes, split_tasks
 from maml_tnet.layers import TransformConv2D, TransformDense, TransformLayer, for_every_task
 from maml_tnet.normalization import TaskBatchNormalization, TaskLayerNormalization
+from maml_tnet.support_statistics import standardize_with_support
 
 NORMS = ("batch_norm", "layer_norm", None)
 # Float32 numbers in 2 MB, which is what a core of today has as its own cache.
@@ -30,7 +32,6 @@ class TaskNetwork(keras.Model):
     Attributes:
         transform_layers: the layers with W, b, T and mask logits, from input to output.
         arguments: the subclass's own constructor arguments, for `get_config`.
-        outputs_per_example: size of the last axis of the output.
         compile_with_xla: whether this network's steps are fastest under `jit_compile=True` (small
             products, yes; grouped convolutions, which XLA does not do well on a CPU, no).
     """
@@ -40,14 +41,24 @@ class TaskNetwork(keras.Model):
     compile_with_xla: bool
 
     @property
-    def outputs_per_example(self) -> int:
-        """Number of outputs of one example."""
+    def outputs_per_example(self) -> int | None:
+        """Number of outputs of one example; None where the task's targets say it."""
         return self.transform_layers[-1].units
+
+    @property
+    def queries_influence_each_other(self) -> bool:
+        """Whether the answer to a query depends on what else is asked with it."""
+        return False
 
     @property
     def initial_weights(self) -> list[tf.Variable]:
         """W and b of every layer, meta-learned: what inner steps start from."""
         return [w for layer in self.transform_layers for w in layer.initial_weights]
+
+    @property
+    def fast_weight_shapes(self) -> list[Sequence[int]]:
+        """Of W and b of every layer, which inner steps change, without the task axis."""
+        return [shape for layer in self.transform_layers for shape in layer.fast_weight_shapes]
 
     def initial_fast_weights(self, tasks: int | tf.Tensor) -> list[tf.Tensor]:
         """The initial weights, one copy per task: each [..., tasks, units]."""
@@ -86,6 +97,26 @@ class TaskNetwork(keras.Model):
         """Compute, once, what `forward` needs of inputs [tasks, examples, ...]."""
         raise NotImplementedError
 
+    def prepare_queries(self, x: tf.Tensor, support_x: tf.Tensor) -> Any:
+        """The same for the queries of tasks whose support inputs are `support_x`."""
+        del support_x
+        return self.prepare(x)
+
+    def prepare_each(self, x: tf.Tensor) -> Any:
+        """The same for inputs of which each is to be answered as if it were alone."""
+        return self.prepare(x)
+
+    def start(self, inputs: Any, targets: tf.Tensor, tasks: int | tf.Tensor) -> list[tf.Tensor]:
+        """The fast weights from which the tasks' inner steps start, each [..., tasks, units].
+
+        Args:
+            inputs: prepared, of the support set.
+            targets: of the support set, [support, tasks, outputs].
+            tasks: their number.
+        """
+        del inputs, targets
+        return self.initial_fast_weights(tasks)
+
     def forward(self, inputs: Any, fast_weights: Sequence[tf.Tensor]) -> tf.Tensor:
         """Outputs [examples, tasks, outputs] of prepared inputs under the tasks' own weights."""
         raise NotImplementedError
@@ -106,7 +137,7 @@ class TaskNetwork(keras.Model):
         """Every layer with its own of a flat list of weights."""
         remaining = iter(fast_weights)
         return [
-            (layer, [next(remaining) for _ in layer.initial_weights])
+            (layer, list(itertools.islice(remaining, len(layer.fast_weight_shapes))))
             for layer in self.transform_layers
         ]
 
@@ -189,11 +220,15 @@ class PreparedImages(NamedTuple):
 
     Attributes:
         images: [examples, height, width, tasks, channels].
-        statistics: of their patches under the first layer's kernel; None without batch norm.
+        statistics: of their patches under the first layer's kernel, where all images are normalized
+            together by batch norm.
+        support: how many first images are the support set, beside which each of the others, the
+            only ones that are answered, is normalized by itself; None: all are normalized together.
     """
 
     images: tf.Tensor
-    statistics: PatchStatistics | None
+    statistics: PatchStatistics | None = None
+    support: int | tf.Tensor | None = None
 
 
 @keras.utils.register_keras_serializable("maml_tnet")
@@ -288,19 +323,7 @@ class ConvNet(TaskNetwork):
                 f"got {tuple(image_shape)}"
             )
         features = height * width * channels if flatten else channels
-        layer_seed = _layer_seed(seed, self.blocks)
-        head = TransformDense(
-            outputs,
-            kernel_initializer=(
-                keras.initializers.GlorotUniform(seed=layer_seed)
-                if flatten
-                else keras.initializers.RandomNormal(stddev=1.0, seed=layer_seed)
-            ),
-            seed=layer_seed + 1,
-            name="head",
-            **shared,
-        )
-        build_layer(head, [None, None, features])
+        head = self._build_head(features, outputs, _layer_seed(seed, self.blocks), shared)
         self.transform_layers = [*convolutions, head]
 
         self.normalizations = []
@@ -316,6 +339,22 @@ class ConvNet(TaskNetwork):
                 build_layer(layer, [None, None, None, None, num_filters])
         self.built = True
 
+    def _build_head(self, features: int, outputs: int, seed: int, shared: dict[str, Any]) -> Any:
+        """The last layer, from features to logits."""
+        head = TransformDense(
+            outputs,
+            kernel_initializer=(
+                keras.initializers.GlorotUniform(seed=seed)
+                if self.flatten
+                else keras.initializers.RandomNormal(stddev=1.0, seed=seed)
+            ),
+            seed=seed + 1,
+            name="head",
+            **shared,
+        )
+        build_layer(head, [None, None, features])
+        return head
+
     def part_of(self, tasks: int | None, x: tf.Tensor) -> int | None:
         """As many tasks as keep the first layer's activations in a core's cache.
 
@@ -324,6 +363,8 @@ class ConvNet(TaskNetwork):
         if tasks is None or tf.config.list_physical_devices("GPU"):
             return tasks
         examples, height, width, _ = x.shape[1:]
+        if examples is None:
+            return 1
         first = self.transform_layers[0]
         numbers = examples * -(-height // first.strides) * -(-width // first.strides) * first.units
         return part_of(tasks, max(1, CACHED_NUMBERS // numbers))
@@ -331,32 +372,66 @@ class ConvNet(TaskNetwork):
     def prepare(self, x: tf.Tensor) -> PreparedImages:
         """[tasks, examples, height, width, channels] -> `PreparedImages`."""
         first, statistics = self.transform_layers[0], None
-        if self.normalizations and isinstance(self.normalizations[0], TaskBatchNormalization):
+        if self._has_batch_norm:
             statistics = patch_statistics(x, first.size, first.strides)
         return PreparedImages(tf.transpose(x, [1, 2, 3, 0, 4]), statistics)
 
+    def prepare_each(self, x: tf.Tensor) -> PreparedImages:
+        """Images of which each is to be normalized by itself."""
+        return self._beside(x[:, :0], x)
+
+    def _beside(self, support_x: tf.Tensor, x: tf.Tensor) -> PreparedImages:
+        """Images x of which each is to be normalized with those of the support set alone."""
+        if not self._has_batch_norm:
+            return self.prepare(x)
+        images = tf.transpose(tf.concat([support_x, x], axis=1), [1, 2, 3, 0, 4])
+        return PreparedImages(images, support=sizes(support_x)[1])
+
+    @property
+    def queries_influence_each_other(self) -> bool:
+        """Batch normalization is by the statistics of all of them."""
+        return self._has_batch_norm
+
+    @property
+    def _has_batch_norm(self) -> bool:
+        return bool(self.normalizations) and isinstance(
+            self.normalizations[0], TaskBatchNormalization
+        )
+
     def forward(self, inputs: PreparedImages, fast_weights: Sequence[tf.Tensor]) -> tf.Tensor:
         """Equation (7): prepared images -> logits [examples, tasks, way]."""
-        *body, (head, head_weights) = self._by_layer(fast_weights)
+        *_, (head, head_weights) = self._by_layer(fast_weights)
+        return head(self._embed(inputs, fast_weights), head_weights)
+
+    def _embed(self, inputs: PreparedImages, fast_weights: Sequence[tf.Tensor]) -> tf.Tensor:
+        """The blocks: prepared images -> the head's inputs [examples, tasks, features]."""
+        body = self._by_layer(fast_weights)[: self.blocks]
         hidden = inputs.images
         for block, (layer, weights) in enumerate(body):
             if block == 0 and inputs.statistics is not None:
                 hidden, offset = self._folded_convolution(inputs.images, inputs.statistics, weights)
             else:
-                hidden, offset = self._normalized(block, layer(hidden, weights))
+                hidden = layer(hidden, weights)
+                hidden, offset = self._normalized(block, hidden, inputs.support)
             # The largest of four numbers stays the largest under an offset and under ReLU, so
             # pooling comes first: there is less to add to and to rectify.
             if self.max_pool:
                 hidden = split_tasks(max_pool(merge_tasks(hidden)), layer.units)
             hidden = tf.nn.relu(hidden if offset is None else _add_offset(hidden, offset))
-        return head(self._features(hidden), head_weights)
+        return self._features(hidden if inputs.support is None else hidden[inputs.support :])
 
-    def _normalized(self, block: int, hidden: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor | None]:
+    def _normalized(
+        self, block: int, hidden: tf.Tensor, support: int | tf.Tensor | None
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Activations without the normalization's offset, and the offset."""
         if not self.normalizations:
             return hidden, None
         normalization = self.normalizations[block]
-        return normalization.standardize(hidden), tf.convert_to_tensor(normalization.beta)
+        if support is None:
+            standardized = normalization.standardize(hidden)
+        else:
+            standardized = standardize_with_support(hidden, support, normalization.epsilon)
+        return standardized, tf.convert_to_tensor(normalization.beta)
 
     def _folded_convolution(
         self, images: tf.Tensor, statistics: PatchStatistics, weights: Sequence[tf.Tensor]

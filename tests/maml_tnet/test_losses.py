@@ -4,7 +4,13 @@ import scipy.special
 import tensorflow as tf
 from tensorflow import keras
 
-from maml_tnet.losses import accuracy, cross_entropy, squared_error, task_loss
+from maml_tnet.losses import (
+    accuracy,
+    class_mean_cross_entropy,
+    cross_entropy,
+    squared_error,
+    task_loss,
+)
 
 
 def test_squared_error_is_every_tasks_own_mean(rng):
@@ -49,6 +55,7 @@ def test_accuracy_is_the_fraction_of_right_answers():
 def test_the_papers_losses_are_taken_as_they_are():
     assert task_loss(squared_error) == (squared_error, False)
     assert task_loss(cross_entropy) == (cross_entropy, True)
+    assert task_loss(class_mean_cross_entropy) == (class_mean_cross_entropy, True)
 
 
 @pytest.mark.parametrize(("reduction", "reduce"), [(None, np.mean), ("sum", np.sum)])
@@ -83,3 +90,22 @@ def test_keras_loss_by_name_is_the_mean_over_a_tasks_examples(rng):
 def test_loss_that_cannot_be_a_tasks_is_refused(loss, message):
     with pytest.raises(ValueError, match=message):
         task_loss(loss)
+
+
+def test_class_mean_cross_entropy_does_not_depend_on_how_many_there_are(rng):
+    logits = rng.normal(size=[7, 2, 4])
+    labels = np.eye(4)[np.stack([[0, 0, 0, 1, 2, 2, 1], [3, 0, 3, 3, 3, 0, 0]], axis=1)]
+    found = class_mean_cross_entropy(tf.constant(logits), tf.constant(labels), 99)
+    errors = cross_entropies(logits, labels)
+    for task, classes in enumerate([(0, 1, 2), (0, 3)]):  # those that have examples
+        means = [errors[labels[:, task, c] == 1, task].mean() for c in classes]
+        np.testing.assert_allclose(found[task], np.mean(means))
+
+
+def test_alpha_of_the_papers_recipes_is_the_same_for_5_and_20_classes_in_the_class_mean(rng):
+    for way, alpha in ((5, 0.4), (20, 0.1)):
+        logits, labels = rng.normal(size=[way, 3, way]), np.tile(np.eye(way)[:, None], [1, 3, 1])
+        arguments = tf.constant(logits), tf.constant(labels), way
+        np.testing.assert_allclose(
+            alpha * cross_entropy(*arguments), 2.0 * class_mean_cross_entropy(*arguments)
+        )

@@ -14,6 +14,7 @@ REGRESSION_SOURCES = ("sinusoid", "polynomial")
 IMAGE_SOURCES = ("omniglot", "miniimagenet", "images")
 DATA_SOURCES = REGRESSION_SOURCES + IMAGE_SOURCES
 ALL_CLASSES = -1
+QUERIES = ("together", "alone")
 META_OPTIMIZERS = ("adam", "rectified_adam", "lookahead", "moving_average")
 
 _CHOICES: dict[str, tuple[str | None, ...]] = {
@@ -21,6 +22,7 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "baseline": ("oracle", None),
     "meta_optimizer": META_OPTIMIZERS,
     "norm": NORMS,
+    "queries": QUERIES,
 }
 _KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
 
@@ -69,6 +71,7 @@ class Config:
     stop_grad: bool
     seed: int
     cooldown: int = 0
+    queries: str = "together"
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -117,6 +120,26 @@ class Config:
                 f"got {self.datasource!r}"
             )
 
+        if self.answers_queries_alone:
+            self._check_queries_alone()
+
+    def _check_queries_alone(self) -> None:
+        if not self.is_classification:
+            raise UsageError(
+                f"--queries=alone needs --datasource={' or '.join(IMAGE_SOURCES)}, "
+                f"got {self.datasource!r}"
+            )
+        if self.pretrain_iterations:
+            raise UsageError(
+                "--pretrain_iterations must be 0 with --queries=alone, whose head knows its "
+                f"support set before adaptation, got {self.pretrain_iterations}"
+            )
+
+    @property
+    def answers_queries_alone(self) -> bool:
+        """Whether the model is for single pictures and any number of classes, not the paper's."""
+        return self.queries == "alone"
+
     @property
     def is_classification(self) -> bool:
         """Whether tasks are classification of images, not regression."""
@@ -149,7 +172,7 @@ class Config:
             name = "oracle" if name == "MAML" else f"oracle {name}"
         elif self.pretrain_iterations:
             name = f"pretrained {name}"
-        return name
+        return f"{name} (queries alone)" if self.answers_queries_alone else name
 
     @property
     def run_name(self) -> str:
@@ -164,6 +187,7 @@ class Config:
             "Meta-SGD": "metasgd",
             " + ": "-",
             " (unshared masks)": "-unshared",
+            " (queries alone)": "-alone",
         }
         method = self.method
         for old, new in replacements.items():

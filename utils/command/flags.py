@@ -105,6 +105,11 @@ def _define_model_flags(define: SimpleNamespace) -> None:
     define.float("temp", 1.0, "temperature of the masks' Gumbel-softmax")
     define.float("logit_init", 0.0, "initial mask logit")
     define.bool("meta_sgd", False, "learn a step size per weight")
+    define.string(
+        "queries",
+        "together",
+        "together (the paper's), or alone: for single pictures and any number of classes",
+    )
     define.string("norm", None, f"{in_words(NORMS)} (recipe)")
     define.integer("dim_hidden", None, "units of hidden dense layers (recipe)")
     define.integer("num_filters", None, "filters of convolutions (recipe)")

@@ -1,5 +1,6 @@
 """A SavedModel that learns a support set and classifies other images."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,8 @@ from utils.prediction.tasks import ImageTask
 # Images are normalized together with those that are classified at the same time; of many, so many
 # at a time, which also bounds the memory.
 QUERIES_AT_ONCE = 100
+
+_log = logging.getLogger(__name__)
 
 
 def find_model(path: str | None) -> Path:
@@ -34,22 +37,37 @@ def find_model(path: str | None) -> Path:
     raise UsageError(f"--model={path} is neither a SavedModel nor the folder of a trained run")
 
 
+def _check_way(model: Path, task: ImageTask, way: int) -> None:
+    """Warn of the paper's form, for a fixed number of classes, and of another number raise."""
+    if len(task.classes) != way:
+        raise UsageError(
+            f"--model={model} tells {way} classes apart, the support set has "
+            f"{len(task.classes)}: {', '.join(task.classes)}; a model that is trained with "
+            "--queries=alone takes any number of classes"
+        )
+    _log.warning(
+        "%s has the paper's form: batch normalization answers queries by the statistics of all of "
+        "them, and one alone, or few of one class, badly; train with --queries=alone for those",
+        model,
+    )
+
+
 def predict(model: Path, task: ImageTask) -> Predictions:
     """Adapt a SavedModel to a task's support images and classify its queries.
 
     More than `QUERIES_AT_ONCE` are classified in parts of equal size.
 
     Raises:
-        UsageError: the model is damaged, not for so many classes, or not for images of this shape.
+        UsageError: the model is damaged, for another number of classes, or not for images of this
+            shape.
     """
     signature = load_signature(model)
     inputs = signature.structured_input_signature[1]
     way = inputs["support_y"].shape[-1]
-    if len(task.classes) != way:
-        raise UsageError(
-            f"--model={model} tells {way} classes apart, the support set has "
-            f"{len(task.classes)}: {', '.join(task.classes)}"
-        )
+    if way is None:  # as many as there are
+        way = len(task.classes)
+    else:
+        _check_way(model, task, way)
     shape = task.query_x.shape[1:]
     if tuple(inputs["support_x"].shape[2:]) != shape:
         raise UsageError(

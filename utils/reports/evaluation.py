@@ -34,11 +34,13 @@ class Evaluation:
         settings: of the evaluation.
         losses: on the queries.
         accuracies: fractions; None in regression.
+        accuracies_alone: with each query asked alone; None where that makes no difference.
     """
 
     settings: EvaluationSettings
     losses: np.ndarray
     accuracies: np.ndarray | None
+    accuracies_alone: np.ndarray | None = None
 
     @property
     def summary(self) -> Summary:
@@ -76,12 +78,8 @@ def measure(
     episodes = evaluation_episodes(config, source, settings)
     with evaluation_weights(learner):
         results = learner.predict(episodes, verbose=0)
-    accuracies = results.get("accuracy")
-    return Evaluation(
-        settings,
-        results["loss"][: settings.num_tasks],
-        None if accuracies is None else accuracies[: settings.num_tasks],
-    )
+    found = {name: values[: settings.num_tasks] for name, values in results.items()}
+    return Evaluation(settings, found["loss"], found.get("accuracy"), found.get("accuracy_alone"))
 
 
 def shots_to_evaluate(config: Config, shot: int) -> tuple[int, ...]:
@@ -116,15 +114,19 @@ def evaluate_run(
         measure(config, learner, source, replace(settings, shot=shot))
         for shot in shots_to_evaluate(config, settings.shot)
     ]
-    columns = [
-        Column(
-            label=f"{evaluation.settings.shot}-shot",
+    columns = []
+    for evaluation in evaluations:
+        shot = evaluation.settings.shot
+        column = Column(
+            label=f"{shot}-shot",
             summary=evaluation.summary,
             percent=config.is_classification,
-            paper=published(config, evaluation.settings.shot) if as_trained else None,
+            paper=published(config, shot) if as_trained else None,
         )
-        for evaluation in evaluations
-    ]
+        columns.append(column)
+        if evaluation.accuracies_alone is not None:
+            alone = summarize(evaluation.accuracies_alone)
+            columns.append(Column(f"{shot}-shot, queries alone", alone, percent=True))
     what = "accuracy in %" if config.is_classification else "mean squared error"
     print(
         f"\n{config.method} on {config.datasource}, {settings.split} split, {what}, "
@@ -141,6 +143,7 @@ def evaluate_run(
             settings=evaluation.settings,
             losses=evaluation.losses,
             accuracies=evaluation.accuracies,
+            accuracies_alone=evaluation.accuracies_alone,
             versions=versions,
         )
         print("wrote", *files)

@@ -28,6 +28,7 @@ def write_report(
     settings: EvaluationSettings,
     losses: np.ndarray,
     accuracies: np.ndarray | None = None,
+    accuracies_alone: np.ndarray | None = None,
     versions: Mapping[str, str],
 ) -> tuple[Path, Path]:
     """Write an evaluation as `name`.csv and `name`.json, each complete or not at all.
@@ -43,6 +44,7 @@ def write_report(
         settings: of the evaluation.
         losses: [tasks, steps + 1].
         accuracies: [tasks, steps + 1], fractions; None in regression.
+        accuracies_alone: with each query asked alone, where that makes a difference.
         versions: of the libraries, by name.
 
     Returns:
@@ -51,7 +53,8 @@ def write_report(
     Raises:
         OSError: the files cannot be written; earlier ones of that name are as they were.
     """
-    measures = {"loss": losses} | ({} if accuracies is None else {"accuracy": accuracies})
+    found = {"loss": losses, "accuracy": accuracies, "accuracy_alone": accuracies_alone}
+    measures = {measure: values for measure, values in found.items() if values is not None}
     summaries = {measure: summarize(values) for measure, values in measures.items()}
     report = {
         "method": config.method,

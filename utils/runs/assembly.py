@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from data_generators import Images, MiniImagenet, Omniglot, Polynomial, Sinusoid, TaskSource
 from data_generators.random_streams import SPLITS
-from maml_tnet import ConvNet, MetaLearner, Regressor
+from maml_tnet import ConvNet, MetaLearner, PrototypeConvNet, Regressor
 from maml_tnet.compat import build_optimizer
-from maml_tnet.losses import cross_entropy, squared_error
+from maml_tnet.losses import class_mean_cross_entropy, cross_entropy, squared_error
 from maml_tnet.networks import TaskNetwork
 from utils.command.configuration import Config
 from utils.runs.optimizers import meta_optimizer
@@ -51,7 +51,7 @@ def _source(config: Config, data_path: str | None, cache_dir: str) -> TaskSource
 
 
 def build_network(config: Config, source: TaskSource) -> TaskNetwork:
-    """Build the network of fidelity to the paper for the source's examples."""
+    """Build the paper's network for the source's examples, or that for single pictures."""
     mask_per = ("unit" if config.share_M else "weight") if config.use_M else None
     shared: dict[str, Any] = {
         "use_transform": config.use_T,
@@ -63,15 +63,15 @@ def build_network(config: Config, source: TaskSource) -> TaskNetwork:
         return Regressor(
             source.input_shape[0], source.output_size, dim_hidden=config.dim_hidden, **shared
         )
-    return ConvNet(
-        source.input_shape,
-        source.output_size,
-        num_filters=config.num_filters,
-        norm=config.norm,
-        max_pool=config.max_pool,
-        flatten=config.datasource != "omniglot",
-        **shared,
-    )
+    shared |= {
+        "num_filters": config.num_filters,
+        "norm": config.norm,
+        "max_pool": config.max_pool,
+        "flatten": config.datasource != "omniglot",
+    }
+    if config.answers_queries_alone:
+        return PrototypeConvNet(source.input_shape, **shared)
+    return ConvNet(source.input_shape, source.output_size, **shared)
 
 
 def build_learner(
@@ -123,8 +123,14 @@ def build_learner(
     )
     learner.compile(
         optimizer=meta_optimizer(config.meta_optimizer, config.meta_lr),
-        loss=cross_entropy if config.is_classification else squared_error,
+        loss=_loss(config),
         jit_compile=network.compile_with_xla,
     )
     build_optimizer(learner.optimizer, learner.trainable_variables)
     return learner
+
+
+def _loss(config: Config) -> Callable[..., tf.Tensor]:
+    if not config.is_classification:
+        return squared_error
+    return class_mean_cross_entropy if config.answers_queries_alone else cross_entropy

@@ -38,6 +38,7 @@ SINUSOID = {
     "stop_grad": False,
     "seed": 0,
     "cooldown": 0,
+    "queries": "together",
 }
 OMNIGLOT = SINUSOID | {"datasource": "omniglot", "norm": "batch_norm", "update_batch_size": 1}
 
@@ -106,6 +107,13 @@ def test_config_cannot_be_changed():
             "--max_pool needs --datasource=omniglot or miniimagenet or ",
         ),
         (SINUSOID, {"stop_grad": 1.0}, "--stop_grad must be true or false, got 1.0"),
+        (OMNIGLOT, {"queries": "one"}, "--queries must be together or alone, got 'one'"),
+        (SINUSOID, {"queries": "alone"}, "--queries=alone needs --datasource=omniglot or "),
+        (
+            OMNIGLOT | {"queries": "alone"},
+            {"pretrain_iterations": 3},
+            "--pretrain_iterations must be 0 with --queries=alone",
+        ),
         (SINUSOID, {"seed": -1}, "--seed must be at least 0, got -1"),
         (SINUSOID, {"seed": 2**31}, "--seed must be at most 2147483647, got 2147483648"),
     ],
@@ -159,6 +167,11 @@ def test_bad_value_is_one_line_naming_flag_and_value(base, changes, line):
             {"datasource": "omniglot", "update_batch_size": 1},
             "MAML",
             "omniglot-5way-1shot-maml-seed0",
+        ),
+        (
+            {"datasource": "omniglot", "use_T": True, "use_M": True, "queries": "alone"},
+            "MT-net (queries alone)",
+            "omniglot-5way-10shot-mtnet-alone-seed0",
         ),
     ],
 )

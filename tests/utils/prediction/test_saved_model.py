@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 from plain_pictures import COLOURS, INPUT, plain
 
-from maml_tnet import ConvNet, MetaLearner, export
-from maml_tnet.losses import cross_entropy
+from maml_tnet import ConvNet, MetaLearner, PrototypeConvNet, export, losses
 from utils.errors import UsageError
 from utils.prediction.model_input import input_file
 from utils.prediction.saved_model import find_model, predict
@@ -20,18 +19,18 @@ from utils.reports.contact_sheet import plot_contact_sheet
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """Untrained, but inner steps tell plain colours apart."""
-    return exported(tmp_path_factory.mktemp("model") / "saved_model", num_updates=6)
+    return exported(tmp_path_factory.mktemp("model") / "saved_model", num_updates=6, outputs=3)
 
 
-def exported(folder, num_updates):
-    network = ConvNet((16, 16, 3), 3, num_filters=8, flatten=True, use_transform=True)
+def exported(folder, num_updates, kind=ConvNet, **arguments):
+    network = kind((16, 16, 3), num_filters=8, flatten=True, use_transform=True, **arguments)
     learner = MetaLearner(
         network,
         sample_episode=lambda iteration: None,
         update_lr=0.15,
         num_updates=num_updates,
     )
-    learner.compile(loss=cross_entropy)
+    learner.compile(loss=losses.cross_entropy if arguments else losses.class_mean_cross_entropy)
     x = np.random.default_rng(0).random([1, 3, 16, 16, 3], np.float32)
     export(
         learner,
@@ -78,7 +77,7 @@ def test_other_numbers_of_support_images(model, support, query):
 def test_many_images_are_classified_in_equal_parts_and_the_first_are_drawn(
     support, query, tmp_path, caplog
 ):
-    model = exported(tmp_path / "saved_model", num_updates=1)
+    model = exported(tmp_path / "saved_model", num_updates=1, outputs=3)
     x = np.random.default_rng(0).random([202, 16, 16, 3], np.float32)
     names = [f"{i}.png" for i in range(202)]
     task = replace(read_task(str(support), str(query), INPUT), query_names=names, query_x=x)
@@ -88,6 +87,36 @@ def test_many_images_are_classified_in_equal_parts_and_the_first_are_drawn(
     np.testing.assert_allclose(predictions.probabilities[68:135], part.probabilities, atol=1e-5)
     plot_contact_sheet(tmp_path / "sheet.png", predictions)
     assert "sheet.png shows the first 200 of 202" in caplog.text
+
+
+@pytest.fixture(scope="module")
+def any_way(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("any_way") / "saved_model"
+    return exported(folder, num_updates=1, kind=PrototypeConvNet)
+
+
+def test_any_number_of_classes_and_each_query_by_itself(any_way, support, query, caplog):
+    for name, colour in {"white": (255, 255, 255), "black": (0, 0, 0)}.items():
+        plain(support / name / "0.png", colour)
+        plain(query / f"like-{name}.bmp", colour)
+    task = read_task(str(support), str(query), INPUT)
+    together = predict(any_way, task)
+    assert together.probabilities.shape == (5, 5)
+    for number, name in enumerate(task.query_names):
+        alone = predict(
+            any_way, replace(task, query_names=[name], query_x=task.query_x[number][np.newaxis])
+        )
+        np.testing.assert_allclose(
+            alone.probabilities[0], together.probabilities[number], atol=1e-5
+        )
+    assert not caplog.text
+
+
+def test_the_papers_form_says_that_it_answers_queries_together(model, support, query, caplog):
+    predict(model, read_task(str(support), str(query), INPUT))
+    (line,) = caplog.messages
+    assert f"{model} has the paper's form" in line
+    assert "\n" not in line
 
 
 def test_another_number_of_classes_is_refused(model, support, query):

@@ -105,6 +105,30 @@ def test_images_are_measured_in_batches_as_one_by_one(omniglot_path, omniglot_ca
     assert np.std(accuracies) > 0
 
 
+@pytest.mark.parametrize("queries", ["together", "alone"])
+def test_queries_are_also_measured_alone_where_that_differs(
+    omniglot_path, omniglot_cache, tmp_path, capsys, queries
+):
+    config, settings = parsed(
+        "--datasource=omniglot", "--num_filters=4", "--num_test_tasks=20", f"--queries={queries}"
+    )
+    settings = replace(settings, num_steps=1)
+    learner, source = built(config, settings, str(omniglot_path), omniglot_cache)
+    run = Run.named_by(config, str(tmp_path))
+    evaluate_run(run, learner, source, settings, iteration=0)
+    report = json.loads((run.evaluation_folder / "val-1shot.json").read_text())
+    episode = source.held_out("val", tf.range(20), shot=1, query=1)
+    answers = [
+        learner.adapt_and_predict(*episode[:2], episode.query_x[:, q : q + 1], 1) for q in range(5)
+    ]
+    right = np.argmax(np.concatenate(answers, axis=1), -1) == np.argmax(episode.query_y, -1)
+    measure_alone = "accuracy_alone" if queries == "together" else "accuracy"
+    found = np.array(report[measure_alone]["per_task"])[:, 1]
+    assert np.mean(np.abs(found - right.mean(axis=1))) < 0.02  # a query between two classes
+    assert ("accuracy_alone" in report) == (queries == "together")
+    assert ("1-shot, queries alone" in capsys.readouterr().out) == (queries == "together")
+
+
 def test_only_sinusoids_of_the_papers_shot_are_evaluated_with_three_shots():
     sinusoid, _ = parsed()
     polynomial, _ = parsed("--datasource=polynomial")

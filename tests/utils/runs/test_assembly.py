@@ -4,6 +4,8 @@ import tensorflow as tf
 from absl import flags
 
 from data_generators import DataError, Omniglot, Polynomial, Sinusoid
+from maml_tnet import PrototypeConvNet
+from maml_tnet.losses import class_mean_cross_entropy
 from utils.command.flags import config_from_flags, define, parse
 from utils.runs.assembly import build_learner, build_network, build_source
 
@@ -75,6 +77,18 @@ def test_flags_choose_the_convolutional_network(omniglot_path, omniglot_cache):
     assert all(np.all(tf.equal(layer.mask_logits[0], 2.0)) for layer in network.transform_layers)
     assert not network.compile_with_xla
     assert build_network(config(), Sinusoid()).compile_with_xla
+
+
+def test_flags_choose_the_network_for_single_pictures_and_its_loss(omniglot_path, omniglot_cache):
+    settings = config(
+        "--datasource=omniglot", "--num_filters=6", "--queries=alone", "--use_T", "--logit_init=2"
+    )
+    source = build_source(settings, str(omniglot_path), omniglot_cache)
+    of = build_learner(settings, source)
+    assert isinstance(of.network, PrototypeConvNet)
+    assert not of.network.flatten
+    assert of.network.transform_layers[-1].transform is not None
+    assert of.task_loss == (class_mean_cross_entropy, True)
 
 
 def test_learner_has_the_settings_of_the_flags():

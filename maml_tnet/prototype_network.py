@@ -1,0 +1,73 @@
+"""The network for single pictures and any number of classes, in any order."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from maml_tnet.compat import build_layer
+from maml_tnet.networks import ConvNet, PreparedImages
+from maml_tnet.prototypes import PrototypeHead
+
+# s times the number of features at the start.
+SCALE = 64.0
+
+
+@keras.utils.register_keras_serializable("maml_tnet")
+class PrototypeConvNet(ConvNet):
+    """`ConvNet` with a head that starts from prototypes, answering each query by itself.
+
+    The blocks are the paper's. Batch normalization is by the support set and the query itself
+    (`support_statistics`), and the head is `prototypes.PrototypeHead`: no query influences another,
+    and one network serves any number of classes, in any order, with any numbers of pictures.
+    `losses.class_mean_cross_entropy` is the loss whose unit depends on none of these.
+
+    As a Keras model it maps images [tasks, examples, ...] to their features under the initial
+    weights, [tasks, examples, features], of which prototypes are means.
+
+    Args:
+        image_shape: (height, width, channels).
+        **arguments: as of `ConvNet`, but for `outputs`.
+
+    Raises:
+        ValueError: see `ConvNet`.
+    """
+
+    def __init__(self, image_shape: Sequence[int] = (28, 28, 1), **arguments: Any):
+        super().__init__(image_shape, **arguments)
+        del self.arguments["outputs"]
+
+    def _build_head(self, features: int, outputs: int, seed: int, shared: dict[str, Any]) -> Any:
+        del outputs, seed
+        head = PrototypeHead(scale=SCALE / features, name="head", **shared)
+        build_layer(head, [None, None, features])
+        return head
+
+    def start(
+        self, inputs: PreparedImages, targets: tf.Tensor, tasks: int | tf.Tensor
+    ) -> list[tf.Tensor]:
+        """The initial weights of the blocks, and the support set's prototypes under them."""
+        body = self.initial_fast_weights(tasks)
+        features = self._embed(inputs, body)
+        return [*body, *self.transform_layers[-1].prototypes(features, targets)]
+
+    def prepare_queries(self, x: tf.Tensor, support_x: tf.Tensor) -> PreparedImages:
+        """Queries [tasks, queries, ...], each to be normalized with the support set and itself."""
+        return self._beside(support_x, x)
+
+    @property
+    def outputs_per_example(self) -> int | None:
+        """As many as the task has classes."""
+        return None
+
+    @property
+    def queries_influence_each_other(self) -> bool:
+        """No query's statistics reach another."""
+        return False
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """[tasks, examples, ...] -> [tasks, examples, features], with the initial weights."""
+        x = tf.convert_to_tensor(x)
+        body = self.initial_fast_weights(tf.shape(x)[0])
+        return tf.transpose(self._embed(self.prepare(x), body), [1, 0, 2])

@@ -1,0 +1,87 @@
+"""A short run of the form for single pictures, measured."""
+
+import json
+
+import numpy as np
+import pytest
+from absl import flags
+
+from experiments import command, single_pictures
+from experiments.single_pictures import Cell, do, opened
+from utils.command.flags import config_from_flags, define, parse
+from utils.errors import UsageError
+from utils.runs.assembly import build_learner, build_source
+from utils.runs.checkpoints import Checkpoints
+from utils.runs.folder import Run
+
+FLAGS = ("--datasource=omniglot", "--num_filters=4", "--metatrain_iterations=1")
+
+
+def saved_run(folder, omniglot_path, cache, *arguments):
+    """A run's folder with a checkpoint of weights that are not trained."""
+    values = define(flags.FlagValues())
+    parse(["main.py", *FLAGS, *arguments], values)
+    config = config_from_flags(values)
+    run = Run.named_by(config, str(folder))
+    run.start(resume=True)
+    learner = build_learner(config, build_source(config, str(omniglot_path), cache))
+    Checkpoints(run, learner).save(7)
+    return run.folder, learner
+
+
+@pytest.fixture
+def settings(omniglot_path, omniglot_cache, tmp_path, monkeypatch):
+    values = flags.FlagValues()
+    for name, value in {
+        "data_path": str(omniglot_path),
+        "cache_dir": omniglot_cache,
+        "output": str(tmp_path / "results"),
+        "pretrained": "pretrained",
+    }.items():
+        flags.DEFINE_string(name, value, "", flag_values=values)
+    values(["test"])
+    monkeypatch.setattr(command, "FLAGS", values)
+    parts = {"ways": [(6, 1, "as trained")], "domains": [(5, 1, "dim")]}
+    monkeypatch.setattr(single_pictures, "PARTS", parts)
+    monkeypatch.setattr(single_pictures, "STEPS", 1)
+    return values
+
+
+def test_a_run_is_measured_cell_by_cell_and_goes_on(
+    settings, omniglot_path, omniglot_cache, tmp_path, capsys, monkeypatch
+):
+    folder, learner = saved_run(tmp_path, omniglot_path, omniglot_cache, "--queries=alone")
+    do(["ways"], folder, 4)
+    do(["ways", "domains"], folder, 4)
+    measured = [line for line in capsys.readouterr().out.splitlines() if line[:8] == "measured"]
+    names = ["6-way 1-shot, as trained", "5-way 1-shot, dim"]
+    assert measured == [f"measured {name}" for name in names]
+
+    (file,) = (tmp_path / "results").glob("*.json")
+    cells = json.loads(file.read_text())["cells"]
+    source = build_source(config_with_way(learner, folder, 6), str(omniglot_path), omniglot_cache)
+    episode = source.held_out("test", np.arange(4), shot=1, query=2)
+    answers = learner.adapt_and_predict(*episode[:3], 1)
+    right = np.argmax(answers, -1) == np.argmax(episode.query_y, -1)
+    stored = np.array(cells[names[0]]["accuracy"])[:, 1]
+    assert np.mean(np.abs(stored - right.mean(axis=1))) < 0.03  # a query between two classes
+    page = (tmp_path / "results" / "README.md").read_text()
+    assert "after 7 iterations" in page
+    assert f"| 1-shot | {100 * np.mean(stored):.2f} ± " in page
+
+
+def config_with_way(learner, folder, way):
+    values = json.loads((folder / "config.json").read_text())
+    return single_pictures.Config.from_dict(values | {"num_classes": way}, "test")
+
+
+def test_queries_are_the_same_number_of_every_class_and_at_least_ten():
+    assert [Cell(way, 1, "dim").query for way in (2, 3, 10, 20)] == [5, 4, 1, 1]
+
+
+def test_a_run_of_the_papers_form_is_refused(settings, omniglot_path, omniglot_cache, tmp_path):
+    folder, _ = saved_run(tmp_path, omniglot_path, omniglot_cache)
+    with pytest.raises(UsageError, match=r"must be trained with --queries=alone"):
+        opened(folder, str(omniglot_path), omniglot_cache)
+    with pytest.raises(UsageError, match=r"is not the folder of a run"):
+        opened(tmp_path / "none", str(omniglot_path), omniglot_cache)
