@@ -131,11 +131,10 @@ def _header(kind: Any) -> dict[str, Any]:
 
 def _is_inexact(layer: Any) -> bool:
     """Whether a layer is one of Keras' whose second derivatives are wrong."""
-    if type(layer) in EXACT.values() or not isinstance(layer, tuple(EXACT)):
-        return False
     # A frozen batch normalization uses its moving averages, which are constants.
-    is_frozen_batch_norm = isinstance(layer, keras.layers.BatchNormalization)
-    return layer.trainable or not is_frozen_batch_norm
+    if isinstance(layer, keras.layers.BatchNormalization) and not layer.trainable:
+        return False
+    return isinstance(layer, tuple(EXACT)) and type(layer) not in EXACT.values()
 
 
 def _refuse(model: keras.Model) -> None:

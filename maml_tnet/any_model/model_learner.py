@@ -22,7 +22,7 @@ from maml_tnet.any_model.loss import ModelLoss, model_loss
 from maml_tnet.any_model.one_task import NORMALIZE_BY, OneTask
 from maml_tnet.any_model.second_derivatives import checked_outputs
 from maml_tnet.any_model.unit_groups import Adapts
-from maml_tnet.compat import tf_variable
+from maml_tnet.compat import require_keras_3, tf_variable
 
 # Offset of the first word of a seed, so that dropout and masks share no random stream.
 RANDOM_LAYER_STREAM = 2_000_003
@@ -85,7 +85,8 @@ class ModelLearner(keras.Model):
         seed: int = 0,
         **kwargs: Any,
     ):
-        super().__init__(**kwargs)
+        require_keras_3()
+        super().__init__(autocast=False, **kwargs)
         if num_updates < 1:
             raise ValueError(f"num_updates must be at least 1, got {num_updates}")
         if normalize_by not in NORMALIZE_BY:
@@ -110,6 +111,7 @@ class ModelLearner(keras.Model):
         self.meta_grad_clip = meta_grad_clip
         self.seed = seed
         self.task_loss: ModelLoss | None = None
+        self._outputs_specs: dict[str, Any] = {}
         self.network = exact_copy(network)
         self.function = FunctionalModel(self.network)
         self.adapting = AdaptingWeights(
@@ -122,6 +124,7 @@ class ModelLearner(keras.Model):
             logit_init=logit_init,
             temperature=temperature,
         )
+        self._learned = tf.function(self._learn, autograph=False)
         self.built = True
 
     def compile(
@@ -160,7 +163,7 @@ class ModelLearner(keras.Model):
         )
         # Now, so that what is restored before the first step finds its place.
         self.optimizer.build(self.trainable_variables)
-        self._learned = tf.function(self._learn)
+        self._learned = tf.function(self._learn, autograph=False)
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compile as a saved learner was."""
@@ -192,6 +195,7 @@ class ModelLearner(keras.Model):
         seeds: tf.Tensor,
         *,
         training: bool,
+        steps: int | None = None,
     ) -> tuple[tf.Tensor, Any]:
         """Learn one task's support set and answer its queries.
 
@@ -201,6 +205,7 @@ class ModelLearner(keras.Model):
             noise: of its masks.
             seeds: of its random layers.
             training: whether random layers are random.
+            steps: inner steps to take; by default as many as in training.
 
         Returns:
             its query loss, the summand of line 11 of Algorithm 2 (0 without targets), and its
@@ -209,9 +214,8 @@ class ModelLearner(keras.Model):
         support = _examples(episode.support_x, episode.support_y, episode.support_weight)
         query = _examples(episode.query_x, episode.query_y, episode.query_weight)
         task = self.one_task(values, seeds, training=training)
-        fast_weights = task.learn(
-            support, noise, steps=self.num_updates, first_order=self.first_order
-        )
+        steps = self.num_updates if steps is None else steps
+        fast_weights = task.learn(support, noise, steps=steps, first_order=self.first_order)
         answers = task.answer(support.inputs, query.inputs, fast_weights)
         loss = tf.zeros([], self.adapting.dtype)
         if episode.query_y is not None:
@@ -279,13 +283,16 @@ class ModelLearner(keras.Model):
         )
         return [tf.reduce_mean(g, axis=0) for g in gradients], losses, outputs
 
-    def answers(self, episode: ModelEpisode) -> tuple[tf.Tensor, Any]:
+    def answers(self, episode: ModelEpisode, steps: int | None = None) -> tuple[tf.Tensor, Any]:
         """Learn without chance and answer: losses [tasks] and outputs [tasks, queries, ...]."""
         _, by_id = self.values()
         tasks = _count(episode.support_x)
         seeds = tf.zeros([tasks, len(self.function.seeds), 2], tf.int32)
         return self._map_tasks(
-            lambda task: self.query_loss(by_id, *task, training=False), episode, [], seeds
+            lambda task: self.query_loss(by_id, *task, training=False, steps=steps),
+            episode,
+            [],
+            seeds,
         )
 
     def _map_tasks(
@@ -325,7 +332,12 @@ class ModelLearner(keras.Model):
         inputs = tf.nest.map_structure(
             lambda x: tf.TensorSpec([None, *x.shape[2:]], x.dtype), query_x
         )
-        return checked_outputs(self.network, inputs, first_order=self.first_order)
+        key = str(inputs)
+        if key not in self._outputs_specs:  # which are had by tracing
+            self._outputs_specs[key] = checked_outputs(
+                self.network, inputs, first_order=self.first_order
+            )
+        return self._outputs_specs[key]
 
     # What Keras calls.
 
@@ -351,7 +363,7 @@ class ModelLearner(keras.Model):
 
     def predict_step(self, data: Any) -> Any:
         """Answer the queries: [tasks, queries, ...]."""
-        return self(data)
+        return self.answers(model_episode(data))[1]
 
     def _measured(self, episode: ModelEpisode, losses: tf.Tensor, outputs: Any) -> dict[str, Any]:
         """Update the loss, the mean over tasks, and the metrics, over all their queries."""
@@ -437,9 +449,7 @@ class ModelLearner(keras.Model):
         self, support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor, num_updates: int
     ) -> tf.Tensor:
         """Learn every task's support examples and answer its queries; see `maml_tnet.export`."""
-        if num_updates != self.num_updates:
-            raise ValueError(f"num_updates must be {self.num_updates}, got {num_updates}")
-        return self((support_x, support_y, query_x))
+        return self.answers(ModelEpisode(support_x, support_y, query_x), num_updates)[1]
 
     # Saving.
 

@@ -133,7 +133,9 @@ KINDS: dict[str, Callable[[], keras.Model]] = {
     "dense": lambda: _sequential([3], layers.Dense(4, activation="tanh")),
     "conv1d": lambda: _sequential([6, 2], layers.Conv1D(3, 3, strides=2, activation="gelu")),
     "conv2d": lambda: _sequential([5, 5, 2], layers.Conv2D(3, 3, activation="elu")),
-    "conv3d": lambda: _sequential([3, 3, 3, 1], layers.Conv3D(2, 2, activation="selu")),
+    "conv3d": lambda: _sequential(
+        [3, 3, 3, 1], layers.Conv3D(2, 2, activation="tanh"), layers.GlobalAveragePooling3D()
+    ),
     "grouped_conv2d": lambda: _sequential([4, 4, 4], layers.Conv2D(4, 3, groups=2)),
     "transposed": lambda: _sequential(
         [3, 2],
@@ -161,11 +163,6 @@ KINDS: dict[str, Callable[[], keras.Model]] = {
         layers.AveragePooling2D(2, strides=1, padding="same"),
         layers.UpSampling2D(interpolation="bilinear"),
         layers.GlobalMaxPooling2D(),
-    ),
-    "pooling3d": lambda: _sequential(
-        [4, 4, 4, 1],
-        layers.Conv3D(2, 2, padding="same"),
-        layers.AveragePooling3D(2, strides=1),
     ),
     "batch_normalization": lambda: _sequential(
         [4, 4, 2], layers.Conv2D(3, 3), layers.BatchNormalization(), layers.Activation("gelu")

@@ -9,17 +9,7 @@ from tensorflow import keras
 from maml_tnet import MetaLearner
 from maml_tnet.any_model.episode import ModelEpisode
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(keras, "StatelessScope"), reason="any Keras model needs Keras 3"
-)
-
-
-@pytest.fixture(autouse=True)
-def double_precision():
-    before = keras.backend.floatx()
-    keras.backend.set_floatx("float64")
-    yield
-    keras.backend.set_floatx(before)
+pytestmark = pytest.mark.usefixtures("double_precision")
 
 
 def one_episode(model, rng):
@@ -76,7 +66,7 @@ def test_meta_gradient_of_a_kind_of_layer(kind, rng):
     _, gradients = gradient(learner, episode)
 
     directions = [rng.normal(size=v.shape) for v in learner.trainable_variables]
-    start, step, losses = [v.numpy() for v in learner.trainable_variables], 1e-5, []
+    start, step, losses = [v.numpy() for v in learner.trainable_variables], 1e-6, []
     for sign in (1, -1):
         for variable, value, direction in zip(
             learner.trainable_variables, start, directions, strict=True
@@ -98,8 +88,9 @@ def test_meta_gradient_of_a_kind_of_layer(kind, rng):
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-12)
 
 
-def test_second_derivative_of_max_pooling_3d(rng):
-    """In float32, as there is no other; its windows do not overlap."""
+@pytest.mark.parametrize("kind", ["max", "average"])
+def test_second_derivative_of_pooling_3d(kind, rng):
+    """In float32, as there is no other; the windows do not overlap."""
     x = tf.constant(rng.normal(size=[2, 4, 4, 4, 3]), "float32")
     direction = tf.constant(rng.normal(size=x.shape), "float32")
 
@@ -112,9 +103,12 @@ def test_second_derivative_of_max_pooling_3d(rng):
             slope = tf.reduce_sum(direction * inner.gradient(y, x))
         return outer.gradient(slope, x)
 
-    def plain(x):
-        return tf.reduce_max(tf.reshape(x, [2, 2, 2, 2, 2, 2, 2, 3]), axis=[2, 4, 6])
+    def windows(x):
+        split = tf.reshape(x, [2, 2, 2, 2, 2, 2, 2, 3])
+        windows = tf.reshape(tf.transpose(split, [0, 1, 3, 5, 7, 2, 4, 6]), [-1, 8])
+        return (tf.reduce_max if kind == "max" else tf.reduce_mean)(windows, axis=1)
 
+    layer = {"max": keras.layers.MaxPooling3D, "average": keras.layers.AveragePooling3D}[kind]
     np.testing.assert_allclose(
-        along(keras.layers.MaxPooling3D(dtype="float32")), along(plain), rtol=1e-5, atol=1e-6
+        along(layer(dtype="float32", pool_size=2)), along(windows), rtol=1e-5, atol=1e-6
     )
