@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from maml_tnet.any_model.episode import class_episodes
+from maml_tnet.any_model.episode import ModelEpisode, class_episodes, model_episode
 
 SIZES = [3, 4, 9, 5, 2]
 LABELS = np.repeat(["a", "b", "c", "d", "e"], SIZES)
@@ -44,3 +44,12 @@ def test_too_few_classes():
         class_episodes(X, LABELS, way=3, shot=4, query=1, tasks=1)
     with pytest.raises(ValueError, match="23 examples have 22 labels"):
         class_episodes(X, LABELS[1:], way=3, shot=1, query=1, tasks=1)
+
+
+def test_dicts_and_tuples_are_episodes():
+    by_name = {"support_x": 1, "support_y": 2, "query_x": 3, "query_weight": 5}
+    assert model_episode(by_name) == ModelEpisode(1, 2, 3, None, None, 5)
+    assert model_episode((1, 2, 3, 4)) == ModelEpisode(1, 2, 3, 4)
+    for wrong in ({"x": 1, "y": 2, "z": 3}, (1, 2), 7):
+        with pytest.raises(ValueError, match="an episode must be a dict or tuple of support_x"):
+            model_episode(wrong)

@@ -56,7 +56,7 @@ def dataset(numbers):
 
 
 def values(learner):
-    return [np.array(v) for v in learner.variables]
+    return [v.numpy() for v in learner.variables]
 
 
 @pytest.fixture(scope="module")
@@ -83,53 +83,70 @@ class Stop(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("endless", [True, False])
-def test_callbacks_work_and_a_stopped_run_ends_as_one_that_was_not(tmp_path, endless):
-    """Compiled, with dropout and drawn masks: the same weights, bit for bit."""
-    steps = 3
-    episodes = dataset(range(12)) if endless else dataset(range(steps))
-    steps_per_epoch = steps if endless else None
-
+@pytest.fixture(scope="module")
+def compiled():
+    """A learner with a compiled step, and what a new program starts from."""
     learner = learner_of(small_model(), run_eagerly=False, metrics=["mae"])
-    # What a new program starts from; the same object saves tracing everything again.
-    start = [np.array(v) for v in learner.variables + learner.optimizer.variables]
+    return learner, [v.numpy() for v in learner.variables + learner.optimizer.variables]
 
-    def run(folder, *more):
-        for variable, value in zip(
-            learner.variables + learner.optimizer.variables, start, strict=True
-        ):
-            variable.assign(value)
-        return learner.fit(
-            episodes.repeat() if endless else episodes,
-            epochs=4,
-            steps_per_epoch=steps_per_epoch,
+
+def begin_again(compiled):
+    learner, start = compiled
+    learner._initial_epoch = None  # which Keras keeps of a restored run
+    variables = learner.variables + learner.optimizer.variables
+    for variable, value in zip(variables, start, strict=True):
+        variable.assign(value)
+    return learner
+
+
+def test_callbacks_of_keras_work(compiled, tmp_path):
+    history = (
+        begin_again(compiled)
+        .fit(
+            dataset(range(2)),
+            epochs=5,
             validation_data=dataset([100]),
             verbose=0,
             shuffle=False,
             callbacks=[
-                keras.callbacks.BackupAndRestore(folder / "backup"),
-                keras.callbacks.ModelCheckpoint(folder / "best.weights.h5", save_weights_only=True),
-                keras.callbacks.TensorBoard(folder / "board"),
+                keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", monitor="val_mae"),
+                keras.callbacks.TensorBoard(tmp_path / "board"),
                 keras.callbacks.ReduceLROnPlateau("val_loss", min_delta=1e9, patience=1),
-                keras.callbacks.EarlyStopping("val_loss", patience=10),
-                *more,
+                keras.callbacks.EarlyStopping("val_loss", min_delta=1e9, patience=2),
             ],
         )
-
-    history = run(tmp_path / "whole").history
-    whole = values(learner)
-    assert np.all(np.isfinite(history["val_mae"]))
+        .history
+    )
+    assert len(history["val_mae"]) == 3
     assert history["learning_rate"][-1] < history["learning_rate"][0]
-    assert (tmp_path / "whole" / "best.weights.h5").is_file()
-    assert list((tmp_path / "whole" / "board").rglob("events*"))
-    assert int(learner.optimizer.iterations) == 4 * steps
+    assert {path.name for path in tmp_path.iterdir()} == {"1.keras", "2.keras", "3.keras", "board"}
+    assert list((tmp_path / "board").rglob("events*"))
 
+
+@pytest.mark.parametrize("endless", [True, False])
+def test_a_stopped_run_ends_as_one_that_was_not(compiled, tmp_path, endless):
+    """With dropout and drawn masks: the same weights, bit for bit."""
+    steps = 3
+    episodes = dataset(range(12)).repeat() if endless else dataset(range(steps))
+
+    def run(*more):
+        learner = begin_again(compiled)
+        learner.fit(
+            episodes,
+            epochs=4,
+            steps_per_epoch=steps if endless else None,
+            verbose=0,
+            shuffle=False,
+            callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "backup"), *more],
+        )
+        assert int(learner.optimizer.iterations) == 4 * steps
+        return values(learner)
+
+    whole = run()
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "parts", Stop(2, 1))
-    run(tmp_path / "parts")
-    assert int(learner.optimizer.iterations) == 4 * steps
-    for variable, ours, expected in zip(learner.variables, values(learner), whole, strict=True):
-        np.testing.assert_array_equal(ours, expected, err_msg=variable.path)
+        run(Stop(2, 1))
+    for ours, expected in zip(run(), whole, strict=True):
+        np.testing.assert_array_equal(ours, expected)
 
 
 def test_a_run_backed_up_within_an_epoch_goes_on_at_the_next_episode(tmp_path):
@@ -205,11 +222,11 @@ def test_nothing_leaks_from_a_task_to_another(eager):
 
 
 def test_training_changes_no_state(eager):
-    state = [np.array(v) for v in eager.network.non_trainable_variables]
+    state = [v.numpy() for v in eager.network.non_trainable_variables]
     assert len(state) == 3  # two moving averages, a seed
     eager.fit(dataset([3]), verbose=0)
     for ours, expected in zip(eager.network.non_trainable_variables, state, strict=True):
-        np.testing.assert_array_equal(ours, expected)
+        np.testing.assert_array_equal(ours.numpy(), expected)
 
 
 def test_chance_is_a_function_of_the_seed_and_the_step(eager):
@@ -440,8 +457,6 @@ def test_what_is_missing_is_said(eager):
         MetaLearner(keras.Sequential([layers.Dense(1)]), update_lr=0.1)
     with pytest.raises(ValueError, match="compile the learner first"):
         MetaLearner(small_model(), update_lr=0.1)(episode(0))
-    with pytest.raises(ValueError, match="an episode must be"):
-        eager({"x": 1, "y": 2, "z": 3})
     for loss, message in (
         (None, "compile with a loss"),
         (keras.losses.Huber(reduction=None), "reduced"),
