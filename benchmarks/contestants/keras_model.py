@@ -48,19 +48,20 @@ class KerasModel:
     """See `contestants.Contestant`; one step of the compiled train function an iteration."""
 
     def __init__(self, workload: Workload, weights: Arrays, data_path: str | None):
+        dtype = weights["layer0.kernel"].dtype.name
+        keras.backend.set_floatx(dtype)
+        keras.mixed_precision.set_global_policy(dtype)
         self.workload = workload
-        source = episode_source(workload, data_path)
-        self.source = source
-        self.model = plain_model(workload)
-        self.learner = self._build(MetaLearner, weights)
+        self.weights = weights
+        self.learner = self._build(MetaLearner)
         self.learner.make_train_function()
-        self.given_noise = self._build(_GivenNoise, weights)
+        source = episode_source(workload, data_path)
         numbers = tf.data.Dataset.counter(dtype=tf.int32)
         self.episodes = iter(numbers.map(lambda i: tuple(source(i))).prefetch(2))
 
-    def _build(self, kind: type, weights: Arrays) -> ModelLearner:
+    def _build(self, kind: type) -> ModelLearner:
         learner = kind(
-            self.model,
+            plain_model(self.workload),
             transform=self.workload.is_mtnet,
             mask="unit" if self.workload.is_mtnet else None,
             update_lr=self.workload.alpha,
@@ -72,10 +73,10 @@ class KerasModel:
             loss=cross_entropy if self.workload.is_classification else squared_error,
         )
         named = dict(_named_variables(learner))
-        if named.keys() != weights.keys():
-            raise ValueError(f"parameters {sorted(named)}, weights {sorted(weights)}")
+        if named.keys() != self.weights.keys():
+            raise ValueError(f"parameters {sorted(named)}, weights {sorted(self.weights)}")
         for name, variable in named.items():
-            variable.assign(weights[name])
+            variable.assign(self.weights[name])
         return learner
 
     def use_batches(self, batches: list[Batch]) -> None:
@@ -83,7 +84,7 @@ class KerasModel:
 
     def meta_gradient(self, batch: Batch) -> Arrays:
         """Compiled as in training."""
-        learner = self.given_noise
+        learner = self._build(_GivenNoise)
         learner.noise = [tf.constant(noise) for noise in batch.noise]
         episode = (batch.support_x, batch.support_y, batch.query_x, batch.query_y)
         names = {id(tf_variable(v)): name for name, v in _named_variables(learner)}

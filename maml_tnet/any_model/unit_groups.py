@@ -145,9 +145,9 @@ def _own_variables(layer: Any) -> list[Any]:
 
 def _groups_of_layer(layer: Any) -> list[UnitGroup]:
     """The groups of a layer's own weights, without those of layers inside it."""
-    if isinstance(layer, NORMALIZATIONS):
-        return []
     own = _own_variables(layer)
+    if not own or isinstance(layer, NORMALIZATIONS):
+        return []
     if isinstance(layer, SEPARABLE):
         depthwise, *pointwise = own
         return [
@@ -172,7 +172,7 @@ def _groups_of_layer(layer: Any) -> list[UnitGroup]:
         return [_einsum_group(layer, own)]
     is_linear = isinstance(layer, (keras.layers.Dense, *CONVOLUTIONS, keras.layers.Embedding))
     is_recurrent = hasattr(layer, "recurrent_kernel") and hasattr(layer, "kernel")
-    if own and (is_linear or is_recurrent):
+    if is_linear or is_recurrent:
         return [_group(layer, own)]
     return [
         UnitGroup(f"{layer.name}_{i}", [Weight(v, _last_axes(v, 1))], False)

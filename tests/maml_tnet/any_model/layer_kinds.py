@@ -155,6 +155,7 @@ KINDS: dict[str, Callable[[], keras.Model]] = {
         layers.DepthwiseConv2D(3, depth_multiplier=2, activation="gelu"),
         layers.Reshape([9, 4]),
         layers.DepthwiseConv1D(3, activation="gelu"),
+        layers.DepthwiseConv1D(2, trainable=False),
     ),
     "pooling": lambda: _sequential(
         [8, 8, 2],
