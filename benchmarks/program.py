@@ -58,10 +58,10 @@ def first_iteration(name: str, data_path: str | None, cache: str, logdir: str) -
     train(run, learner, source, log=False, progress=_StopAfterFirst())
 
 
-def start_up_seconds(name: str, data_path: str | None, cache: str) -> float:
-    """From the start of a process to its first trained iteration; median of three."""
+def start_up_seconds(name: str, data_path: str | None, cache: str, starts: int = 3) -> float:
+    """From the start of a process to its first trained iteration; median of some."""
     seconds = []
-    for _ in range(3):
+    for _ in range(starts):
         with tempfile.TemporaryDirectory() as logdir:
             call = f"first_iteration({name!r}, {data_path!r}, {cache!r}, {logdir!r})"
             command = [sys.executable, "-c", f"from benchmarks.program import *; {call}"]

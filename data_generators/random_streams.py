@@ -27,13 +27,13 @@ def stream_id(source: str, seed: int, split: str) -> int:
     return int(np.uint32(digest).astype(np.int32))
 
 
-def uniform(stream: int, iteration: int | tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
+def uniform(stream: int | tf.Tensor, iteration: int | tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
     """Draw float32 numbers in [0, 1), multiples of 2^-24, for one iteration of a stream.
 
     The algorithm is named because the default one differs between devices. The integers are
     drawn and scaled here because XLA makes other floats of the same bits than TensorFlow does.
     """
-    key = tf.stack([tf.constant(stream, tf.int32), tf.cast(iteration, tf.int32)])
+    key = tf.stack([tf.cast(stream, tf.int32), tf.cast(iteration, tf.int32)])
     bits = tf.random.stateless_uniform(
         shape, key, minval=None, maxval=None, dtype=tf.int32, alg="philox"
     )
@@ -57,10 +57,14 @@ def held_out_draw(
 
     def draw(purpose: str, shape: Sequence[int]) -> tf.Tensor:
         stream = stream_id(f"{source}/{purpose}", HELD_OUT_SEED, split)
-        return tf.map_fn(
-            lambda number: uniform(stream, number, shape),
-            tf.cast(numbers, tf.int32),
-            fn_output_signature=tf.float32,
-        )
+        return _uniform_of_each(tf.constant(stream), tf.cast(numbers, tf.int32), tuple(shape))
 
     return draw
+
+
+@tf.function  # one number after the other is slow otherwise, where nothing else compiles this
+def _uniform_of_each(stream: tf.Tensor, numbers: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
+    """What `uniform` draws for each of the iterations `numbers`, [numbers, *shape]."""
+    return tf.map_fn(
+        lambda number: uniform(stream, number, shape), numbers, fn_output_signature=tf.float32
+    )

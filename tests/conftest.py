@@ -1,13 +1,24 @@
 """The real data sets, from folders that the environment names."""
 
+import gc
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import utils.tensorflow_environment  # noqa: F401
 
 import pytest
+from tensorflow import keras
 
 from data_generators import MiniImagenet, Omniglot
+
+
+@pytest.fixture(autouse=True, scope="module")
+def graphs_go_with_their_module() -> Iterator[None]:
+    """Compiled functions hold one another in circles: hundreds of MB until they are looked for."""
+    yield
+    keras.backend.clear_session()
+    gc.collect()
 
 
 def _path_from(variable: str) -> Path:

@@ -3,118 +3,65 @@
 import random
 import re
 import signal
-import time
 
 import program
 import pytest
+from disturbed import Server, run_of
 
 SINUSOID = (
     "--use_T",
     "--use_M",
     "--update_batch_size=5",
-    "--metatrain_iterations=1500",
+    "--metatrain_iterations=300",
     "--num_test_tasks=20",
 )
-SINUSOID_EPOCH = 50
+SINUSOID_EPOCH = 10
 # What TensorFlow itself says when it starts, at its lowest verbosity.
 STARTUP_LINES = re.compile(r"WARNING: All log messages before absl::|I0000 .*\] ")
-
-
-def finish(process):
-    output, errors = process.communicate(timeout=240)
-    assert process.returncode == 0, errors
-    return output, errors
-
-
-def shortly_after(condition, longest):
-    """Make a condition that holds a random time, at most `longest` seconds, after another."""
-    delay = random.uniform(0, longest)
-    since = []
-
-    def holds():
-        if not since and condition():
-            since.append(time.monotonic())
-        return bool(since) and time.monotonic() >= since[0] + delay
-
-    return holds
-
-
-class Disturbed:
-    """A run that is stopped and gone on with by the same command.
-
-    Args:
-        folder: of the run, below the log folder that `command` names.
-        command: the flags.
-        per_epoch: iterations between checkpoints.
-    """
-
-    def __init__(self, folder, command, per_epoch):
-        self.folder = folder
-        self.command = command
-        self.per_epoch = per_epoch
-
-    def epochs_done(self):
-        return program.iterations_saved(self.folder) // self.per_epoch
-
-    def stop(self, number, condition):
-        process = program.start(*self.command, per_epoch=self.per_epoch)
-        written = program.stop_when(process, condition, number)
-        return process.returncode, *written
-
-    def stop_after_epochs(self, number, epochs):
-        """Stop at a random moment after so many more epochs."""
-        target = self.epochs_done() + epochs
-        return self.stop(number, shortly_after(lambda: self.epochs_done() >= target, 0.1))
-
-    def stop_while_saving(self, number, below, epochs):
-        """Stop as soon as files of a checkpoint some epochs ahead appear."""
-        name = f"model-{(self.epochs_done() + epochs) * self.per_epoch}"
-        folder = self.folder / below
-        return self.stop(number, lambda: any(folder.glob(f"{name}[._]*")))
-
-    def finish(self):
-        return finish(program.start(*self.command, per_epoch=self.per_epoch))
-
-
-def run_of(name, logdir, command, per_epoch):
-    return Disturbed(logdir / name, (*command, f"--logdir={logdir}"), per_epoch)
-
-
-def sinusoid(logdir):
-    return run_of("sinusoid-5shot-mtnet-seed0", logdir, SINUSOID, SINUSOID_EPOCH)
+SEED = 0
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory):
-    """A run that is left alone, and its process, which may not be done yet."""
-    run = sinusoid(tmp_path_factory.mktemp("undisturbed"))
-    process = program.start(*run.command, per_epoch=run.per_epoch)
-    yield run, process
-    process.kill()
+def server():
+    with Server() as server:
+        yield server
+
+
+def sinusoid(server, logdir):
+    return run_of(server, "sinusoid-5shot-mtnet-seed0", logdir, SINUSOID, SINUSOID_EPOCH)
+
+
+def training(events):
+    """Numbers of the events between the third checkpoint and the last but two."""
+    saved = [n for n, name in enumerate(events, 1) if name.startswith("after checkpoints/")]
+    return range(saved[2], saved[-3])
 
 
 @pytest.fixture(scope="module")
-def killed(tmp_path_factory, reference):
-    run = sinusoid(tmp_path_factory.mktemp("killed"))
-    codes = [
-        run.stop_after_epochs(signal.SIGKILL, 2)[0],
-        run.stop_while_saving(signal.SIGKILL, "checkpoints", 3)[0],
-    ]
-    assert codes == [-signal.SIGKILL] * 2
-    assert run.epochs_done() < 30, "killed too late to show anything"
+def undisturbed(server, tmp_path_factory):
+    """A finished run that was left alone, and how its process ended."""
+    run = sinusoid(server, tmp_path_factory.mktemp("undisturbed"))
+    return run, run.finish()
+
+
+@pytest.fixture(scope="module")
+def killed(server, undisturbed, tmp_path_factory):
+    """Killed at a seeded event, then while TensorFlow writes a checkpoint, then finished."""
+    run = sinusoid(server, tmp_path_factory.mktemp("killed"))
+    events = training(undisturbed[1].events)
+    first = random.Random(SEED).choice(events[: len(events) // 2])
+    assert run.go(signal.SIGKILL, first).code == -signal.SIGKILL
+    done = program.iterations_saved(run.folder)
+    assert 0 < done < 200
+    later = f"appears checkpoints/model-{done + 5 * SINUSOID_EPOCH}"
+    assert run.go(signal.SIGKILL, later).code == -signal.SIGKILL
+    assert done < program.iterations_saved(run.folder) < 300
     run.finish()
     return run
 
 
-@pytest.fixture(scope="module")
-def undisturbed(killed, reference):
-    """The finished run that was left alone, and what it wrote on stderr."""
-    run, process = reference
-    return run, finish(process)[1]
-
-
 def test_killed_run_ends_with_the_same_weights_and_optimizer_state(killed, undisturbed):
-    expected = undisturbed[0]
+    expected, _ = undisturbed
     program.assert_same_checkpoint(
         program.newest(killed.folder / "checkpoints"),
         program.newest(expected.folder / "checkpoints"),
@@ -122,31 +69,35 @@ def test_killed_run_ends_with_the_same_weights_and_optimizer_state(killed, undis
 
 
 def test_killed_run_has_the_same_log_and_evaluation(killed, undisturbed):
-    expected = undisturbed[0]
+    expected, _ = undisturbed
     log = (expected.folder / "log.csv").read_bytes()
-    assert log.count(b"\n") == 1 + 1500 // SINUSOID_EPOCH
+    assert log.count(b"\n") == 1 + 300 // SINUSOID_EPOCH
     assert (killed.folder / "log.csv").read_bytes() == log
     name = "evaluation/test-5shot.csv"
     assert (killed.folder / name).read_bytes() == (expected.folder / name).read_bytes()
 
 
 def test_a_quiet_run_writes_nothing_but_tensorflows_startup_on_stderr(undisturbed):
-    lines = [line for line in undisturbed[1].splitlines() if not STARTUP_LINES.match(line)]
+    _, ended = undisturbed
+    lines = [line for line in ended.errors.splitlines() if not STARTUP_LINES.match(line)]
     assert lines == []
 
 
-def test_signals_save_and_say_how_to_go_on(tmp_path, undisturbed):
-    interrupted = sinusoid(tmp_path)
-    for number, code in ((signal.SIGTERM, 143), (signal.SIGINT, 130)):
+def test_signals_save_and_say_how_to_go_on(server, tmp_path, undisturbed):
+    interrupted = sinusoid(server, tmp_path)
+    events = training(undisturbed[1].events)
+    # A run that goes on has fewer events before it trains, so the second one comes later.
+    first, second = sorted(random.Random(SEED).sample(events[: len(events) // 2], 2))
+    for number, code, at in ((signal.SIGTERM, 143, first), (signal.SIGINT, 130, second)):
         before = program.iterations_saved(interrupted.folder)
-        returned, _, errors = interrupted.stop_after_epochs(number, 2)
+        ended = interrupted.go(number, at)
         done = program.iterations_saved(interrupted.folder)
-        assert returned == code, errors
-        assert "Traceback" not in errors
-        assert errors.splitlines()[-1] == (
+        assert ended.code == code, ended.errors
+        assert "Traceback" not in ended.errors
+        assert ended.errors.splitlines()[-1] == (
             f"stopped after iteration {done}, which is saved: the same command goes on from there"
         )
-        assert before < done < 1500
+        assert before < done < 300
     interrupted.finish()
     program.assert_same_checkpoint(
         program.newest(interrupted.folder / "checkpoints"),
@@ -155,7 +106,9 @@ def test_signals_save_and_say_how_to_go_on(tmp_path, undisturbed):
     )
 
 
-def test_killed_omniglot_run_ends_as_an_undisturbed_one(tmp_path, omniglot_path, omniglot_cache):
+def test_killed_omniglot_run_ends_as_an_undisturbed_one(
+    server, tmp_path, omniglot_path, omniglot_cache
+):
     command = (
         "--datasource=omniglot",
         f"--data_path={omniglot_path}",
@@ -164,22 +117,19 @@ def test_killed_omniglot_run_ends_as_an_undisturbed_one(tmp_path, omniglot_path,
         "--use_M",
         "--num_filters=4",
         "--meta_batch_size=2",
-        "--metatrain_iterations=64",
+        "--metatrain_iterations=32",
         "--num_test_tasks=20",
     )
     name = "omniglot-5way-1shot-mtnet-seed0"
-    expected = run_of(name, tmp_path / "undisturbed", command, 4)
-    process = program.start(*expected.command, per_epoch=4)
-
-    killed = run_of(name, tmp_path / "killed", command, 4)
-    codes = [
-        killed.stop_while_saving(signal.SIGKILL, "best", 1)[0],
-        killed.stop_after_epochs(signal.SIGKILL, 3)[0],
-    ]
-    assert codes == [-signal.SIGKILL] * 2
-    assert killed.epochs_done() < 16, "killed too late to show anything"
+    expected = run_of(server, name, tmp_path / "undisturbed", command, 4)
+    events = training(expected.finish().events)
+    killed = run_of(server, name, tmp_path / "killed", command, 4)
+    at = "appears best/model-4"
+    assert killed.go(signal.SIGKILL, at).code == -signal.SIGKILL
+    at = random.Random(SEED).choice(events)
+    assert killed.go(signal.SIGKILL, at).code == -signal.SIGKILL
+    assert program.iterations_saved(killed.folder) < 32, "killed too late to show anything"
     killed.finish()
-    finish(process)
 
     for below in ("checkpoints", "best"):
         here, there = (program.newest(run.folder / below) for run in (killed, expected))

@@ -7,16 +7,19 @@ that has them (benchmarks/requirements.txt), by default this one.
 import os
 import subprocess
 import sys
+import tempfile
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from benchmarks import session
-from benchmarks.check import TOLERANCE, Errors, is_same, worst
-from benchmarks.contestants import ENTRIES
-from benchmarks.exchange import relative_errors
+from benchmarks.check import TOLERANCE, Errors, GradientCheck, is_same, save_weights, worst
+from benchmarks.contestants import ENTRIES, load
+from benchmarks.exchange import load_arrays, relative_errors
+from benchmarks.worker import answer
 from benchmarks.workloads import WORKLOADS, Workload
 
 INTERPRETERS = session.Interpreters(
@@ -53,13 +56,37 @@ def lacks(module: str) -> bool:
     return subprocess.run([INTERPRETERS.peers, "-c", probe]).returncode != 0
 
 
+class Here:
+    """A contestant in this process, where a `Worker` has one of its own."""
+
+    def __init__(self, name: str, workload: Workload, weights: Path):
+        self.contestant = load(name)(workload, load_arrays(weights), None)
+
+    def draw(self, seed: int, paths: list[str]) -> None:
+        answer(self.contestant, {"command": "draw", "seed": seed, "paths": paths})
+
+    def meta_gradient(self, batch: str, output: str) -> None:
+        answer(self.contestant, {"command": "gradient", "batch": batch, "output": output})
+
+
 @cache
-def gradient_errors(kind: str) -> dict[str, Errors]:
-    """All contestants of a workload at once, for our program starts only once then."""
+def errors_here(kind: str) -> dict[str, Errors]:
+    """Of the contestants that need nothing but TensorFlow."""
+    names = [name for other, name in PEERS if other == kind and ENTRIES[name].is_ours]
+    with tempfile.TemporaryDirectory() as folder:
+        weights = Path(folder, "weights.npz")
+        save_weights(weights, small(kind), "float64")
+        check = GradientCheck(Here(session.REFERENCE, small(kind), weights), Path(folder))
+        return {name: check.errors(Here(name, small(kind), weights)) for name in names}
+
+
+@cache
+def errors_of_processes(kind: str) -> dict[str, Errors]:
+    """Of all other contestants that can be had, at once: our program starts only once then."""
     names = [
         name
         for other, name in PEERS
-        if other == kind and (ENTRIES[name].is_ours or not lacks(ENTRIES[name].module_needed))
+        if other == kind and not ENTRIES[name].is_ours and not lacks(ENTRIES[name].module_needed)
     ]
     checked = session.Session(small(kind))
     session.check(checked, names, INTERPRETERS, None)
@@ -72,7 +99,8 @@ def test_peer_computes_our_meta_gradient(kind: str, peer: str) -> None:
     entry = ENTRIES[peer]
     if not entry.is_ours and lacks(entry.module_needed):
         pytest.skip(f"no {entry.module_needed} in {INTERPRETERS.peers}: BENCHMARK_PEERS_PYTHON")
-    tensor, error = worst(gradient_errors(kind)[peer])
+    errors = errors_here if entry.is_ours else errors_of_processes
+    tensor, error = worst(errors(kind)[peer])
     assert error <= TOLERANCE, tensor
 
 
@@ -89,8 +117,7 @@ def test_check_refuses_nan() -> None:
 
 
 def test_those_that_pass_are_timed_on_the_first_ones_tasks() -> None:
-    with session.start(
-        small("sinusoid-mtnet"), ["tf-vectorized-map"], INTERPRETERS, None
-    ) as started:
+    workload = replace(small("sinusoid-mtnet"), inner_steps=1)
+    with session.start(workload, ["tf-vectorized-map"], INTERPRETERS, None) as started:
         assert [worker.contestant for worker in started.workers] == ["ours", "tf-vectorized-map"]
         assert all(worker.run(2)["milliseconds"] > 0 for worker in started.workers)

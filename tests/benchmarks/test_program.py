@@ -30,7 +30,7 @@ def test_the_tasks_are_evaluated_in_batches_after_a_batch_to_compile(sinusoid, m
 
 
 def test_start_up_ends_with_the_first_iteration(tmp_path):
-    assert program.start_up_seconds("sinusoid", None, str(tmp_path)) > 0
+    assert program.start_up_seconds("sinusoid", None, str(tmp_path), starts=1) > 0
 
 
 def test_a_program_that_fails_to_start_is_an_error(tmp_path):

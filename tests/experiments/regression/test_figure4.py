@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -88,9 +89,10 @@ def test_the_slopes_interval_covers_it():
         drawn = {
             o: np.clip(0.5 + 0.05 * o + 0.05 * random.normal(size=20), 0.01, 0.99) for o in ORDERS
         }
-        _, interval = slope(networks(drawn)).split("changes by ")
-        found, half = interval.split(" an order")[0].split(" ± ")
-        held += abs(float(found) - 0.05) <= float(half)
+        found = {o: [SimpleNamespace(update_probability=p) for p in ps] for o, ps in drawn.items()}
+        _, interval = slope(found).split("changes by ")
+        center, half = interval.split(" an order")[0].split(" ± ")
+        held += abs(float(center) - 0.05) <= float(half)
     assert 0.92 <= held / 300 <= 0.98
 
 

@@ -20,15 +20,15 @@ from utils.reports.contact_sheet import plot_contact_sheet
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     """Untrained, but inner steps tell plain colours apart."""
-    return exported(tmp_path_factory.mktemp("model") / "saved_model", num_updates=60)
+    return exported(tmp_path_factory.mktemp("model") / "saved_model", num_updates=6)
 
 
 def exported(folder, num_updates):
-    network = ConvNet((16, 16, 3), 3, num_filters=8, norm=None, flatten=True, use_transform=True)
+    network = ConvNet((16, 16, 3), 3, num_filters=8, flatten=True, use_transform=True)
     learner = MetaLearner(
         network,
         sample_episode=lambda iteration: None,
-        update_lr=0.05,
+        update_lr=0.15,
         num_updates=num_updates,
     )
     learner.compile(loss=cross_entropy)

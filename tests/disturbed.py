@@ -1,0 +1,191 @@
+"""Runs of the program in processes of their own, which stop at named events of their writing.
+
+The processes are forked from one that has imported TensorFlow, whose start is most of what a short
+run takes. An event is one thing that a run does to the files of its folder: what Python's audit
+hooks report ("open log.csv", "os.rename config.json"), before and after a checkpoint is saved
+("before checkpoints/model-50"), and the first file of a checkpoint that TensorFlow begins to write
+("appears checkpoints/model-50").
+"""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import program
+import tensorflow as tf
+from program import ROOT
+
+import main
+
+SERVER = """
+import json, os, sys
+import disturbed
+for line in sys.stdin:
+    request = json.loads(line)
+    child = os.fork()
+    if child == 0:
+        disturbed.serve(**request)
+    _, status = os.waitpid(child, 0)
+    print(json.dumps(os.waitstatus_to_exitcode(status)), flush=True)
+"""
+
+
+def serve(
+    arguments: list[str],
+    per_epoch: int,
+    folder: str,
+    output: str,
+    number: int | None,
+    at: int | str | None,
+) -> None:
+    """In the forked process: run `main.py`, with its streams in files, and end.
+
+    Args:
+        arguments: the flags.
+        per_epoch: iterations between checkpoints.
+        folder: of the run, whose events count.
+        output: prefix of the files for what is written: .out, .err and .events.
+        number: of the signal that the process sends itself, or None.
+        at: when: the number of an event, or the name of one that TensorFlow makes.
+    """
+    for stream, suffix in ((1, ".out"), (2, ".err")):
+        os.dup2(os.open(output + suffix, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
+    events: list[str] = []
+
+    def strike() -> None:
+        if number is not None:
+            os.kill(os.getpid(), number)
+
+    def happened(name: str | None) -> None:
+        if name is not None:
+            events.append(name)
+            if at == len(events):
+                strike()
+
+    save = tf.train.CheckpointManager.save
+
+    def noticed_save(manager: tf.train.CheckpointManager, checkpoint_number: int) -> Any:
+        name = f"{Path(manager.directory).name}/model-{checkpoint_number}"
+        happened(f"before {name}")
+        saved = save(manager, checkpoint_number)
+        happened(f"after {name}")
+        return saved
+
+    def watch(prefix: Path) -> None:
+        while not any(prefix.parent.glob(f"{prefix.name}[._]*")):
+            os.sched_yield()
+        strike()
+
+    sys.addaudithook(lambda event, values: happened(event_of(event, values, folder)))
+    tf.train.CheckpointManager.save = noticed_save
+    if isinstance(at, str):
+        prefix = Path(folder, at.removeprefix("appears "))
+        threading.Thread(target=watch, args=(prefix,), daemon=True).start()
+
+    main.define(main.FLAGS)
+    with program.quick(per_epoch):
+        code = main.main(["main.py", *arguments])
+    Path(output + ".events").write_text(json.dumps(events))
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def event_of(event: str, values: Sequence[Any], folder: str) -> str | None:
+    """The name of what an audit hook reports, if it changes a file below the folder."""
+    if event not in ("open", "os.rename", "os.remove", "os.mkdir"):
+        return None
+    if event == "open" and not (isinstance(values[1], str) and set(values[1]) & set("wax+")):
+        return None
+    path = values[1] if event == "os.rename" else values[0]
+    if isinstance(path, int) or not Path(path).is_relative_to(folder):
+        return None
+    return f"{event} {Path(path).relative_to(folder)}"
+
+
+class Ended(NamedTuple):
+    """How a process ended: its exit code, or minus the number of a signal, and what it wrote."""
+
+    code: int
+    output: str
+    errors: str
+    events: list[str]
+
+
+class Server:
+    """The process that forks; a context manager."""
+
+    def __enter__(self) -> "Server":
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", SERVER],
+            cwd=ROOT,
+            env=os.environ
+            | {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.process.communicate()
+
+    def ask(self, **request: Any) -> int:
+        """Run one process to its end; return its exit code."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.flush()
+        return json.loads(self.process.stdout.readline())
+
+
+@dataclass(frozen=True)
+class Disturbed:
+    """A run that is stopped and gone on with by the same command.
+
+    Attributes:
+        server: of its processes.
+        folder: of the run.
+        command: the flags.
+        per_epoch: iterations between checkpoints.
+    """
+
+    server: Server
+    folder: Path
+    command: Sequence[str]
+    per_epoch: int
+
+    def go(self, number: int | None = None, at: int | str | None = None) -> Ended:
+        """Start the program; it ends by itself or is stopped by a signal at an event."""
+        output = Path(f"{self.folder}.process")
+        output.parent.mkdir(parents=True, exist_ok=True)
+        code = self.server.ask(
+            arguments=list(self.command),
+            per_epoch=self.per_epoch,
+            folder=str(self.folder),
+            output=str(output),
+            number=number,
+            at=at,
+        )
+        out, errors = (Path(f"{output}{suffix}").read_text() for suffix in (".out", ".err"))
+        events = Path(f"{output}.events")
+        return Ended(code, out, errors, json.loads(events.read_text()) if events.exists() else [])
+
+    def finish(self) -> Ended:
+        """Run to the end."""
+        ended = self.go()
+        assert ended.code == 0, ended.errors
+        return ended
+
+
+def run_of(
+    server: Server, name: str, logdir: Path, command: Sequence[str], per_epoch: int
+) -> Disturbed:
+    """A run of this name below a log folder."""
+    return Disturbed(server, logdir / name, (*command, f"--logdir={logdir}"), per_epoch)
