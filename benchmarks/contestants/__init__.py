@@ -86,6 +86,7 @@ ENTRIES = {
         True,
         "tensorflow",
         "maml_tnet's learner of the same network as a plain Keras model",
+        requires="keras.ops",  # of Keras 3
     ),
     "tf-map-fn": Entry(
         "tf_map_fn",

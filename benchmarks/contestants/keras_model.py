@@ -16,22 +16,25 @@ from maml_tnet.losses import cross_entropy, squared_error
 layers = keras.layers
 
 
-def plain_model(workload: Workload) -> keras.Model:
+def plain_model(workload: Workload, dtype: str) -> keras.Model:
     """The network of a workload, of Keras' own layers."""
+    kind = {"dtype": dtype}
     if not workload.is_classification:
-        hidden = [layers.Dense(workload.units, activation="relu") for _ in range(2)]
-        return keras.Sequential([keras.Input([1]), *hidden, layers.Dense(1)])
-    strides = 1 if workload.max_pool else 2
-    parts = [keras.Input(workload.image_shape)]
+        hidden = [layers.Dense(workload.units, activation="relu", **kind) for _ in range(2)]
+        return keras.Sequential([keras.Input([1], **kind), *hidden, layers.Dense(1, **kind)])
+    parts = [keras.Input(workload.image_shape, **kind)]
     for _ in range(4):
+        strides = 1 if workload.max_pool else 2
         parts += [
-            layers.Conv2D(workload.units, 3, strides=strides, padding="same", use_bias=False),
-            layers.BatchNormalization(scale=False),
-            layers.ReLU(),
-            *([layers.MaxPooling2D()] if workload.max_pool else []),
+            layers.Conv2D(
+                workload.units, 3, strides=strides, padding="same", use_bias=False, **kind
+            ),
+            layers.BatchNormalization(scale=False, **kind),
+            layers.ReLU(**kind),
+            *([layers.MaxPooling2D(**kind)] if workload.max_pool else []),
         ]
-    features = layers.Flatten() if workload.max_pool else layers.GlobalAveragePooling2D()
-    return keras.Sequential([*parts, features, layers.Dense(workload.way)])
+    features = layers.Flatten if workload.max_pool else layers.GlobalAveragePooling2D
+    return keras.Sequential([*parts, features(**kind), layers.Dense(workload.way, **kind)])
 
 
 class _GivenNoise(ModelLearner):
@@ -48,9 +51,6 @@ class KerasModel:
     """See `contestants.Contestant`; one step of the compiled train function an iteration."""
 
     def __init__(self, workload: Workload, weights: Arrays, data_path: str | None):
-        dtype = weights["layer0.kernel"].dtype.name
-        keras.backend.set_floatx(dtype)
-        keras.mixed_precision.set_global_policy(dtype)
         self.workload = workload
         self.weights = weights
         self.learner = self._build(MetaLearner)
@@ -61,7 +61,7 @@ class KerasModel:
 
     def _build(self, kind: type) -> ModelLearner:
         learner = kind(
-            plain_model(self.workload),
+            plain_model(self.workload, self.weights["layer0.kernel"].dtype.name),
             transform=self.workload.is_mtnet,
             mask="unit" if self.workload.is_mtnet else None,
             update_lr=self.workload.alpha,

@@ -150,18 +150,15 @@ def class_episodes(
     return tf.data.Dataset.counter().map(draw, num_parallel_calls=1)
 
 
-def going_on(episodes: tf.data.Dataset, steps_done: Any) -> tf.data.Dataset:
+def going_on(episodes: tf.data.Dataset, done: tf.Variable) -> tf.data.Dataset:
     """Let a dataset go on where an interrupted run stopped in it.
 
     Args:
         episodes: one a step.
-        steps_done: () -> how many steps training has done with it, a scalar int64; asked for
-            whenever an iterator is made.
+        done: int64, how many steps training has done with it, read by every new iterator. Nothing
+            may change it during a step, as it is read with the first episode.
     """
     size = int(episodes.cardinality())
-
-    def rest(_: tf.Tensor) -> tf.data.Dataset:
-        steps = steps_done()
-        return episodes.skip(steps % size if size > 0 else steps)
-
-    return tf.data.Dataset.range(1).flat_map(rest)
+    return tf.data.Dataset.range(1).flat_map(
+        lambda _: episodes.skip(done % size if size > 0 else done)
+    )

@@ -386,10 +386,17 @@ class ModelLearner(keras.Model):
         With `keras.callbacks.BackupAndRestore`, a run that is started again goes on in its
         `tf.data.Dataset` where it stopped.
         """
-        start = int(self.optimizer.iterations) if getattr(self, "optimizer", None) else 0
         if isinstance(x, tf.data.Dataset) and _will_be_restored(callbacks):
-            # Restored is only when `fit` has begun, and before it makes an iterator.
-            x = going_on(x, lambda: tf.cast(self.optimizer.iterations, tf.int64) - start)
+            start = int(self.optimizer.iterations)
+            done = tf.Variable(0, dtype=tf.int64, trainable=False)
+            x = going_on(x, done)
+
+            def count(epoch: int, logs: Any) -> None:
+                done.assign(int(self.optimizer.iterations) - start)
+
+            # What is restored is known only when `fit` has begun.
+            counting = keras.callbacks.LambdaCallback(on_epoch_begin=count)
+            callbacks = [*tf.nest.flatten(callbacks), counting]
         return super().fit(x, *args, callbacks=callbacks, **kwargs)
 
     # A model that has learned a task.
@@ -493,5 +500,5 @@ def _will_be_restored(callbacks: Any) -> bool:
     return any(
         isinstance(callback, keras.callbacks.BackupAndRestore)
         and os.path.isdir(callback.backup_dir)
-        for callback in callbacks or ()
+        for callback in tf.nest.flatten(callbacks)
     )
