@@ -72,7 +72,18 @@ class MetaLearner(keras.Model):
 
     Raises:
         ValueError: num_updates < 1, or an unknown `evaluation_mask`.
+
+    Given another Keras model than this package's networks, `MetaLearner(model, ...)` is an
+    `any_model.ModelLearner`, as `keras.Model(inputs, outputs)` is a functional model.
     """
+
+    def __new__(cls, network: Any, *args: Any, **kwargs: Any) -> Any:
+        """Choose the learner that a network needs."""
+        if cls is MetaLearner and not hasattr(network, "transform_layers"):
+            from maml_tnet.any_model.model_learner import ModelLearner
+
+            return ModelLearner(network, *args, **kwargs)
+        return super().__new__(cls)
 
     def __init__(
         self,
