@@ -2,7 +2,7 @@
 
 python main.py --use_T --use_M                                  the paper's sinusoid MT-net
 python main.py --datasource=omniglot --use_T --use_M            5-way 1-shot Omniglot
-python main.py --datasource=omniglot --use_T --use_M --notrain --test_set
+python main.py --notrain --run=FOLDER --test_set                evaluate a run
 python main.py --predict --model=RUN --support=DIR --query=DIR  classify your own images
 """
 
@@ -26,10 +26,15 @@ from utils.command.flags import (
     check_prediction_flags,
     chosen_checkpoint,
     config_from_flags,
+    contradictions,
     define,
     evaluation_settings,
     parse,
+    run_to_evaluate,
 )
+from utils.command.memory_needs import check_memory
+from utils.command.paths import export_folder
+from utils.errors import UsageError
 from utils.prediction.exporting import export_trained
 from utils.prediction.model_input import input_of
 from utils.prediction.saved_model import find_model, predict
@@ -40,6 +45,7 @@ from utils.runs.assembly import build_learner, build_source
 from utils.runs.checkpoints import Checkpoints
 from utils.runs.folder import Run
 from utils.runs.training import train
+from utils.runs.used_data import used_data
 
 FLAGS = flags.FLAGS
 
@@ -54,30 +60,44 @@ def do_what_is_asked(argv: Sequence[str]) -> None:
     parse(argv)
     if FLAGS.predict:
         predict_images()
-        return
-    config = config_from_flags(FLAGS)
-    settings = evaluation_settings(FLAGS, config)
-    source = _source(config)
-    run = Run.named_by(config, FLAGS.logdir)
-    if FLAGS.train:
-        train_run(run, source, replace(settings, split="test"))
+    elif FLAGS.train:
+        train_run()
     else:
-        evaluate_checkpoint(run, source, settings)
+        evaluate_checkpoint()
 
 
-def train_run(run: Run, source: TaskSource, settings: EvaluationSettings) -> None:
+def train_run() -> None:
     """Train to the end, measure the held-out test tasks, export."""
-    learner = _learner(run.config, source, settings)
-    run.start(resume=FLAGS.resume)
+    config = config_from_flags(FLAGS)
+    settings = replace(evaluation_settings(FLAGS, config), split="test")
+    check_memory(config)
+    check_memory(config, settings)
+    run = Run.named_by(config, FLAGS.logdir)
+    target = export_folder(FLAGS.export_dir or str(run.folder / "saved_model"))
+    cache_dir = str(cache_folder(FLAGS))
+    source = build_source(config, FLAGS.data_path, cache_dir)
+    learner = _learner(config, source, settings)
+    run.start(resume=FLAGS.resume, data=used_data(source, FLAGS.data_path, cache_dir))
     iteration = train(run, learner, source, log=FLAGS.log)
     evaluate_run(run, learner, source, settings, iteration=iteration, published=paper_figure)
-    export(learner, source, run.config, FLAGS.export_dir or str(run.folder / "saved_model"))
+    export(learner, source, config, target)
 
 
-def evaluate_checkpoint(run: Run, source: TaskSource, settings: EvaluationSettings) -> None:
-    """Measure a checkpoint on held-out tasks; export it if asked to."""
-    run.check_config()
+def evaluate_checkpoint() -> None:
+    """Measure a checkpoint of a trained run on held-out tasks; export it if asked to."""
+    run = Run.opened(run_to_evaluate(FLAGS))
+    if differences := contradictions(FLAGS, run.config):
+        raise UsageError(
+            f"{run.folder} belongs to a run with other settings: {'; '.join(differences)}; leave "
+            "those flags out to evaluate it, or name another run by --run or --logdir"
+        )
+    settings = evaluation_settings(FLAGS, run.config)
     chosen = chosen_checkpoint(FLAGS)
+    check_memory(run.config, settings)
+    target = export_folder(FLAGS.export_dir) if FLAGS.export_dir else None
+    data_path, cache_dir = _where_the_data_is(run)
+    source = build_source(run.config, data_path, cache_dir)
+    run.check_data(used_data(source, data_path, cache_dir))
     learner = _learner(run.config, source, settings)
     checkpoint, iteration = Checkpoints(run, learner).restore(chosen)
     print(f"evaluating {run.folder} after {iteration} iterations")
@@ -90,8 +110,8 @@ def evaluate_checkpoint(run: Run, source: TaskSource, settings: EvaluationSettin
         checkpoint=checkpoint,
         published=paper_figure,
     )
-    if FLAGS.export_dir:
-        export(learner, source, run.config, FLAGS.export_dir)
+    if target:
+        export(learner, source, run.config, target)
 
 
 def predict_images() -> None:
@@ -101,7 +121,8 @@ def predict_images() -> None:
     image_input = input_of(model)
     if FLAGS.support is None:
         config = config_from_flags(FLAGS)
-        task = held_out_task(_source(config), config)
+        source = build_source(config, FLAGS.data_path, str(cache_folder(FLAGS)))
+        task = held_out_task(source, config)
     else:
         task = read_task(FLAGS.support, FLAGS.query, image_input)
     predictions = predict(model, task)
@@ -110,14 +131,20 @@ def predict_images() -> None:
     print(f"wrote {FLAGS.picture}", file=sys.stderr)
 
 
-def export(learner: MetaLearner, source: TaskSource, config: Config, folder: str) -> None:
+def export(learner: MetaLearner, source: TaskSource, config: Config, folder: Path) -> None:
     """Write the SavedModel."""
-    export_trained(learner, source, config, Path(folder))
+    export_trained(learner, source, config, folder, num_updates=FLAGS.test_num_updates)
     print(f"exported to {folder}; checked against the model in memory")
 
 
-def _source(config: Config) -> TaskSource:
-    return build_source(config, FLAGS.data_path, str(cache_folder(FLAGS)))
+def _where_the_data_is(run: Run) -> tuple[str | None, str]:
+    """The paths of a trained run's data and its cache: the flags', or those it was trained with."""
+    noted = run.noted_data()
+    data_path, cache_dir = FLAGS.data_path, FLAGS.cache_dir
+    if noted is not None:
+        data_path = noted.data_path if data_path is None else data_path
+        cache_dir = noted.cache_dir if cache_dir is None else cache_dir
+    return data_path, str(cache_folder(FLAGS)) if cache_dir is None else cache_dir
 
 
 def _learner(config: Config, source: TaskSource, settings: EvaluationSettings) -> MetaLearner:

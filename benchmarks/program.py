@@ -25,6 +25,7 @@ from absl import flags
 from tensorflow import keras
 
 from benchmarks import machine
+from benchmarks.arguments import folder, path
 from data_generators import TaskSource
 from utils.command.configuration import Config
 from utils.command.flags import config_from_flags, define, parse
@@ -167,9 +168,9 @@ def _config(name: str, *arguments: str) -> Config:
 def main() -> None:
     """Print the table and write `program-tensorflow-VERSION.json`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.program")
-    parser.add_argument("--data_path", default=os.environ.get("OMNIGLOT_PATH"))
-    parser.add_argument("--photographs", default=os.environ.get("PHOTOS_PATH"))
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
+    parser.add_argument("--data_path", type=path, default=os.environ.get("OMNIGLOT_PATH"))
+    parser.add_argument("--photographs", type=path, default=os.environ.get("PHOTOS_PATH"))
+    parser.add_argument("--output", type=folder, default=Path("benchmarks/results"))
     options = parser.parse_args()
     found = machine.describe()
     results: dict[str, Any] = {"machine": found, "tensorflow": tf.__version__}

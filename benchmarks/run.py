@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, operations, report, scaling, session
+from benchmarks.arguments import folder, number, path
 from benchmarks.contestants import ENTRIES
 from benchmarks.timing import measure
 from benchmarks.worker_client import WorkerError
@@ -34,8 +35,10 @@ def parse_flags(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--scaling_contestants", nargs="+", choices=ENTRIES, default=["ours", "jax"]
     )
-    parser.add_argument("--repeats", type=int, default=9, help="rounds of A B C")
-    parser.add_argument("--seconds", type=float, default=2.0, help="least length of a sample")
+    parser.add_argument("--repeats", type=number(int, 1, 10_000), default=9, help="rounds of A B C")
+    parser.add_argument(
+        "--seconds", type=number(float, 0.001, 3_600), default=2.0, help="least length of a sample"
+    )
     parser.add_argument(
         "--python_ours",
         nargs="+",
@@ -47,16 +50,12 @@ def parse_flags(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--data_path",
+        type=path,
         default=os.environ.get("OMNIGLOT_PATH"),
         help="folder of Omniglot's files (default: $OMNIGLOT_PATH, or else synthetic images)",
     )
-    parser.add_argument("--output", type=Path, default=Path("benchmarks/results"))
-    flags = parser.parse_args(arguments)
-    if flags.repeats < 1:
-        parser.error(f"--repeats must be at least 1, got {flags.repeats}")
-    if flags.seconds <= 0:
-        parser.error(f"--seconds must be positive, got {flags.seconds}")
-    return flags
+    parser.add_argument("--output", type=folder, default=Path("benchmarks/results"))
+    return parser.parse_args(arguments)
 
 
 def time_workload(workload: Workload, contestants: list[str], flags: argparse.Namespace) -> Any:

@@ -3,6 +3,7 @@
 Training episodes of (split, seed, iteration); held-out tasks of their split and number.
 """
 
+from data_generators.data_record import DataRecord
 from data_generators.episode import Episode
 from data_generators.errors import DataError
 from data_generators.images.image_input import ImageInput
@@ -15,6 +16,7 @@ from data_generators.task_source import TaskSource
 
 __all__ = [
     "DataError",
+    "DataRecord",
     "Episode",
     "ImageInput",
     "Images",

@@ -21,6 +21,7 @@ class Polynomial:
     output_size = 1
     is_classification = False
     image_input = None
+    data_record = None
 
     def __init__(self, order: int):
         if order < 0:

@@ -28,6 +28,7 @@ class Sinusoid:
     output_size = 1
     is_classification = False
     image_input = None
+    data_record = None
 
     def __init__(self, oracle: bool = False):
         self.oracle = oracle

@@ -4,6 +4,7 @@ from typing import Protocol
 
 import tensorflow as tf
 
+from data_generators.data_record import DataRecord
 from data_generators.episode import Episode
 from data_generators.images.image_input import ImageInput
 
@@ -16,6 +17,7 @@ class TaskSource(Protocol):
         output_size: numbers that the network answers with: the way N, or a target's size.
         is_classification: whether targets are one-hot labels; otherwise tasks are regression.
         image_input: how an image file becomes an input; None where inputs are no images.
+        data_record: the classes that tasks are drawn from; None where they are drawn from numbers.
     """
 
     @property
@@ -26,6 +28,8 @@ class TaskSource(Protocol):
     def is_classification(self) -> bool: ...  # noqa: D102
     @property
     def image_input(self) -> ImageInput | None: ...  # noqa: D102
+    @property
+    def data_record(self) -> DataRecord | None: ...  # noqa: D102
 
     def check(self, split: str, *, shot: int, query: int) -> None:
         """Raise the DataError that `episodes` and `held_out` would raise for these sizes."""

@@ -11,29 +11,37 @@ from absl import flags
 from experiments.runs import Folders
 from utils.command.exit_code import exit_code
 from utils.command.flags import parse
+from utils.command.paths import define_path
 from utils.errors import UsageError
 
 FLAGS = flags.FLAGS
 
 
-def define(name: str, parts: Iterable[str]) -> None:
-    """Define the flags that every experiment has.
+def define(
+    name: str, parts: Iterable[str], flag_values: flags.FlagValues = flags.FLAGS
+) -> flags.FlagValues:
+    """Define the flags that every experiment has on `flag_values`, and return it.
 
     Args:
         name: of the experiment and its folders.
         parts: that --only chooses from.
+        flag_values: where they are defined.
     """
     parts = list(parts)
-    flags.DEFINE_string("output", f"results/{name}", "folder of the results")
-    flags.DEFINE_string("workdir", f"logs/{name}", "folder of the runs and their checkpoints")
-    flags.DEFINE_list("only", parts, f"some of {','.join(parts)}")
+    to = {"flag_values": flag_values}
+    define_path("output", f"results/{name}", "folder of the results", **to)
+    define_path("workdir", f"logs/{name}", "folder of the runs and their checkpoints", **to)
+    flags.DEFINE_list("only", parts, f"some of {','.join(parts)}", **to)
+    return flag_values
 
 
-def define_images() -> None:
-    """Define the flags of an experiment on images."""
-    flags.DEFINE_string("data_path", None, "folder or archive of the images")
-    flags.DEFINE_string("cache_dir", "logs/cache", "for the resized images")
-    flags.DEFINE_string("pretrained", "pretrained", "folder of the SavedModels")
+def define_images(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagValues:
+    """Define the flags of an experiment on images on `flag_values`, and return it."""
+    to = {"flag_values": flag_values}
+    define_path("data_path", None, "folder or archive of the images", **to)
+    define_path("cache_dir", "logs/cache", "for the resized images", **to)
+    define_path("pretrained", "pretrained", "folder of the SavedModels", **to)
+    return flag_values
 
 
 def image_folders(prefix: str) -> Folders:

@@ -1,6 +1,5 @@
 """Tables and figures of experiments on images, made of their records."""
 
-import csv
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -9,6 +8,7 @@ from matplotlib.figure import Figure
 
 from experiments.record import Record
 from experiments.tables import markdown, percent
+from system.csv_file import read_columns
 from utils.reports.plots import save_figure
 
 
@@ -88,11 +88,10 @@ def plot_curves(records: Mapping[str, Record], folder: Path, lowest: float) -> N
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     for number, name in enumerate(records):
-        with (folder / f"{name}-curve.csv").open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        iterations = [float(row["iteration"]) for row in rows]
-        accuracies = [100 * float(row["val_accuracy"]) for row in rows]
-        axes.plot(iterations, accuracies, label=name, linewidth=1, zorder=-number)
+        iterations, accuracies = read_columns(
+            folder / f"{name}-curve.csv", ("iteration", "val_accuracy")
+        )
+        axes.plot(iterations, np.multiply(100, accuracies), label=name, linewidth=1, zorder=-number)
     axes.set_xlabel("meta-iteration")
     axes.set_ylabel("validation accuracy, %")
     axes.set_ylim(bottom=lowest)

@@ -24,7 +24,6 @@ Target: MAML's official weights for miniImagenet (5-way 1-shot), which are in `c
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import utils.tensorflow_environment  # noqa: F401
 
@@ -38,6 +37,8 @@ from experiments.paper import paper_figure
 from utils.command.configuration import REGRESSION_SOURCES, Config
 from utils.command.exit_code import exit_code
 from utils.command.flags import parse
+from utils.command.memory_needs import check_memory
+from utils.command.paths import define_path, export_folder
 from utils.errors import UsageError
 from utils.prediction.exporting import export_trained
 from utils.reports.evaluation import measure, shots_to_evaluate
@@ -70,15 +71,15 @@ class OriginalSinusoid(Sinusoid):
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagValues:
     """Define the flags on `flag_values`, and return it."""
     to = {"flag_values": flag_values}
-    flags.DEFINE_string("checkpoint", None, "TensorFlow 1 checkpoint of the original", **to)
+    define_path("checkpoint", None, "TensorFlow 1 checkpoint of the original", **to)
     flags.DEFINE_string(
         "datasource",
         None,
         "regression: sinusoid (default) or polynomial; images: as the checkpoint says",
         **to,
     )
-    flags.DEFINE_string("data_path", None, "folder or archive of the images", **to)
-    flags.DEFINE_string("cache_dir", "logs/cache", "for the resized images", **to)
+    define_path("data_path", None, "folder or archive of the images", **to)
+    define_path("cache_dir", "logs/cache", "for the resized images", **to)
     flags.DEFINE_integer("poly_order", 1, "order of the polynomials", **to)
     flags.DEFINE_integer("update_batch_size", None, "K (default: recipe)", **to)
     flags.DEFINE_float("update_lr", None, "step size alpha (default: recipe)", **to)
@@ -86,7 +87,7 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagValues:
     flags.DEFINE_bool("max_pool", None, "max pooling, not strides (default: recipe)", **to)
     flags.DEFINE_enum("mask", "sample", ["sample", "mode"], "how M is had", **to)
     flags.DEFINE_integer("num_test_tasks", 600, "number of held-out tasks", **to)
-    flags.DEFINE_string("export_dir", None, "write a SavedModel there", **to)
+    define_path("export_dir", None, "write a SavedModel there", **to)
     return flag_values
 
 
@@ -161,6 +162,8 @@ def evaluate(original: OriginalNetwork, given: flags.FlagValues) -> None:
     experiment = Experiment("original", tuple(flags_of_main(original, given)))
     config = experiment.config
     settings = experiment.settings(config.update_batch_size, mask=given.mask)
+    check_memory(config, settings)
+    folder = export_folder(given.export_dir) if given.export_dir else None
     source = source_for(original, config, given)
     learner = build_learner(
         config,
@@ -180,8 +183,8 @@ def evaluate(original: OriginalNetwork, given: flags.FlagValues) -> None:
     ]
     print(f"{given.checkpoint}: {_description(config)}\n")
     print(format_table(columns, config.num_updates))
-    if given.export_dir:
-        export_trained(learner, source, config, Path(given.export_dir))
+    if folder:
+        export_trained(learner, source, config, folder)
         print(f"exported to {given.export_dir}; checked against the model in memory")
 
 

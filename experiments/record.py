@@ -1,6 +1,5 @@
 """The result of an experiment as one JSON file, and whether an experiment is finished."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,13 +8,16 @@ from typing import Any
 import numpy as np
 
 from experiments.experiment import Experiment
-from system.atomic_file import write_text
+from system.errors import FileError
+from system.json_file import read_object, write_json
 from utils.command.configuration import Config
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.errors import UsageError
 
 Document = dict[str, Any]
 SIGNIFICANT_DIGITS = 5
+# What `from_dict` and the like raise for a document of another form.
+NOT_OF_THIS_FORM = (AttributeError, KeyError, TypeError, ValueError, UsageError)
 # How held-out tasks are drawn. Values of other tasks do not compare, so they count as missing.
 HELD_OUT_TASKS = "each by its number"
 
@@ -49,7 +51,7 @@ class Measured:
 
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Measured":
-        """Raises KeyError, TypeError or ValueError where it is not of this form."""
+        """Raises one of `NOT_OF_THIS_FORM` where it is not of this form."""
         return cls(
             EvaluationSettings(**document["settings"]),
             tuple(document["steps"]),
@@ -129,7 +131,11 @@ class Record:
 def read_record(experiment: Experiment, folder: Path) -> Record | None:
     """The record of a finished experiment.
 
-    None if there is none, or it is damaged, of another configuration, or lacks an evaluation.
+    None if there is none, or it is of an earlier version's tasks or form, of another configuration,
+    or lacks an evaluation.
+
+    Raises:
+        FileError: it is damaged.
     """
     document = read_document(_file(experiment, folder))
     try:
@@ -145,7 +151,7 @@ def read_record(experiment: Experiment, folder: Path) -> Record | None:
             measured_with=document["measured_with"],
         )
         stored = Config.from_dict(document["configuration"], experiment.name)
-    except (AttributeError, KeyError, TypeError, ValueError, UsageError):
+    except NOT_OF_THIS_FORM:
         return None
     evaluated = [measured.settings for measured in record.measured]
     wanted = experiment.evaluations
@@ -169,17 +175,22 @@ def earlier_versions(experiment: Experiment, folder: Path) -> dict[str, Any]:
 
 
 def write_document(path: Path, document: Document) -> None:
-    """Write JSON, whole or not at all."""
-    write_text(path, json.dumps(document, allow_nan=False) + "\n")
+    """Write JSON with its checksum, whole or not at all."""
+    write_json(path, document)
 
 
 def read_document(path: Path) -> Document | None:
-    """What `write_document` wrote; None if it is not there or damaged."""
-    try:
-        document = json.loads(path.read_text())
-    except (OSError, ValueError):
+    """What `write_document` wrote; None if it is not there.
+
+    Raises:
+        FileError: it is damaged.
+    """
+    if not path.exists():
         return None
-    return document if isinstance(document, dict) else None
+    try:
+        return read_object(path)
+    except FileError as error:
+        raise FileError(f"{error}; remove it, and what it holds is made again") from error
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

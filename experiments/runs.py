@@ -4,8 +4,6 @@ Stopped at any moment, the same call goes on where it was: training from its las
 measuring after the last evaluation that is done. A finished experiment is not done again.
 """
 
-import csv
-import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +16,8 @@ from tensorflow import keras
 from data_generators import TaskSource
 from experiments.experiment import Experiment
 from experiments.record import (
+    NOT_OF_THIS_FORM,
+    Document,
     Measured,
     Record,
     earlier_versions,
@@ -27,8 +27,13 @@ from experiments.record import (
 )
 from maml_tnet import MetaLearner
 from maml_tnet.compat import tf_variable
+from maml_tnet.export import EXTRA_FILES, verify_export
 from system.atomic_file import write_text
+from system.csv_file import read_columns
+from system.errors import FileError
+from system.files import read_text
 from utils.command.evaluation_settings import EvaluationSettings
+from utils.command.memory_needs import check_memory
 from utils.errors import TrainingDiverged, UsageError
 from utils.prediction.exporting import export_trained
 from utils.reports.evaluation import evaluation_episodes, measure
@@ -37,6 +42,7 @@ from utils.runs.checkpoints import Checkpoints
 from utils.runs.environment import environment
 from utils.runs.folder import Run
 from utils.runs.training import train
+from utils.runs.used_data import UsedData, used_data
 
 # Of regression, every task's loss is kept after these numbers of inner steps; accuracies after all.
 STORED_STEPS = (0, 1, 5, 10)
@@ -134,6 +140,7 @@ def trained_run(experiment: Experiment, folders: Folders) -> Trained:
     Where there is no run, but its SavedModel, the weights are taken from that.
     """
     config, run = experiment.config, _run(experiment, folders)
+    check_memory(config)
     source = build_source(config, folders.data_path, folders.cache_dir)
     learner = build_learner(config, source)
     export = folders.export(experiment)
@@ -144,8 +151,9 @@ def trained_run(experiment: Experiment, folders: Folders) -> Trained:
     if experiment.initialize:
         experiment.initialize(learner)
     diverged_at = None
+    data = used_data(source, folders.data_path, folders.cache_dir)
     try:
-        iterations = _train(experiment, run, learner, source)
+        iterations = _train(experiment, run, learner, source, data)
     except TrainingDiverged as error:
         learner = build_learner(config, source)
         iterations = Checkpoints(run, learner).restore_latest()
@@ -153,21 +161,27 @@ def trained_run(experiment: Experiment, folders: Folders) -> Trained:
     return Trained(learner, source, iterations, diverged_at, _began_with(run))
 
 
-def _train(experiment: Experiment, run: Run, learner: MetaLearner, source: TaskSource) -> int:
+def _train(
+    experiment: Experiment,
+    run: Run,
+    learner: MetaLearner,
+    source: TaskSource,
+    data: UsedData | None,
+) -> int:
     log = experiment.config.is_classification
     if experiment.hopeless and experiment.config.total_iterations > TRIAL:
         trial = Run(run.folder, replace(experiment.config, metatrain_iterations=TRIAL))
-        trial.start(resume=True)
+        trial.start(resume=True, data=data)
         train(trial, learner, source, log=log)
         if experiment.hopeless(learner):
             return TRIAL
-    run.start(resume=True)
+    run.start(resume=True, data=data)
     return train(run, learner, source, log=log)
 
 
 def _began_with(run: Run) -> dict[str, Any]:
-    first, *_ = json.loads((run.folder / "environment.json").read_text())
-    return _versions(first)
+    starts = run.starts()
+    return _versions(starts[0]) if starts else {}
 
 
 def _run(experiment: Experiment, folders: Folders) -> Run:
@@ -179,14 +193,19 @@ def _measured(
 ) -> Measured:
     """Measure, unless the folder `kept` has it, which keeps it."""
     file = kept / f"{settings.split}-{settings.shot}shot-{settings.mask}.json"
-    try:
-        found = Measured.from_dict(read_document(file) or {})
-    except (KeyError, TypeError, ValueError):
-        found = None
+    document = read_document(file)
+    found = None if document is None else _stored(document, file)
     if found is None or found.settings != settings:
         found = _measure(experiment, trained, settings)
         write_document(file, found.to_dict())
     return found
+
+
+def _stored(document: Document, file: Path) -> Measured:
+    try:
+        return Measured.from_dict(document)
+    except NOT_OF_THIS_FORM as error:
+        raise FileError(f"{file} is damaged: remove it, and it is measured again") from error
 
 
 def _measure(experiment: Experiment, trained: Trained, settings: EvaluationSettings) -> Measured:
@@ -226,8 +245,8 @@ def origin(experiment: Experiment) -> str:
 
 def _origin_of(export: Path) -> str | None:
     try:
-        return (export / "assets.extra" / "README.md").read_text()
-    except OSError:
+        return read_text(export / EXTRA_FILES / "README.md")
+    except FileError:
         return None
 
 
@@ -243,7 +262,9 @@ def restore_export(learner: MetaLearner, export: Path) -> None:
 
     Raises:
         UsageError: it is damaged, or of another network.
+        ExportError: it is damaged.
     """
+    verify_export(export)
     try:
         reader = tf.train.load_checkpoint(str(export / "variables" / "variables"))
         for number, variable in enumerate(learner.trainable_variables):
@@ -265,16 +286,15 @@ def list_exports(folder: Path) -> None:
         "Their accuracies are in [results](../results).",
         "",
     ]
-    for made in sorted(folder.glob("*/assets.extra/README.md")):
-        lines.append(f"- `{made.parents[1].name}`: {made.read_text().strip()}")
+    for made in sorted(folder.glob(f"*/{EXTRA_FILES}/README.md")):
+        lines.append(f"- `{made.parents[1].name}`: {read_text(made).strip()}")
     write_text(folder / "README.md", "\n".join(lines) + "\n")
 
 
 def _curve(log_file: Path) -> str:
-    with log_file.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = zip(*read_columns(log_file, CURVE), strict=True)
     lines = [",".join(CURVE)]
-    lines += [",".join(f"{float(row[name]):.6g}" for name in CURVE) for row in rows]
+    lines += [",".join(f"{value:.6g}" for value in row) for row in rows]
     return "\n".join(lines) + "\n"
 
 

@@ -2,6 +2,8 @@
 
 from maml_tnet import losses
 from maml_tnet.adaptation import Examples, adaptation_path, examples
+from maml_tnet.any_model.episode import class_episodes
+from maml_tnet.any_model.model_learner import ModelLearner
 from maml_tnet.export import ExportError, export
 from maml_tnet.layers import TransformConv2D, TransformDense
 from maml_tnet.masks import update_probability
@@ -14,11 +16,13 @@ __all__ = [
     "Examples",
     "ExportError",
     "MetaLearner",
+    "ModelLearner",
     "PrototypeConvNet",
     "Regressor",
     "TransformConv2D",
     "TransformDense",
     "adaptation_path",
+    "class_episodes",
     "examples",
     "export",
     "losses",

@@ -1,7 +1,7 @@
 """The inner loop: what one task's learner does with its support examples (Algorithms 1 and 2)."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
@@ -17,12 +17,22 @@ class Examples(NamedTuple):
     """
 
     inputs: Any
-    targets: tf.Tensor
+    targets: Any
 
 
 def examples(network: TaskNetwork, x: tf.Tensor, y: tf.Tensor) -> Examples:
     """Prepare inputs [tasks, examples, ...] and targets [tasks, examples, outputs]."""
     return Examples(network.prepare(x), tf.transpose(y, [1, 0, 2]))
+
+
+class AdaptableNetwork(Protocol):
+    """What the inner loop asks of a network, see `TaskNetwork`."""
+
+    def start(self, inputs: Any, targets: Any, tasks: Any) -> list[tf.Tensor]:
+        """The fast weights from which the inner steps on a support set start."""
+
+    def forward(self, inputs: Any, fast_weights: Sequence[tf.Tensor]) -> Any:
+        """Outputs under the tasks' own weights."""
 
 
 class InnerStep(NamedTuple):
@@ -39,8 +49,8 @@ class InnerStep(NamedTuple):
 
 
 def adaptation_path(
-    network: TaskNetwork,
-    loss: Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.Tensor],
+    network: AdaptableNetwork,
+    loss: Callable[[Any, Any, Any], tf.Tensor],
     support: Examples,
     *,
     tasks: int | tf.Tensor,
@@ -73,8 +83,13 @@ def adaptation_path(
             tape.watch(weights)
             outputs = network.forward(support.inputs, weights)
             # Tasks share no fast weight, so the gradient of the sum is every task's own.
-            total = tf.reduce_sum(loss(outputs, support.targets, tf.shape(outputs)[0]))
-        gradients = tape.gradient(total, weights)
+            support_size = tf.shape(tf.nest.flatten(outputs)[0])[0]
+            total = tf.reduce_sum(loss(outputs, support.targets, support_size))
+        gradients = tape.gradient(
+            total, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
+        )
+        # An embedding's gradient comes as slices.
+        gradients = [tf.convert_to_tensor(g) for g in gradients]
         if first_order:
             gradients = [tf.stop_gradient(g) for g in gradients]
         # alpha M first: it is smaller than the gradient, which is then read only once.

@@ -66,3 +66,26 @@ def keras_version() -> str:
 def tf_variable(variable: Any) -> tf.Variable:
     """Return the TensorFlow variable behind a Keras variable (in Keras 2 they are the same)."""
     return variable if isinstance(variable, tf.Variable) else variable.value
+
+
+def require_keras_3() -> None:
+    """Check that a model can be called with weights that are handed in.
+
+    Raises:
+        RuntimeError: it cannot: this is Keras 2.
+    """
+    if not hasattr(keras, "StatelessScope"):
+        raise RuntimeError(
+            "a MetaLearner of any Keras model needs Keras 3 (TensorFlow >= 2.18, Python >= 3.12), "
+            f"and this is Keras {keras_version()}: take maml_tnet.ConvNet or Regressor"
+        )
+
+
+def sublayers(layer: Any) -> list[Any]:
+    """A layer and all layers inside it, of which neither Keras has a public list."""
+    return layer._flatten_layers(include_self=True)
+
+
+def is_functional(model: Any) -> bool:
+    """Whether a model is made of layers that `clone_model` can replace."""
+    return isinstance(model, keras.Sequential) or hasattr(model, "operations")

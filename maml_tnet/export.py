@@ -10,11 +10,13 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from maml_tnet.checksums import ChecksumError, checksums, verify
 from maml_tnet.compat import tf_variable
 from maml_tnet.meta_learner import MetaLearner
 
 PARITY_TOLERANCE = 1e-4
 EXTRA_FILES = "assets.extra"
+CHECKSUMS = "SHA256SUMS"
 
 
 class ExportError(Exception):
@@ -40,7 +42,8 @@ def export(
     at their mode, so it is deterministic.
 
     The folder appears under its name only when the SavedModel has been loaded again and gave the
-    same predictions for the examples given here as the model in memory.
+    same predictions for the examples given here as the model in memory. Its file `SHA256SUMS`
+    lists the others' checksums: see `verify_export`.
 
     Args:
         meta_learner: trained.
@@ -91,7 +94,8 @@ def export(
         _forget_gradients(temporary / "saved_model.pb")
         for name, text in (extra_files or {}).items():
             (temporary / EXTRA_FILES).mkdir(exist_ok=True)
-            (temporary / EXTRA_FILES / name).write_text(text)
+            (temporary / EXTRA_FILES / name).write_text(text, encoding="utf-8")
+        _list_checksums(temporary)
         # Compiled, too: many inner steps amplify the rounding in which eager execution differs.
         expected = adapt_and_predict(support_x, support_y, query_x)["predictions"]
         exported = tf.saved_model.load(str(temporary)).signatures["serving_default"](
@@ -110,6 +114,38 @@ def export(
         raise ExportError(f"cannot write the SavedModel {folder}: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def verify_export(folder: str | os.PathLike[str]) -> set[str] | None:
+    """Compare the files of a SavedModel with the checksums that `export` wrote.
+
+    Returns:
+        the names of the files that have one; None if there are no checksums, as in exports of
+        version 0.2.0 and before.
+
+    Raises:
+        ExportError: a file is missing or damaged, or one that TensorFlow reads has no checksum.
+    """
+    folder = Path(folder)
+    if not (folder / CHECKSUMS).exists():
+        return None
+    try:
+        names = verify(folder / CHECKSUMS)
+    except ChecksumError as error:
+        raise ExportError(f"the SavedModel {folder} is damaged: {error}") from error
+    for name in _files(folder):
+        if name.startswith(("saved_model.", "variables/", "assets/")) and name not in names:
+            raise ExportError(f"the SavedModel {folder} is damaged: {name} has no checksum")
+    return names
+
+
+def _list_checksums(folder: Path) -> None:
+    text = checksums(folder, _files(folder))
+    (folder / CHECKSUMS).write_text(text, encoding="utf-8", newline="\n")
+
+
+def _files(folder: Path) -> list[str]:
+    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
 
 
 def _forget_gradients(file: Path) -> None:

@@ -17,6 +17,10 @@ MASK_CHOICES = ("sample", "mode")
 # Offsets of the first word of a mask seed, so that no two uses share a random stream.
 EVALUATION_MASK_STREAM = 1_000_003
 STEP_STREAM = 10_000_019
+NO_KERAS_FILE = (
+    "a MetaLearner cannot be a file of Keras: maml_tnet.export writes a SavedModel that adapts and "
+    "predicts, save_weights('NAME.weights.h5') the weights alone"
+)
 
 MaskNoise = list[list[tf.Tensor]]
 """For every draw of masks (one for all inner steps, or one a step): [tasks, ..., units] for every
@@ -68,7 +72,18 @@ class MetaLearner(keras.Model):
 
     Raises:
         ValueError: num_updates < 1, or an unknown `evaluation_mask`.
+
+    Given another Keras model than this package's networks, `MetaLearner(model, ...)` is an
+    `any_model.ModelLearner`, as `keras.Model(inputs, outputs)` is a functional model.
     """
+
+    def __new__(cls, network: Any, *args: Any, **kwargs: Any) -> Any:
+        """Choose the learner that a network needs."""
+        if cls is MetaLearner and not hasattr(network, "transform_layers"):
+            from maml_tnet.any_model.model_learner import ModelLearner
+
+            return ModelLearner(network, *args, **kwargs)
+        return super().__new__(cls)
 
     def __init__(
         self,
@@ -133,6 +148,18 @@ class MetaLearner(keras.Model):
         if self.task_loss.classifies:
             measures += ["pre_accuracy", "accuracy"]
         self.meters = [keras.metrics.Mean(name=name) for name in measures]
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Keras' `save`, which cannot be: where tasks come from is a function of the program's.
+
+        Raises:
+            NotImplementedError: always, saying what to use.
+        """
+        raise NotImplementedError(NO_KERAS_FILE)
+
+    def get_config(self) -> dict[str, Any]:
+        """Keras' description of a model for its files; see `save`."""
+        raise NotImplementedError(NO_KERAS_FILE)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -317,7 +344,8 @@ class MetaLearner(keras.Model):
         for meter, total in zip(self.meters, totals, strict=True):
             meter.update_state(tf.math.divide_no_nan(total, count), sample_weight=count)
         return {meter.name: meter.result() for meter in self.meters} | {
-            "iteration": tf.cast(iteration, tf.float32)
+            # A float, as Keras takes its mean; one of 64 bits counts all iterations exactly.
+            "iteration": tf.cast(iteration, tf.float64)
         }
 
     def test_step(self, numbered: tuple[tf.Tensor, EpisodeLike]) -> dict[str, tf.Tensor]:

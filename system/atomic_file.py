@@ -1,11 +1,18 @@
-"""Files that appear complete or not at all."""
+"""Files that appear complete or not at all, and what killed writers left of them."""
 
 import contextlib
 import os
+import re
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from system.lock import exclusive
+
+# What a process that is killed can leave of the file or folder NAME beside it.
+_REMAINS = re.compile(r"\.(?P<name>.+)\.(?:[0-9a-f]{32}\.(?:part|tmp)|lock)", re.DOTALL)
 
 
 @contextlib.contextmanager
@@ -13,23 +20,56 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary file beside `path` that takes its name when the block ends well.
 
     When the block raises, the temporary file is removed and `path` left as it was. The folder
-    is made if need be. A process killed inside the block leaves a ".part" file that nothing reads.
+    is made if need be. A process killed inside the block leaves a ".part" file that nothing reads
+    and the next writer of `path` removes.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.remove(temporary)
-        raise
+    with only_writer(path):
+        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+        try:
+            with open(temporary, "xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.remove(temporary)
+            raise
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text as UTF-8, with the line ends that it has; see `atomic_write`."""
     with atomic_write(path) as file:
         file.write(text.encode())
+
+
+@contextlib.contextmanager
+def only_writer(path: Path) -> Iterator[None]:
+    """Let no other process write the file or folder `path` during a block; wait while one does.
+
+    What an earlier writer that was killed left of it is removed.
+    """
+    with exclusive(path.with_name(f".{path.name}.lock")):
+        _remove_remains(path)
+        yield
+
+
+def remove_remains(folder: Path) -> None:
+    """Remove what killed writers left in a folder; nothing of a writer that is at work."""
+    found = (_REMAINS.fullmatch(entry.name) for entry in folder.glob(".*"))
+    for name in {match["name"] for match in found if match}:
+        with exclusive(folder / f".{name}.lock", wait=False) as held:
+            if held:
+                _remove_remains(folder / name)
+
+
+def _remove_remains(path: Path) -> None:
+    for entry in path.parent.glob(".*"):
+        match = _REMAINS.fullmatch(entry.name)
+        if not match or match["name"] != path.name or entry.suffix == ".lock":
+            continue
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)

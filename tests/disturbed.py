@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import program
-import tensorflow as tf
 from program import ROOT
 
 import main
+from utils.runs.checkpoint_files import CheckpointFolder
 
 SERVER = """
 import json, os, sys
@@ -68,14 +68,13 @@ def serve(
             if at == len(events):
                 strike()
 
-    save = tf.train.CheckpointManager.save
+    save = CheckpointFolder.save
 
-    def noticed_save(manager: tf.train.CheckpointManager, checkpoint_number: int) -> Any:
-        name = f"{Path(manager.directory).name}/model-{checkpoint_number}"
+    def noticed_save(folder: CheckpointFolder, number: int, write: Any) -> None:
+        name = f"{folder.path.name}/model-{number}"
         happened(f"before {name}")
-        saved = save(manager, checkpoint_number)
+        save(folder, number, write)
         happened(f"after {name}")
-        return saved
 
     def watch(prefix: Path) -> None:
         while not any(prefix.parent.glob(f"{prefix.name}[._]*")):
@@ -83,7 +82,7 @@ def serve(
         strike()
 
     sys.addaudithook(lambda event, values: happened(event_of(event, values, folder)))
-    tf.train.CheckpointManager.save = noticed_save
+    CheckpointFolder.save = noticed_save
     if isinstance(at, str):
         prefix = Path(folder, at.removeprefix("appears "))
         threading.Thread(target=watch, args=(prefix,), daemon=True).start()

@@ -104,6 +104,8 @@ def test_signals_save_and_say_how_to_go_on(server, tmp_path, undisturbed):
         program.newest(undisturbed[0].folder / "checkpoints"),
         saves=False,
     )
+    log = (interrupted.folder / "log.csv").read_bytes()
+    assert log == (undisturbed[0].folder / "log.csv").read_bytes()
 
 
 def test_killed_omniglot_run_ends_as_an_undisturbed_one(

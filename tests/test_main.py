@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -155,8 +156,8 @@ def test_same_command_again_trains_no_further(copy, capsys):
 def test_prolonged_run_equals_one_that_was_long_from_the_start(trained, tmp_path):
     short = shutil.copytree(trained, tmp_path / NAME)
     program.rewind(short, 10)
-    config = json.loads((short / "config.json").read_text())
-    (short / "config.json").write_text(json.dumps(config | {"metatrain_iterations": 10}))
+    config = main.Config.read(short / "config.json")
+    replace(config, metatrain_iterations=10).write(short / "config.json")
     arguments = (*SINUSOID, "--metatrain_iterations=20", f"--logdir={tmp_path}")
     assert program.run(*arguments, only_train=True) == 0
     program.assert_same_checkpoint(
@@ -305,7 +306,7 @@ def test_export_answers_the_same_in_a_program_without_the_package(copy, tmp_path
 
 def restored(folder):
     """The run of a folder and its learner, with the weights of the newest checkpoint."""
-    config = main.Config.from_json((folder / "config.json").read_text(), "config.json")
+    config = main.Config.read(folder / "config.json")
     run = main.Run(folder, config)
     learner = main.build_learner(config, main.build_source(config, None, ""))
     assert Checkpoints(run, learner).restore_latest() > 0
@@ -466,10 +467,10 @@ def test_small_disk_is_one_line_and_does_not_block_a_later_run(small_disk, capsy
 @pytest.mark.parametrize("tampered", [{"dim_hidden": 41}, {"use_T": False}, {"meta_sgd": True}])
 def test_checkpoint_of_another_architecture_is_one_line(copy, capsys, tampered):
     folder, logdir = copy
-    config = json.loads((folder / "config.json").read_text()) | tampered
+    config = main.Config.read(folder / "config.json").to_dict() | tampered
     claimed = main.Config.from_dict(config, "")
     folder = folder.rename(folder.with_name(claimed.run_name))
-    (folder / "config.json").write_text(claimed.to_json())
+    claimed.write(folder / "config.json")
     arguments = [f"--{k}={v}" for k, v in tampered.items()]
     line = refused(capsys, *SINUSOID, *arguments, logdir, "--notrain")
     assert "is corrupt or of another architecture" in line
@@ -499,6 +500,22 @@ BAD_INPUT = [
     (("sinusoid",), "unexpected argument 'sinusoid'"),
     (("--notrain",), "no run in "),
     (("--train_update_lr=0.1",), "--train_update_lr is for evaluation"),
+    (("--meta_batch_size=100000000",), "--meta_batch_size must be at most 100000, got 100000000"),
+    (("--num_test_tasks=9223372036854775808",), "--num_test_tasks must be at most 1000000, got 92"),
+    (("--metatrain_iterations=4294967296",), "--metatrain_iterations must be at most 2147483647"),
+    (("--datasource=polynomial", "--poly_order=2147483647"), "--poly_order must be at most 100, "),
+    (("--datasource=images", "--image_size=30000"), "--image_size must be at most 4096, got 30000"),
+    (("--meta_lr=1e39",), "--meta_lr must be at most 3.4e+38, got 1e+39"),
+    (("--temp=1e300",), "--temp must be at most 3.4e+38, got 1e+300"),
+    (("--seed=-1",), "--seed must be at least 0, got -1"),
+    (("--dim_hidden=90000", "--use_T"), "of memory, and there are "),
+    (("--flagfile=/bin/true",), "--flagfile=/bin/true is not a text in UTF-8"),
+    (("--flagfile=/dev/zero",), "--flagfile=/dev/zero is not a file"),
+    (("--cache_dir=~nobody-here/x",), "flag --cache_dir=~nobody-here/x: there is no home folder"),
+    (("--data_path=",), "flag --data_path=: must name a file or folder, got an empty text"),
+    (("--export_dir=.",), "--export_dir=. exists and is not a SavedModel: name a new folder"),
+    (("--run=folder",), "--run=folder is for evaluation: add --notrain"),
+    (("--notrain", "--run=folder"), "--run=folder and --logdir="),
     (("--datasource=miniimagenet",), "--data_path must name"),
     (("--datasource=omniglot", "--data_path=/nowhere"), "--data_path=/nowhere"),
     (("--datasource=miniimagenet", "--data_path=/nowhere"), "--data_path=/nowhere does not exist"),
@@ -528,8 +545,8 @@ def test_bad_input_ends_the_process_with_code_2():
 
 def test_the_error_is_the_last_line_of_the_process(copy):
     folder, logdir = copy
-    config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"dim_hidden": 41}))
+    config = main.Config.read(folder / "config.json")
+    replace(config, dim_hidden=41).write(folder / "config.json")
     process = program.start(*SINUSOID, "--dim_hidden=41", logdir, "--notrain", per_epoch=5)
     errors = process.communicate(timeout=120)[1]
     assert process.returncode == 2

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from data_generators import ImageInput
 from experiments.record import HELD_OUT_TASKS
+from maml_tnet.export import verify_export
 from utils.command.configuration import Config
 from utils.prediction.model_input import input_of
 from utils.runs.assembly import build_source
@@ -95,6 +96,12 @@ def test_a_pretrained_model_is_the_one_that_was_measured(model, request):
     turned = np.rint(np.abs(found - stored) * queries)
     assert np.all(turned <= np.concatenate(undecided))
     assert np.mean(found) > expected.accuracy
+
+
+@pytest.mark.parametrize("model", sorted(ROOT.glob("pretrained/*-*")), ids=lambda p: p.name)
+def test_a_pretrained_model_is_as_it_was_committed(model):
+    names = {p.relative_to(model).as_posix() for p in model.rglob("*") if p.is_file()}
+    assert verify_export(model) == names - {"SHA256SUMS"}
 
 
 def test_every_pretrained_model_is_listed():

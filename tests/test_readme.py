@@ -103,13 +103,12 @@ def test_links_lead_somewhere(page):
 @page
 def test_flags_exist(page):
     known = flags_of_main()
-    names = {*known, "help"}
+    names = {*known, "help", "flagfile"}
     names |= {f"no{name}" for name, flag in known.items() if flag.boolean}
     for folder in ("experiments", "benchmarks"):
         for file in (ROOT / folder).rglob("*.py"):
-            names |= set(
-                re.findall(r'(?:DEFINE_\w+\(\s*"|add_argument\(\s*"--)(\w+)"', file.read_text())
-            )
+            defined = r'(?:DEFINE_\w+\(\s*"|define_path\(\s*"|add_argument\(\s*"--)(\w+)"'
+            names |= set(re.findall(defined, file.read_text()))
     named = re.findall(r"(?<![\w!-])--([A-Za-z]\w*)", page.read_text())
     assert set(named) <= names
 
@@ -175,7 +174,7 @@ def test_the_examples_of_the_package_run(tmp_path, monkeypatch):
     monkeypatch.setattr(main, "evaluate_run", lambda *_, **__: None)
     assert program.run(*readme_command("--use_T", "--use_M"), "--metatrain_iterations=20") == 0
     (config,) = tmp_path.glob("logs/*/config.json")
-    assert Config.from_json(config.read_text(), str(config)).method == "MT-net"
+    assert Config.read(config).method == "MT-net"
     with_package, without_package = fenced(ROOT / "docs" / "package.md", "python")
     assert [with_package] == fenced(README, "python")
     assert "maml_tnet" not in without_package

@@ -80,6 +80,14 @@ ENTRIES = {
         "maml_tnet without oneDNN, as TensorFlow decides by itself on many processors",
         environment={"TF_ENABLE_ONEDNN_OPTS": "0"},
     ),
+    "ours-keras": Entry(
+        "keras_model",
+        "KerasModel",
+        True,
+        "tensorflow",
+        "maml_tnet's learner of the same network as a plain Keras model",
+        requires="keras.ops",  # of Keras 3
+    ),
     "tf-map-fn": Entry(
         "tf_map_fn",
         "MapFn",

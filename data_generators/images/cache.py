@@ -1,11 +1,16 @@
-"""Resized images in one memory-mapped file, which a process that was killed left for the next."""
+"""Resized images in one memory-mapped file, which a process that was killed left for the next.
 
-import fcntl
+NAME.npy         the images
+NAME.npy.json    its checksum, and when the file was last found to have it
+.NAME.npy.part, .NAME.npy.sums    what is made of it so far, and checksums of its blocks
+"""
+
+import hashlib
 import io
 import logging
 import mmap
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,9 +19,12 @@ import numpy as np
 from data_generators.errors import DataError
 from data_generators.images.decoding import CHANNELS, read_image
 from data_generators.images.file_tree import FileTree
+from system.atomic_file import only_writer
+from system.errors import FileError
+from system.json_file import read_object, write_json
 from system.progress import Progress
 
-# So many images are written between two points that survive a machine that stops.
+# So many images, a block, are written between two points that survive a machine that stops.
 SYNC_EVERY = 256
 # Another process that was waited for may have failed where this one can do better.
 ATTEMPTS = 3
@@ -38,6 +46,10 @@ def open_image_cache(
     One image at a time is in memory while it is made. What is made of it stands in a ".part" file
     beside it, with which the next call goes on, of whichever process; a second process waits.
 
+    The whole file is compared with its checksum when its size or one of its times is not what it
+    was at the last comparison: after it was made, copied or changed. A file that has none, as
+    version 0.2.0 and before wrote it, is made again.
+
     Args:
         path: named by a `fingerprint` of the images, so that a part belongs to the same images.
         tree: where the images are.
@@ -58,8 +70,12 @@ def open_image_cache(
     for _ in range(ATTEMPTS):
         if images is not None:
             return images
+        seen = _stamp(path)
         try:
-            _build(path, tree, files, record, mode, skip_unreadable)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with only_writer(path):
+                if _stamp(path) == seen:  # no other process has made it meanwhile
+                    _build(path, tree, files, record, mode, skip_unreadable)
         except OSError as error:
             raise DataError(
                 f"cannot write the cache of resized images, {path}: {error.strerror}"
@@ -77,7 +93,7 @@ def read_rows(images: np.ndarray, rows: np.ndarray) -> np.ndarray:
     owner = images
     while isinstance(owner, np.ndarray) and owner.base is not None:
         owner = owner.base
-    if isinstance(owner, mmap.mmap):
+    if isinstance(owner, mmap.mmap) and hasattr(owner, "madvise"):  # Windows has none
         owner.madvise(mmap.MADV_DONTNEED)
     return copy
 
@@ -86,14 +102,46 @@ def _map(path: Path, count: int, record: np.dtype) -> np.ndarray | None:
     if not path.is_file():
         return None
     try:
-        images = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:  # Also a file shorter than its header says.
-        _log.warning("%s is damaged (%s): reading the images again", path, error)
+        _verify(path)
+    except FileError as error:
+        _log.warning("%s: reading the images again", error)
         return None
+    images = np.load(path, mmap_mode="r", allow_pickle=False)
     if images.shape != (count,) or images.dtype != record:
         _log.warning("%s is not the cache of these images: reading them again", path)
         return None
     return images
+
+
+def _verify(path: Path) -> None:
+    """Compare the file with its checksum, unless that was done since it last changed.
+
+    Raises:
+        FileError: it is damaged, or has no checksum.
+    """
+    seal, stamp = read_object(_seal(path)), _stamp(path)
+    if seal.get("verified") == stamp:
+        return
+    with path.open("rb") as file:
+        if hashlib.file_digest(file, "sha256").hexdigest() != seal.get("digest"):
+            raise FileError(f"{path} is damaged: it has not the checksum of {_seal(path)}")
+    try:
+        write_json(_seal(path), seal | {"verified": stamp})
+    except OSError as error:
+        _log.info("%s will be compared with its checksum again: %s", path, error)
+
+
+def _stamp(path: Path) -> list[int] | None:
+    """What changes when the file does."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def _seal(path: Path) -> Path:
+    return path.with_name(f"{path.name}.json")
 
 
 def _build(
@@ -104,53 +152,70 @@ def _build(
     mode: str,
     skip_unreadable: bool,
 ) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    with open(part, "a+b") as output:
-        fcntl.flock(output, fcntl.LOCK_EX)
-        if not _is_file(output, part):
-            return  # Another process has finished it meanwhile, or given up.
-        try:
-            done = _completed(output, len(files), record)
-            with Progress(f"Reading {tree.root}", len(files), "images") as progress:
-                for file in files[done:]:
-                    # Plain writes, not a memory map: on a full disk those raise, a map kills.
-                    output.write(_record(tree, file, record, mode, skip_unreadable).tobytes())
-                    done += 1
-                    if done % SYNC_EVERY == 0:
-                        _sync(output)
-                    progress.update(done)
-            _sync(output)
-            os.replace(part, path)
-        except Exception:  # Not of a process that is stopped: the next one goes on.
-            part.unlink()
-            raise
-
-
-def _is_file(output: BinaryIO, path: Path) -> bool:
-    """Whether the open file still has this name."""
+    part, sums = (path.with_name(f".{path.name}.{end}") for end in ("part", "sums"))
     try:
-        return os.path.samestat(os.fstat(output.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
+        with open(part, "a+b") as output, open(sums, "a+b") as block_sums:
+            digest, done = _completed(output, block_sums, len(files), record)
+            with Progress(f"Reading {tree.root}", len(files), "images") as progress:
+                while done < len(files):
+                    block = hashlib.sha256()
+                    for file in files[done : done + SYNC_EVERY]:
+                        image = _record(tree, file, record, mode, skip_unreadable).tobytes()
+                        # Plain writes, not a memory map: on a full disk those raise, a map kills.
+                        output.write(image)
+                        digest.update(image)
+                        block.update(image)
+                        done += 1
+                        progress.update(done)
+                    _sync(output)
+                    block_sums.write(block.digest())
+                    _sync(block_sums)
+        # First, as a file without it would have to be made again.
+        write_json(_seal(path), {"digest": digest.hexdigest()})
+        os.replace(part, path)
+        sums.unlink()
+    except Exception:  # Not of a process that is stopped: the next one goes on.
+        part.unlink(missing_ok=True)
+        sums.unlink(missing_ok=True)
+        raise
 
 
-def _completed(output: BinaryIO, count: int, record: np.dtype) -> int:
-    """Cut a part down to what certainly reached the disk; return the number of images."""
+def _completed(
+    output: BinaryIO, block_sums: BinaryIO, count: int, record: np.dtype
+) -> tuple["hashlib._Hash", int]:
+    """Cut a part down to the blocks that have their checksum.
+
+    Returns:
+        the checksum of what is left, to go on with, and its number of images.
+    """
     header = io.BytesIO()
     descr = np.lib.format.dtype_to_descr(record)
     np.lib.format.write_array_header_1_0(
         header, {"descr": descr, "fortran_order": False, "shape": (count,)}
     )
-    size = len(header.getvalue())
-    written = (os.fstat(output.fileno()).st_size - size) // record.itemsize
-    done = min(written, count) // SYNC_EVERY * SYNC_EVERY
-    if done <= 0:
+    digest, done = hashlib.sha256(header.getvalue()), 0
+    output.seek(0)
+    if output.read(header.tell()) == header.getvalue():
+        for block in _good_blocks(output, block_sums, count, record):
+            digest.update(block)
+            done += len(block) // record.itemsize
+    else:
         output.truncate(0)
         output.write(header.getvalue())
-        return 0
-    output.truncate(size + done * record.itemsize)
-    return done
+    output.truncate(header.tell() + done * record.itemsize)
+    block_sums.truncate(-(-done // SYNC_EVERY) * digest.digest_size)
+    return digest, done
+
+
+def _good_blocks(
+    output: BinaryIO, block_sums: BinaryIO, count: int, record: np.dtype
+) -> Iterator[bytes]:
+    block_sums.seek(0)
+    for first in range(0, count, SYNC_EVERY):
+        block = output.read(min(SYNC_EVERY, count - first) * record.itemsize)
+        if hashlib.sha256(block).digest() != block_sums.read(32):
+            return
+        yield block
 
 
 def _record(

@@ -1,50 +1,124 @@
-"""Image files to arrays."""
+"""Image files to arrays, as a person sees them."""
 
+import contextlib
 import io
+import os
+import struct
+import sys
+import warnings
+import zlib
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from data_generators.errors import DataError
+from data_generators.errors import DataError, reason
 from data_generators.images.file_tree import FileTree
+from data_generators.images.shades import (
+    UnknownRangeError,
+    bits_a_number,
+    check_colours,
+    has_many_shades,
+    shades,
+)
 
 CHANNELS = {"L": 1, "RGB": 3}
+
+Image.init()
+# Pillow only knows what these are, or has another program (Ghostscript) draw them.
+_NOT_READ = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
+_FORMATS = [name for name in Image.ID if name not in _NOT_READ]
+SUFFIXES = tuple(
+    suffix for suffix, name in Image.registered_extensions().items() if name in {*_FORMATS, "MPO"}
+)
+
+# What Pillow's decoders raise for damaged or too large files.
+_DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    MemoryError,
+    Image.DecompressionBombError,
+)
 
 
 def read_image(tree: FileTree, name: str, mode: str, side: int) -> np.ndarray:
     """Read an image as a viewer shows it, convert it to `mode`, resize it to side x side (Lanczos).
 
+    Of an animation or of several pages it is the first picture.
+
     Returns:
         uint8 [side, side] for mode "L", [side, side, 3] for mode "RGB".
 
     Raises:
-        DataError: the image is unreadable or truncated; the line names it.
+        DataError: the image is unreadable or damaged, or its file does not say which numbers are
+            black and white; the line names it.
     """
     data = tree.read(name)
     try:
-        with Image.open(io.BytesIO(data)) as file:
-            # Pillow resizes one-bit and palette images by nearest neighbor: convert first.
-            image = _as_shown(file).convert(mode)
+        image = _decode(data, mode)
     except UnidentifiedImageError as error:  # Its text names an object in memory.
-        raise DataError(
-            f"cannot read the image {tree.root / name}: it has no format that Pillow knows"
-        ) from error
-    except Exception as error:  # Pillow's decoders raise whatever the damage leads them to.
-        raise DataError(f"cannot read the image {tree.root / name}: {error}") from error
+        why = "it is damaged, or of no format that Pillow knows"
+        raise DataError(f"cannot read the image {tree.root / name}: {why}") from error
+    except (*_DAMAGE, UnknownRangeError) as error:
+        raise DataError(f"cannot read the image {tree.root / name}: {reason(error)}") from error
     if image.size != (side, side):
         image = image.resize((side, side), Image.Resampling.LANCZOS)
     return np.asarray(image)
 
 
-def _as_shown(image: Image.Image) -> Image.Image:
-    """Turn upright what a camera stored lying, lay it on white, bring 16 bits to 8.
+def _decode(data: bytes, mode: str) -> Image.Image:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # What matters of them is an error here.
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as file:
+            if file.format == "PNG":
+                _check_png(data)
+            with _silent_libtiff() if file.format == "TIFF" else contextlib.nullcontext():
+                # Pillow resizes one-bit and palette images by nearest neighbor: convert first.
+                return _as_shown(file, bits_a_number(file, data)).convert(mode)
 
-    Pillow's `convert` alone drops the transparency and cuts 16-bit values off at 255.
+
+@contextlib.contextmanager
+def _silent_libtiff() -> Iterator[None]:
+    """Keep what libtiff writes past Python to the standard error, without the file's name."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _check_png(data: bytes) -> None:
+    """Compare the checksums, as Pillow does not do with those of the pixels."""
+    place, kind = 8, b""
+    while kind != b"IEND":
+        length, kind = struct.unpack(">I4s", data[place : place + 8].ljust(8, b"\0"))
+        end = place + 8 + length
+        if end + 4 > len(data):
+            raise OSError("the PNG is cut short")
+        if zlib.crc32(data[place + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
+            raise OSError(f"the PNG is damaged: wrong checksum of {kind!r}")
+        place = end + 4
+
+
+def _as_shown(image: Image.Image, bits: int | None) -> Image.Image:
+    """Turn upright what a camera stored lying, bring its numbers to 8 bits, lay it on white.
+
+    Pillow's `convert` alone drops the transparency and cuts larger numbers off at 255.
     """
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):
-        return Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
-    return image
+    upright = ImageOps.exif_transpose(image)
+    if has_many_shades(image):
+        return Image.fromarray(shades(image, np.asarray(upright), bits))
+    if bits is None or bits == 16:
+        check_colours(image, np.asarray(upright), bits)
+    if upright.has_transparency_data:
+        transparent = upright.info.get("transparency")
+        if bits == 16 and isinstance(transparent, tuple):
+            upright.info["transparency"] = tuple(number >> 8 for number in transparent)
+        upright = upright.convert("RGBA")
+        return Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
+    return upright

@@ -1,10 +1,13 @@
 """N-way K-shot episodes of images that lie, class by class, in one memory-mapped array."""
 
+import functools
+import zlib
 from collections.abc import Mapping
 
 import numpy as np
 import tensorflow as tf
 
+from data_generators.data_record import DataRecord, image_class
 from data_generators.episode import Episode, split_episode
 from data_generators.images.cache import read_rows
 from data_generators.images.class_sampling import (
@@ -14,6 +17,7 @@ from data_generators.images.class_sampling import (
     held_out_classes,
     sample_classes,
 )
+from data_generators.images.contents import Contents
 from data_generators.images.image_input import ImageInput
 from data_generators.random_streams import SPLITS, stream_id
 
@@ -30,6 +34,7 @@ class ImageEpisodes:
         pixels: uint8 [images, height, width, channels]; may be memory-mapped.
         way: classes an episode.
         num_train_classes: train on the first so many classes of `train` only; -1 for all.
+        contents: of the files that the rows come from; without it the pixels are the data.
 
     Raises:
         DataError: `way` or `num_train_classes` is out of range.
@@ -44,8 +49,10 @@ class ImageEpisodes:
         pixels: np.ndarray,
         way: int,
         num_train_classes: int = -1,
+        contents: Contents | None = None,
     ):
         self.name = name
+        self._contents = contents
         self.input_shape = pixels.shape[1:]
         self.output_size = way
         self.image_input = ImageInput(pixels.shape[1], grey=pixels.shape[3] == 1, ink_is_one=False)
@@ -64,6 +71,30 @@ class ImageEpisodes:
     def class_ids(self, split: str) -> np.ndarray:
         """Return the places in `class_names` of the classes of a split."""
         return self._class_ids[split]
+
+    @functools.cached_property
+    def data_record(self) -> DataRecord:
+        """The classes of every split and their images."""
+        ids = np.concatenate([self._class_ids[split] for split in SPLITS])
+        used = np.concatenate([self._rows_of(i) for i in ids])
+        if self._contents is None:
+            found = np.array([zlib.crc32(self._pixels[row].tobytes()) for row in used])
+        else:
+            found = self._contents.checksums(used)
+        of_row = dict(zip(used.tolist(), found.tolist(), strict=True))
+        return DataRecord(
+            {
+                split: {
+                    self.class_names[i]: image_class([of_row[row] for row in self._rows_of(i)])
+                    for i in self._class_ids[split]
+                }
+                for split in SPLITS
+            }
+        )
+
+    def _rows_of(self, class_id: int) -> np.ndarray:
+        first = self._first_rows[class_id]
+        return self._rows[first : first + self._sizes[class_id]]
 
     def labelled_images(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """All images of a split, uint8 [images, height, width, channels], and their classes.

@@ -1,107 +1,232 @@
 """Files of a folder or of a zip, read the same way."""
 
 import hashlib
+import lzma
 import os
+import stat
+import struct
 import zipfile
 import zlib
+from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
-from data_generators.errors import DataError
+from data_generators.errors import DataError, printable, reason
+
+LARGEST_FILE = 2**28  # bytes; what is larger is no image, or made to fill the memory
+
+# What zipfile raises for a damaged zip. RuntimeError: encrypted, or a compression or version that
+# this Python lacks; ValueError: also names that are not in the encoding that the zip says.
+_ZIP_DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    RuntimeError,
+    struct.error,
+    zlib.error,
+    lzma.LZMAError,
+    zipfile.BadZipFile,
+)
+_WINDOWS = 0  # the system of a zip's member
+# Compressed bytes at a time. A bomb's bytes are 1,000 (LZMA) to 30,000 (bzip2) times as many.
+_COMPRESSED_AT_ONCE = 4096
 
 
 class FileTree(Protocol):
     """The files below one root.
 
+    Names are relative paths with "/" between their parts, as text: what a file system has in them
+    that is no text is written as `printable` does.
+
     Attributes:
         root: the folder or the zip.
-        files: relative path, with "/" between its parts -> a text that changes with the file.
+        files: name -> a text that changes with the file.
+        left_out: name -> why it is not among the files.
     """
 
     root: Path
     files: dict[str, str]
+    left_out: dict[str, str]
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes; raises DataError naming the file when it cannot."""
         ...
 
+    def checksum(self, name: str) -> int:
+        """Return the CRC-32 of a file's bytes; raises as `read` does, if it has to read them."""
+        ...
 
-def _is_visible(name: str) -> bool:
-    return not any(part.startswith((".", "__MACOSX")) for part in name.split("/"))
+
+def _is_hidden(part: str) -> bool:
+    return part.startswith((".", "__MACOSX"))
 
 
 class FolderTree:
-    """The files below a folder."""
+    """The files below a folder, each folder once, even where several links lead to it.
+
+    Raises:
+        DataError: the folder itself cannot be listed.
+    """
 
     def __init__(self, root: Path):
         self.root = root
         self.files: dict[str, str] = {}
-        # Data sets are often a folder of links to folders.
-        for folder, _, names in os.walk(root, followlinks=True):
-            for name in names:
-                path = Path(folder, name)
-                relative = path.relative_to(root).as_posix()
-                if not _is_visible(relative):
-                    continue
-                try:
-                    status = path.stat()
-                except OSError as error:
-                    raise DataError(f"cannot read {path}: {error.strerror}") from error
-                self.files[relative] = f"{status.st_size} {status.st_mtime_ns}"
+        self.left_out: dict[str, str] = {}
+        self._paths: dict[str, Path] = {}
+        met: dict[tuple[int, int], str] = {}
+        folders, links = deque([root]), deque[Path]()
+        # Data sets are often a folder of links to folders. They come last, so that a folder that
+        # lies here itself is met under its own name.
+        while folders or links:
+            folder = (folders or links).popleft()
+            name = self._name(folder)
+            try:
+                status = os.stat(folder)
+                entries = sorted(os.listdir(folder))
+            except OSError as error:
+                if folder == root:
+                    raise DataError(f"cannot read {root}: {reason(error)}") from error
+                self.left_out[name] = reason(error)
+                continue
+            first = met.setdefault((status.st_dev, status.st_ino), name)
+            if first != name:
+                self.left_out[name] = f"it is the same folder as {first or root}"
+                continue
+            for entry in entries:
+                if not _is_hidden(entry):
+                    self._list(folder / entry, folders, links)
+
+    def _name(self, path: Path) -> str:
+        return "" if path == self.root else printable(path.relative_to(self.root).as_posix())
+
+    def _list(self, path: Path, folders: deque[Path], links: deque[Path]) -> None:
+        name = self._name(path)
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            self.left_out[name] = "a link to nothing" if path.is_symlink() else reason(error)
+            return
+        if stat.S_ISDIR(status.st_mode):
+            (links if path.is_symlink() else folders).append(path)
+        elif not stat.S_ISREG(status.st_mode):  # Reading a pipe or a device may never end.
+            self.left_out[name] = "neither a file nor a folder"
+        elif name in self.files:
+            self.left_out[name] = "the name of another file is written the same"
+        else:
+            self.files[name] = f"{status.st_size} {status.st_mtime_ns}"
+            self._paths[name] = path
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes; raises DataError naming the file when it cannot."""
         try:
-            return (self.root / name).read_bytes()
-        except OSError as error:
-            raise DataError(f"cannot read {self.root / name}: {error.strerror}") from error
+            with open(self._paths[name], "rb") as file:
+                _check_size(os.fstat(file.fileno()).st_size)
+                return file.read()
+        except (OSError, _TooLargeError) as error:
+            raise DataError(f"cannot read {self.root / name}: {reason(error)}") from error
+
+    def checksum(self, name: str) -> int:
+        """Return the CRC-32 of a file's bytes."""
+        return zlib.crc32(self.read(name))
 
 
 class ZipTree:
-    """The files of a zip, read without unpacking it."""
+    """The files of a zip, read without unpacking it.
+
+    Raises:
+        DataError: it is no zip, or a damaged or empty one.
+    """
 
     def __init__(self, root: Path):
         self.root = root
+        self.left_out: dict[str, str] = {}
         try:
             self._zip = zipfile.ZipFile(root)
             status = root.stat()
-        except (OSError, zipfile.BadZipFile) as error:
-            raise DataError(f"{root} is not a complete zip file: {error}") from error
+            due = _number_of_entries(root)
+        except _ZIP_DAMAGE as error:
+            raise DataError(f"{root} is not a complete zip file: {reason(error)}") from error
+        listed = len(self._zip.infolist())
+        if not listed or ((listed - due) % 2**16 and due != 2**16 - 1):  # which says: many
+            raise DataError(f"{root} is not a complete zip file: it lists {listed} of {due} files")
         changed = f"{status.st_size} {status.st_mtime_ns}"
-        self.files = {
-            entry.filename: f"{changed} {entry.file_size} {entry.CRC}"
-            for entry in self._zip.infolist()
-            if not entry.is_dir() and _is_visible(entry.filename)
-        }
+        self.files: dict[str, str] = {}
+        self._entries: dict[str, zipfile.ZipInfo] = {}
+        for entry in self._zip.infolist():
+            name = entry.filename
+            if entry.create_system == _WINDOWS:  # whose programs often keep its "\\"
+                name = name.replace("\\", "/")
+            name = printable(name)
+            if name.endswith("/") or any(map(_is_hidden, name.split("/"))):
+                self._check_name(entry)
+                continue
+            self.files[name] = f"{changed} {entry.file_size} {entry.CRC}"
+            self._entries[name] = entry
+
+    def _check_name(self, entry: zipfile.ZipInfo) -> None:
+        """Compare the name in the list of files, which has no checksum, with the file's own.
+
+        Whoever reads the file compares them; what is passed over for its name must be, too.
+        """
+        try:
+            self._zip.open(entry).close()
+        except _ZIP_DAMAGE as error:
+            raise DataError(
+                f"{self.root} is damaged at {printable(entry.filename)}: {reason(error)}"
+            ) from error
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes; raises DataError naming the file when it cannot."""
+        entry = self._entries[name]
+        parts = []
         try:
-            return self._zip.read(name)
-        # RuntimeError: encrypted; NotImplementedError: a compression this Python lacks.
-        except (
-            OSError,
-            EOFError,
-            zipfile.BadZipFile,
-            zlib.error,
-            RuntimeError,
-            NotImplementedError,
-        ) as error:
-            raise DataError(f"cannot read {self.root}/{name}: {error}") from error
+            _check_size(entry.file_size)
+            with self._zip.open(entry) as file:
+                bounded = entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+                at_once = entry.file_size + 1 if bounded else _COMPRESSED_AT_ONCE
+                while part := file.read(at_once):
+                    parts.append(part)
+        except (*_ZIP_DAMAGE, _TooLargeError) as error:
+            raise DataError(f"cannot read {self.root}/{name}: {reason(error)}") from error
+        return b"".join(parts)
+
+    def checksum(self, name: str) -> int:
+        """Return the CRC-32 of a file's bytes, which the zip's list of files has."""
+        return self._entries[name].CRC
+
+
+def _number_of_entries(path: Path) -> int:
+    """The number of files that the end of a zip says it has, modulo 2^16; zipfile ignores it."""
+    longest = 22 + 2**16  # bytes of that end, with a comment
+    with open(path, "rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - longest))
+        tail = file.read()
+    (number,) = struct.unpack_from("<H", tail, tail.rindex(b"PK\5\6") + 10)
+    return number
+
+
+class _TooLargeError(Exception):
+    pass
+
+
+def _check_size(size: int) -> None:
+    if size > LARGEST_FILE:
+        raise _TooLargeError(f"it has {size} bytes, more than {LARGEST_FILE}")
 
 
 def open_tree(path: Path) -> FileTree:
     """List the files of a folder or a zip.
 
     Raises:
-        DataError: `path`, the flag --data_path, is neither.
+        DataError: `path`, the flag --data_path, is neither, or cannot be read.
     """
     if path.is_dir():
         return FolderTree(path)
     if path.is_file():
         return ZipTree(path)
-    raise DataError(f"--data_path={path} does not exist")
+    kind = "is neither a folder nor a file" if path.exists() else "does not exist"
+    raise DataError(f"--data_path={path} {kind}")
 
 
 def fingerprint(files: Iterable[tuple[FileTree, str]]) -> str:

@@ -1,90 +1,99 @@
-"""The two layouts of a data set of photographs: split folders, or split files in CSV."""
+"""Class folders: which files are images, and which folders a person may mean as one class."""
 
-import csv
-import io
-
-from PIL import Image
+import posixpath
+import unicodedata
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 
 from data_generators.errors import DataError
+from data_generators.images.decoding import SUFFIXES
 from data_generators.images.file_tree import FileTree
-from data_generators.random_streams import SPLITS
 
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png")
-LAYOUT = (
-    "a folder or zip with train/, val/ and test/, each with a folder of images per class, "
-    "or with images/ and train.csv, val.csv, test.csv (filename,label)"
-)
+SHOWN = 5  # names of a list that one line holds
+
+ClassFiles = dict[str, list[str]]
+"""Name of a class -> paths of its images, sorted."""
 
 
 def is_image(name: str) -> bool:
-    """Whether Pillow reads files of this name's suffix."""
-    return name.lower().endswith(tuple(Image.registered_extensions()))
+    """Whether `read_image` reads files of this name's suffix."""
+    return name.lower().endswith(SUFFIXES)
 
 
-ClassFiles = dict[str, list[str]]
-"""Name of a class -> paths of its images."""
+def image_folders(tree: FileTree) -> ClassFiles:
+    """Every folder that holds images itself, but for the root: path -> its images, sorted."""
+    folders: ClassFiles = {}
+    for name in sorted(filter(is_image, tree.files)):
+        if folder := posixpath.dirname(name):
+            folders.setdefault(folder, []).append(name)
+    return folders
 
 
-def list_classes(tree: FileTree) -> dict[str, ClassFiles]:
-    """Return the classes of every split, and the images of every class, in sorted order.
-
-    The layout may stand at the root of the tree or one folder below.
-
-    Raises:
-        DataError: neither layout is there, a listed image is missing, or a class is in two splits.
-    """
-    parts = (name.split("/") for name in tree.files)
-    tops = sorted({f"{top}/" for top, *below in parts if below[:1] in (["train"], ["train.csv"])})
-    for top in ["", *tops]:
-        if all(f"{top}{split}.csv" in tree.files for split in SPLITS):
-            splits = {split: _read_csv(tree, top, split) for split in SPLITS}
-            break
-        splits = {split: _list_folder(tree, f"{top}{split}/") for split in SPLITS}
-        if all(splits.values()):
-            break
-    else:
-        raise DataError(f"--data_path={tree.root} is not {LAYOUT}")
-    check_disjoint(tree, splits)
-    return splits
+def loose_images(tree: FileTree) -> dict[str, str]:
+    """Images at the root itself -> why they are left out."""
+    loose = (name for name in tree.files if "/" not in name and is_image(name))
+    return dict.fromkeys(loose, "it is in no class folder")
 
 
-def _list_folder(tree: FileTree, folder: str) -> ClassFiles:
-    classes: ClassFiles = {}
-    for name in sorted(tree.files):
-        if name.startswith(folder) and name.lower().endswith(IMAGE_SUFFIXES):
-            label, _, file = name.removeprefix(folder).partition("/")
-            if file:
-                classes.setdefault(label, []).append(name)
-    return classes
+def other_files(tree: FileTree, known: Collection[str] = ()) -> str | None:
+    """Say which files are neither images by their names nor known, such as "12 .heic, 1 .txt"."""
+    suffixes = Counter(
+        posixpath.splitext(name)[1].lower() or "without a suffix"
+        for name in tree.files
+        if not is_image(name) and name not in known
+    )
+    return ", ".join(f"{n} {suffix}" for suffix, n in sorted(suffixes.items())) or None
 
 
-def _read_csv(tree: FileTree, top: str, split: str) -> ClassFiles:
-    name = f"{top}{split}.csv"
-    try:
-        rows = list(csv.DictReader(io.StringIO(tree.read(name).decode("utf-8-sig"))))
-        pairs = sorted((row["label"], f"{top}images/{row['filename']}") for row in rows)
-    except (UnicodeDecodeError, csv.Error, KeyError, TypeError) as error:
-        raise DataError(
-            f"{tree.root / name} is not a CSV file with the columns filename,label"
-        ) from error
-    if not pairs:
-        raise DataError(f"{tree.root / name} lists no images")
-    classes: ClassFiles = {}
-    for label, file in pairs:
-        if file not in tree.files:
-            raise DataError(f"{tree.root / file} is missing, which {split}.csv lists")
-        classes.setdefault(label, []).append(file)
-    return classes
+def one_name(label: str) -> str:
+    """A class's name without what the eye does not see: blanks around it, forms of Unicode."""
+    return unicodedata.normalize("NFC", " ".join(label.split()))
 
 
-def check_disjoint(tree: FileTree, splits: dict[str, ClassFiles]) -> None:
-    """Raise DataError if a class is in two splits."""
-    seen: dict[str, str] = {}
+def check_disjoint(tree: FileTree, splits: Mapping[str, ClassFiles]) -> None:
+    """Raise DataError if a class is in two splits, or twice under names that look alike."""
+    seen: dict[str, tuple[str, str]] = {}
     for split, classes in splits.items():
         for label in classes:
-            if label in seen:
+            other_split, other = seen.setdefault(one_name(label), (split, label))
+            if other != label:
                 raise DataError(
-                    f"{tree.root}: class {label} is both in {seen[label]} and in {split}; "
+                    f"{tree.root}: the classes {other!r} and {label!r} differ in blanks or in the "
+                    "form of a letter alone; give one class one name"
+                )
+            if other_split != split:
+                raise DataError(
+                    f"{tree.root}: class {label} is both in {other_split} and in {split}; "
                     "the splits must not share classes"
                 )
-            seen[label] = split
+
+
+def alike(labels: Iterable[str]) -> str | None:
+    """Say which classes may be meant as one: a folder of the same name, or one inside another.
+
+    Returns:
+        such as "a/cat and b/Cat"; None if there are none.
+    """
+    labels = sorted(labels)
+    first: dict[str, str] = {}
+    pairs = []
+    for label in labels:
+        leaf = one_name(posixpath.basename(label)).casefold()
+        if leaf in first:
+            pairs.append((first[leaf], label))
+        first.setdefault(leaf, label)
+    present = set(labels)
+    for label in labels:
+        above = posixpath.dirname(label)
+        while above:
+            if above in present:
+                pairs.append((above, label))
+            above = posixpath.dirname(above)
+    return some([f"{a} and {b}" for a, b in pairs]) if pairs else None
+
+
+def some(names: Iterable[str]) -> str:
+    """The first of some names, and how many there are more."""
+    names = list(names)
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more

@@ -1,10 +1,13 @@
 """Omniglot: N-way K-shot classification of handwritten characters (section 6.4)."""
 
+import functools
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
+from data_generators.data_record import DataRecord, image_class
 from data_generators.episode import Episode, split_episode
 from data_generators.images import omniglot_files
 from data_generators.images.class_sampling import (
@@ -14,6 +17,7 @@ from data_generators.images.class_sampling import (
     held_out_classes,
     sample_classes,
 )
+from data_generators.images.contents import Contents
 from data_generators.images.image_input import ImageInput
 from data_generators.images.omniglot_files import DRAWINGS, SIDE, load_drawings
 from data_generators.random_streams import stream_id
@@ -32,6 +36,7 @@ class Omniglot:
         images: uint8 [characters, 20, 28, 28], ink = 255.
         way: classes an episode.
         num_train_classes: train on the first so many of the 1100 only; -1 for all.
+        contents: of the drawings' files; without it the pixels are the data.
 
     Raises:
         DataError: `way` or `num_train_classes` is out of range.
@@ -42,7 +47,12 @@ class Omniglot:
     image_input = ImageInput(SIDE, grey=True, ink_is_one=True)
 
     def __init__(
-        self, class_names: Sequence[str], images: np.ndarray, way: int, num_train_classes: int = -1
+        self,
+        class_names: Sequence[str],
+        images: np.ndarray,
+        way: int,
+        num_train_classes: int = -1,
+        contents: Contents | None = None,
     ):
         # RandomState's stream is frozen: every version of NumPy shuffles alike.
         order = np.random.RandomState(1).permutation(len(class_names))
@@ -53,6 +63,7 @@ class Omniglot:
         }
         self.class_names = list(class_names)
         self.output_size = way
+        self._contents = contents
         self._images = tf.constant(images.reshape(-1, SIDE, SIDE))
         self.check("train", shot=0, query=0)
 
@@ -68,11 +79,27 @@ class Omniglot:
     ) -> "Omniglot":
         """Read the drawings under `data_path`, or download them; see `load_drawings`."""
         drawings = load_drawings(data_path, cache_dir, base_url=base_url)
-        return cls(drawings.names, drawings.images, way, num_train_classes)
+        return cls(drawings.names, drawings.images, way, num_train_classes, drawings.contents)
 
     def class_ids(self, split: str) -> np.ndarray:
         """Return the places in `class_names` of the characters of a split."""
         return self._class_ids[split]
+
+    @functools.cached_property
+    def data_record(self) -> DataRecord:
+        """The characters of every split and their drawings."""
+        if self._contents is None:
+            pixels = self._images.numpy()
+            checksums = np.array([zlib.crc32(drawing.tobytes()) for drawing in pixels])
+        else:
+            checksums = self._contents.checksums(np.arange(len(self._images)))
+        drawings = checksums.reshape(-1, DRAWINGS)
+        return DataRecord(
+            {
+                split: {self.class_names[i]: image_class(drawings[i]) for i in ids}
+                for split, ids in self._class_ids.items()
+            }
+        )
 
     def check(self, split: str, *, shot: int, query: int) -> None:
         """Raise the DataError that `episodes` would raise for these sizes."""

@@ -1,8 +1,6 @@
 """Finding, downloading and reading the drawings of Omniglot."""
 
 import logging
-import zipfile
-import zlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -10,9 +8,11 @@ from typing import NamedTuple
 import numpy as np
 
 from data_generators.errors import DataError
+from data_generators.images.contents import Contents
 from data_generators.images.decoding import read_image
 from data_generators.images.download import download
 from data_generators.images.file_tree import FileTree, FolderTree, ZipTree, fingerprint
+from data_generators.images.folders import some
 from system.atomic_file import atomic_write
 from system.progress import Progress
 
@@ -34,10 +34,12 @@ class Drawings(NamedTuple):
     Attributes:
         names: "Alphabet/characterNN" of every character, sorted.
         images: uint8 [characters, 20, 28, 28], ink = 255.
+        contents: of the files, character by character; None where there are none.
     """
 
     names: list[str]
     images: np.ndarray
+    contents: Contents | None = None
 
 
 def load_drawings(
@@ -64,7 +66,8 @@ def load_drawings(
     if drawings is None:
         drawings = _read_files(files)
         _write_cache(cache, drawings)
-    return drawings
+    rows = [(tree, path) for tree, paths in files.values() for path in paths]
+    return drawings._replace(contents=Contents(rows, cache_dir))
 
 
 def _group(files: Iterable[str]) -> dict[str, list[str]]:
@@ -88,12 +91,12 @@ def _count_problem(characters: dict[str, list[str]], expected: int) -> str | Non
 
 def _zip_problem(path: Path, expected: int) -> str | None:
     try:
-        with zipfile.ZipFile(path) as archive:
-            if damaged := archive.testzip():
-                return f"{damaged} is damaged"
-            return _count_problem(_group(archive.namelist()), expected)
-    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        return f"it is not a complete zip file ({error})"
+        tree = ZipTree(path)
+        for name in tree.files:
+            tree.read(name)
+    except DataError as error:
+        return str(error).replace(str(path), "the zip")
+    return _count_problem(_group(tree.files), expected)
 
 
 def _download_zips(folder: Path, base_url: str, timeout: float) -> None:
@@ -140,7 +143,10 @@ def _list_files(trees: list[tuple[FileTree, int]]) -> CharacterFiles:
     for tree, expected in trees:
         characters = _group(tree.files)
         if problem := _count_problem(characters, expected):
-            raise DataError(f"Omniglot in {tree.root} is incomplete or damaged: {problem}")
+            reasons = [f"; {name}: {why}" for name, why in sorted(tree.left_out.items())]
+            raise DataError(
+                f"Omniglot in {tree.root} is incomplete or damaged: {problem}{some(reasons)}"
+            )
         files |= {name: (tree, paths) for name, paths in characters.items()}
     if len(files) != TOTAL:
         raise DataError(

@@ -1,16 +1,28 @@
 """Any folder of class folders: N-way K-shot classification of a user's own images."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 import numpy as np
 
 from data_generators.errors import DataError
-from data_generators.images.cache import open_image_cache, read_rows
-from data_generators.images.episodes import ClassRows, ImageEpisodes
+from data_generators.images.contents import Contents
+from data_generators.images.episodes import ImageEpisodes
 from data_generators.images.file_tree import FileTree, fingerprint, open_tree
-from data_generators.images.folders import ClassFiles, check_disjoint, is_image
+from data_generators.images.folders import (
+    ClassFiles,
+    alike,
+    check_disjoint,
+    image_folders,
+    loose_images,
+    other_files,
+    some,
+)
+from data_generators.images.left_out import LeftOut
+from data_generators.images.readable_images import open_readable
+from data_generators.images.split_files import find_split_files, read_split_files
+from data_generators.images.split_folders import split_folders
 from data_generators.random_streams import SPLITS
 
 LAYOUT = (
@@ -18,7 +30,8 @@ LAYOUT = (
     "folders"
 )
 HELD_OUT = {"val": 0.16, "test": 0.2}  # of the classes, as in miniImagenet
-NAMED = 10  # so many unreadable files are listed by name
+# Of the pixels: version 1 had images of more than 8 bits too dark or too bright.
+READER_VERSION = 2
 
 _log = logging.getLogger(__name__)
 
@@ -42,7 +55,7 @@ class Images(ImageEpisodes):
         """Read the images under `data_path`, once; later from a memory-mapped file.
 
         Unreadable files are named and left out, and so are classes of less than `per_class`
-        readable images.
+        readable images, before the others are split.
 
         Args:
             data_path: folder or zip, see `LAYOUT`.
@@ -60,114 +73,125 @@ class Images(ImageEpisodes):
         if data_path is None:
             raise DataError(f"--data_path must name {LAYOUT}")
         tree = open_tree(Path(data_path))
-        splits = split_classes(tree, way, split_seed)
-        files = [file for split in SPLITS for names in splits[split].values() for file in names]
-        key = fingerprint((tree, file) for file in files)
+        left_out = LeftOut()
+        parts = _list_classes(tree, left_out)
+        files = [file for classes in parts.values() for names in classes.values() for file in names]
         mode = "L" if grey else "RGB"
-        name = f"images-{image_size}-{mode}-{key}.npy"
-        cache = open_image_cache(
-            Path(cache_dir, name), tree, files, image_size, mode, skip_unreadable=True
+        key = fingerprint((tree, file) for file in files)
+        name = f"images-{image_size}-{mode}-v{READER_VERSION}-{key}.npy"
+        images = open_readable(Path(cache_dir, name), tree, files, image_size, mode)
+        for line in images.unreadable.values():
+            left_out.add("image", line)
+        row = {file: number for number, file in enumerate(files) if file not in images.unreadable}
+        rows = {
+            label: np.array([row[file] for file in names if file in row], np.int64)
+            for classes in parts.values()
+            for label, names in classes.items()
+        }
+        usable = {label for label, numbers in rows.items() if len(numbers) >= per_class}
+        for label in sorted(rows.keys() - usable):
+            has = f"it has {len(rows[label])} readable images, an episode needs {per_class}"
+            left_out.add("class", f"class {label}: {has}")
+        left_out.say_total()
+        if set(parts) == set(SPLITS):
+            splits = _usable_of(tree, parts, usable, way, per_class)
+        else:
+            splits = split_classes(tree, rows, usable, way, split_seed)
+        return cls(
+            "images",
+            {split: {label: rows[label] for label in splits[split]} for split in SPLITS},
+            images.pixels,
+            way,
+            num_train_classes,
+            Contents([(tree, file) for file in files], cache_dir),
         )
-        readable = read_rows(cache["readable"], np.arange(len(files))) == 1
-        _report_unreadable(tree, [f for f, ok in zip(files, readable, strict=True) if not ok])
-        row = {file: number for number, file in enumerate(files) if readable[number]}
-        rows = {split: _large_enough(split, part, row, per_class) for split, part in splits.items()}
-        for split, classes in rows.items():
-            if len(classes) < way:
-                raise DataError(
-                    f"--data_path={data_path}: the {split} split has {len(classes)} classes of at "
-                    f"least {per_class} readable images, --num_classes={way} needs {way}"
-                )
-        return cls("images", rows, cache["pixels"], way, num_train_classes)
 
 
-def split_classes(tree: FileTree, way: int, seed: int) -> dict[str, ClassFiles]:
-    """Return the classes of train, val and test, and the images of every class, sorted.
+def split_classes(
+    tree: FileTree, labels: Iterable[str], usable: Collection[str], way: int, seed: int
+) -> dict[str, list[str]]:
+    """Split classes by a seed: 16 % for val and 20 % for test, but at least `way` each.
 
-    A tree with the folders train, val and test (at its root or one folder below) is taken as it
-    is. Otherwise every folder that holds images is a class, and 16 % of the classes are for val and
-    20 % for test, but at least `way` each.
+    Args:
+        tree: for the error.
+        labels: the names of all classes.
+        usable: of those that have images enough.
+        way: classes an episode.
+        seed: of the split.
+
+    Returns:
+        split -> its classes, sorted.
 
     Raises:
-        DataError: there are too few classes for three splits, two of the three folders, or the
-            same class in several of them.
+        DataError: there are too few for three splits.
     """
-    classes = _class_folders(tree)
-    for top in ["", *sorted({f"{name.split('/')[0]}/" for name in classes})]:
-        splits = {
-            split: {
-                name.removeprefix(f"{top}{split}/"): images
-                for name, images in classes.items()
-                if name.startswith(f"{top}{split}/")
-            }
-            for split in SPLITS
-        }
-        present = [split for split in SPLITS if splits[split]]
-        if len(present) == len(SPLITS):
-            check_disjoint(tree, splits)
-            return splits
-        if len(present) > 1:
-            missing = next(split for split in SPLITS if split not in present)
-            raise DataError(
-                f"--data_path={tree.root} has class folders in {top}{present[0]}/ and "
-                f"{top}{present[1]}/, but none in {top}{missing}/: give all three, or no such "
-                "folders, and the classes are split by --split_seed"
-            )
-    names = np.array(sorted(classes))
-    if len(names) < 3 * way:
+    if len(usable) < 3 * way:
         raise DataError(
-            f"--data_path={tree.root} has {len(names)} folders of images, but train, val and test "
-            f"need --num_classes={way} classes each: {3 * way} together"
+            f"--data_path={tree.root} has {len(usable)} classes with images enough for an episode, "
+            f"but train, val and test need --num_classes={way} classes each: {3 * way} together"
         )
-    # RandomState's stream is frozen: every version of NumPy shuffles alike.
+    # RandomState's stream is frozen: every version of NumPy shuffles alike. All classes are
+    # shuffled, so that those left out change little for the others.
+    names = np.array(sorted(labels))
     names = names[np.random.RandomState(seed).permutation(len(names))]
-    val, test = (max(way, round(HELD_OUT[split] * len(names))) for split in ("val", "test"))
-    train = len(names) - val - test
+    kept = [str(name) for name in names if name in usable]
+    val, test = (max(way, round(HELD_OUT[split] * len(kept))) for split in ("val", "test"))
+    train = len(kept) - val - test
     if train < way:
         val = test = way
-        train = len(names) - 2 * way
-    parts = np.split(names, [train, train + val])
+        train = len(kept) - 2 * way
     return {
-        split: {str(name): classes[name] for name in sorted(part)}
-        for split, part in zip(SPLITS, parts, strict=True)
+        "train": sorted(kept[:train]),
+        "val": sorted(kept[train : train + val]),
+        "test": sorted(kept[train + val :]),
     }
 
 
-def _class_folders(tree: FileTree) -> ClassFiles:
-    folders: ClassFiles = {}
-    for name in sorted(tree.files):
-        folder, _, file = name.rpartition("/")
-        if folder and is_image(file):
-            folders.setdefault(folder, []).append(name)
-    if not folders:
-        raise DataError(f"--data_path={tree.root} is not {LAYOUT}")
-    return folders
-
-
-def _large_enough(
-    split: str, classes: ClassFiles, row: Mapping[str, int], per_class: int
-) -> ClassRows:
-    rows = {
-        label: np.array([row[file] for file in files if file in row])
-        for label, files in classes.items()
-    }
-    for label, images in rows.items():
-        if len(images) < per_class:
+def _list_classes(tree: FileTree, left_out: LeftOut) -> dict[str, ClassFiles]:
+    """The classes of every split, or of the one part "all" where the data says no splits."""
+    left_out.add_all("path", tree.left_out)
+    known: Collection[str] = ()
+    folders = image_folders(tree)
+    split_csv = find_split_files(tree)
+    if found := split_folders(tree, folders):
+        parts = found.splits
+        left_out.add_all("folder", found.left_out)
+        left_out.add_all("image", loose_images(tree))
+    elif set(split_csv) == set(SPLITS):
+        listed = read_split_files(tree, split_csv)
+        parts = listed.splits
+        left_out.add_all("row", listed.rows_left_out)
+        left_out.add_all("image", listed.images_left_out)
+        known = split_csv.values()
+    elif folders:
+        parts = {"all": dict(sorted(folders.items()))}
+        left_out.add_all("image", loose_images(tree))
+        if split_csv:
             _log.warning(
-                "left out: class %s of the %s split has %d images, an episode needs %d",
-                label,
-                split,
-                len(images),
-                per_class,
+                "not read: %s; train, val and test need a file each", some(split_csv.values())
             )
-    return {label: images for label, images in rows.items() if len(images) >= per_class}
+    else:
+        raise DataError(f"--data_path={tree.root} is not {LAYOUT}; {_what_else(tree)}")
+    check_disjoint(tree, parts)
+    if pairs := alike(label for classes in parts.values() for label in classes):
+        _log.warning("taken as different classes: %s", pairs)
+    if others := other_files(tree, known):
+        _log.warning("passed over, as their names are not those of images: %s", others)
+    return parts
 
 
-def _report_unreadable(tree: FileTree, files: Iterable[str]) -> None:
-    names = list(files)
-    for name in names[:NAMED]:
-        _log.warning("left out: cannot read the image %s", tree.root / name)
-    if len(names) > NAMED:
-        _log.warning("left out: %d more unreadable images", len(names) - NAMED)
-    if names:
-        _log.warning("%d of the images are unreadable", len(names))
+def _what_else(tree: FileTree) -> str:
+    return f"it has {other_files(tree) or 'no other files'}"
+
+
+def _usable_of(
+    tree: FileTree, parts: dict[str, ClassFiles], usable: Collection[str], way: int, per_class: int
+) -> dict[str, list[str]]:
+    splits = {split: [label for label in parts[split] if label in usable] for split in SPLITS}
+    for split, labels in splits.items():
+        if len(labels) < way:
+            raise DataError(
+                f"--data_path={tree.root}: the {split} split has {len(labels)} classes of at least "
+                f"{per_class} readable images, --num_classes={way} needs {way}"
+            )
+    return splits

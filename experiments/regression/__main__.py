@@ -27,10 +27,10 @@ from experiments.regression.table1 import table1
 from experiments.regression.table2 import table2
 from experiments.runs import Folders
 from system.atomic_file import write_text
-from utils.errors import UsageError
+from utils.command.ranges import LARGEST_INTEGER, check_range
 
 FLAGS = flags.FLAGS
-COUNTS = ("seeds", "networks", "iterations")
+COUNTS = {"seeds": (1, 1000), "networks": (1, 1000), "iterations": (1, LARGEST_INTEGER)}
 PARTS: dict[str, Callable[[Plan, Folders, Path], str]] = {
     "table1": table1,
     "original_tasks": original_tasks,
@@ -63,9 +63,8 @@ def canonical_command() -> str:
 
 def do(parts: Sequence[str]) -> None:
     """Write parts of the results, PART.md with its figures, and README.md."""
-    for name in COUNTS:
-        if (value := FLAGS[name].value) < 1:
-            raise UsageError(f"--{name} must be at least 1, got {value}")
+    for name, possible in COUNTS.items():
+        check_range(name, FLAGS[name].value, possible)
     plan, output = Plan(FLAGS.seeds, FLAGS.networks, FLAGS.iterations), Path(FLAGS.output)
     folders = Folders(records=output / "runs", workdir=Path(FLAGS.workdir))
     for part in parts:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from system.atomic_file import write_text
+from system.files import read_text
 
 HEAD = """# Regression: the paper's Table 1, Table 2 and Figure 4
 
@@ -33,5 +34,5 @@ def write_page(output: Path, parts: Sequence[str], *, command: str, iterations: 
     """
     head = HEAD.format(command=command, iterations=f"{iterations:,}")
     files = [output / f"{part}.md" for part in parts]
-    texts = [file.read_text() for file in files if file.exists()]
+    texts = [read_text(file) for file in files if file.exists()]
     write_text(output / "README.md", "\n".join([head, *texts]))

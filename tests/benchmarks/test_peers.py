@@ -4,6 +4,7 @@ torch and jax are not among the project's requirements: BENCHMARK_PEERS_PYTHON n
 that has them (benchmarks/requirements.txt), by default this one.
 """
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -51,7 +52,9 @@ def small(kind: str) -> Workload:
 
 
 @cache
-def lacks(module: str) -> bool:
+def lacks(module: str, is_ours: bool = False) -> bool:
+    if is_ours:
+        return importlib.util.find_spec(module) is None
     probe = f"import importlib.util as u, sys; sys.exit(u.find_spec({module!r}) is None)"
     return subprocess.run([INTERPRETERS.peers, "-c", probe]).returncode != 0
 
@@ -72,7 +75,11 @@ class Here:
 @cache
 def errors_here(kind: str) -> dict[str, Errors]:
     """Of the contestants that need nothing but TensorFlow."""
-    names = [name for other, name in PEERS if other == kind and ENTRIES[name].is_ours]
+    names = [
+        name
+        for other, name in PEERS
+        if other == kind and ENTRIES[name].is_ours and not lacks(ENTRIES[name].module_needed, True)
+    ]
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder, "weights.npz")
         save_weights(weights, small(kind), "float64")
@@ -97,7 +104,7 @@ def errors_of_processes(kind: str) -> dict[str, Errors]:
 @pytest.mark.parametrize(("kind", "peer"), PEERS)
 def test_peer_computes_our_meta_gradient(kind: str, peer: str) -> None:
     entry = ENTRIES[peer]
-    if not entry.is_ours and lacks(entry.module_needed):
+    if lacks(entry.module_needed, entry.is_ours):
         pytest.skip(f"no {entry.module_needed} in {INTERPRETERS.peers}: BENCHMARK_PEERS_PYTHON")
     errors = errors_here if entry.is_ours else errors_of_processes
     tensor, error = worst(errors(kind)[peer])

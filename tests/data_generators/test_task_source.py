@@ -77,6 +77,20 @@ def test_too_many_examples_of_a_class_are_refused_by_check_as_by_the_draw(source
     assert str(checked.value) == str(drawn.value)
 
 
+def test_sources_of_images_record_their_classes_and_numbers_have_none(source):
+    record = source.data_record
+    if not source.is_classification:
+        assert record is None
+        return
+    assert list(record.classes) == ["train", "val", "test"]
+    for split, classes in record.classes.items():
+        assert list(classes) == [source.class_names[i] for i in source.class_ids(split)]
+        images = 20 if isinstance(source, Omniglot) else 6
+        assert {found.images for found in classes.values()} == {images}
+        # Of noise, no class is like another.
+        assert len({found.digest for found in classes.values()}) == len(classes)
+
+
 def test_sources_of_images_say_how_a_file_becomes_an_input(source):
     if not source.is_classification:
         assert source.image_input is None

@@ -10,6 +10,7 @@ from experiments.experiment import Experiment
 from experiments.record import read_record
 from experiments.runs import STORED_STEPS, Folders, finish, trained_run
 from maml_tnet import Regressor
+from system.errors import FileError
 
 TASKS = 20
 TINY = (
@@ -78,6 +79,15 @@ def test_a_finished_run_is_not_done_again_but_one_of_other_settings_is(experimen
     assert read_record(other_seed, folders.records) is None
 
 
+CHANGES = [
+    lambda text: text.replace("each by its number", "by the batch"),
+    lambda text: text.replace('"per_task"', '"values"'),
+    lambda text: text.replace('"held_out_tasks"', '"tasks"'),
+    lambda text: text.replace('"seed": 7', '"seed": 8'),
+    lambda text: text.replace('"steps": [0', '"steps": 0, "x": [0'),
+]
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -85,19 +95,27 @@ def test_a_finished_run_is_not_done_again_but_one_of_other_settings_is(experimen
         lambda text: text[: len(text) // 2],
         lambda text: "[]",
         lambda text: "1",
-        lambda text: text.replace("each by its number", "by the batch"),
-        lambda text: text.replace('"per_task"', '"values"'),
-        lambda text: text.replace('"held_out_tasks"', '"tasks"'),
-        lambda text: text.replace('"seed": 7', '"seed": 8'),
-        lambda text: text.replace('"steps": [0', '"steps": 0, "x": [0'),
+        *CHANGES,
     ],
 )
-def test_a_damaged_or_older_record_counts_as_missing(experiment, done, tmp_path, damage):
+def test_a_damaged_record_is_named(experiment, done, tmp_path, damage):
     (file,) = done.records.iterdir()
     text = file.read_text()
     assert read_record(experiment, done.records) is not None
     assert damage(text) != text
     (tmp_path / file.name).write_text(damage(text))
+    with pytest.raises(FileError, match=rf"{file.name}.*; remove it, and"):
+        read_record(experiment, tmp_path)
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_record_of_an_earlier_version_counts_as_missing(experiment, done, tmp_path, change):
+    (file,) = done.records.iterdir()
+    earlier = json.loads(file.read_text())
+    del earlier["sha256"]  # earlier versions wrote none
+    (tmp_path / file.name).write_text(json.dumps(earlier))
+    assert read_record(experiment, tmp_path) is not None
+    (tmp_path / file.name).write_text(change(json.dumps(earlier)))
     assert read_record(experiment, tmp_path) is None
 
 
@@ -169,6 +187,7 @@ def test_weights_of_a_run_that_is_gone_come_from_its_saved_model(
     finish(experiment, with_exports)
     record = with_exports.records / "tiny.json"
     before = json.loads(record.read_text())
+    del before["sha256"]
     record.write_text(json.dumps(before | {"held_out_tasks": "earlier ones"}))
     (with_exports.workdir).rename(tmp_path / "gone")
     export = with_exports.pretrained / "some-tiny"
@@ -176,8 +195,8 @@ def test_weights_of_a_run_that_is_gone_come_from_its_saved_model(
     monkeypatch.setattr(runs, "train", lambda *_, **__: pytest.fail("trained"))
     finish(experiment, with_exports)
     after = json.loads(record.read_text())
-    assert after.keys() == before.keys()
-    for key in after.keys() - {"evaluations", "measured_with"}:
+    assert after.keys() == {*before, "sha256"}
+    for key in before.keys() - {"evaluations", "measured_with"}:
         assert after[key] == before[key]
     for one, other in zip(after["evaluations"], before["evaluations"], strict=True):
         np.testing.assert_allclose(one["per_task"], other["per_task"], rtol=1e-4)

@@ -443,3 +443,27 @@ def test_answers_to_queries_are_those_of_the_adapted_network(kind):
 def test_unknown_evaluation_mask_is_named():
     with pytest.raises(ValueError, match=r"evaluation_mask must be one of .*, got 'mean'"):
         regression_learner(evaluation_mask="mean")
+
+
+@pytest.mark.parametrize("name", ["learner.keras", "learner.h5", "learner"])
+def test_keras_file_formats_are_refused_in_one_line_that_says_what_to_use(tmp_path, name):
+    learner = regression_learner()
+    with pytest.raises(
+        NotImplementedError, match=r"^a MetaLearner cannot .*maml_tnet\.export"
+    ) as e:
+        learner.save(tmp_path / name)
+    assert "\n" not in str(e.value)
+    if name == "learner.keras":  # of the others Keras itself says what is wrong
+        with pytest.raises(NotImplementedError, match=r"^a MetaLearner cannot"):
+            keras.models.save_model(learner, tmp_path / name)
+
+
+def test_weights_are_kept_by_what_that_line_names(tmp_path):
+    learner, other = regression_learner(meta_sgd=True), regression_learner(meta_sgd=True)
+    for number, variable in enumerate(learner.trainable_variables):
+        variable.assign(np.random.default_rng(number).random(variable.shape, np.float32))
+    learner.save_weights(tmp_path / "learner.weights.h5")
+    other.load_weights(tmp_path / "learner.weights.h5")
+    for number, variable in enumerate(other.trainable_variables):
+        expected = np.random.default_rng(number).random(variable.shape, np.float32)
+        np.testing.assert_array_equal(tf.convert_to_tensor(variable), expected)

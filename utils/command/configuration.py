@@ -1,12 +1,13 @@
 """The configuration of a training run, as one checked record."""
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, asdict, dataclass, fields
+from pathlib import Path
 from typing import Any, Self
 
 from maml_tnet.networks import NORMS
+from system.json_file import read_object, write_json
+from utils.command.ranges import LARGEST_INTEGER, RANGES, check_range, shown
 from utils.errors import UsageError
 
 REGRESSION_SOURCES = ("sinusoid", "polynomial")
@@ -23,25 +24,6 @@ _CHOICES: dict[str, tuple[str | None, ...]] = {
     "norm": NORMS,
     "queries": QUERIES,
 }
-_AT_LEAST: dict[str, float] = {
-    "num_classes": 2,
-    "pretrain_iterations": 0,
-    "metatrain_iterations": 0,
-    "cooldown": 0,
-    "meta_batch_size": 1,
-    "meta_grad_clip": 0,
-    "update_batch_size": 1,
-    "query_batch_size": 1,
-    "num_updates": 1,
-    "poly_order": 0,
-    "image_size": 16,
-    "split_seed": 0,
-    "dim_hidden": 1,
-    "num_filters": 1,
-    "seed": 0,
-}
-_POSITIVE = ("meta_lr", "update_lr", "temp")
-_LARGEST_INTEGER = 2**31 - 1  # iterations and seeds are int32 tensors
 _KINDS = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
 
 
@@ -96,12 +78,9 @@ class Config:
             _check_type(field.name, getattr(self, field.name), field.type)
         for name, choices in _CHOICES.items():
             _check_choice(name, getattr(self, name), choices)
-        for name, least in _AT_LEAST.items():
-            if (value := getattr(self, name)) < least:
-                raise UsageError(f"--{name} must be at least {least}, got {value}")
-        for name in _POSITIVE:
-            if (value := getattr(self, name)) <= 0:
-                raise UsageError(f"--{name} must be positive, got {value}")
+        for field in fields(self):
+            if field.name in RANGES:
+                check_range(field.name, getattr(self, field.name))
         self._check_combinations()
 
     def _check_combinations(self) -> None:
@@ -109,7 +88,17 @@ class Config:
         if self.num_train_classes != ALL_CLASSES and self.num_train_classes < least:
             raise UsageError(
                 f"--num_train_classes must be {ALL_CLASSES} (all) or at least {least}, "
-                f"got {self.num_train_classes}"
+                f"got {shown(self.num_train_classes)}"
+            )
+        if self.num_train_classes > LARGEST_INTEGER:
+            raise UsageError(
+                f"--num_train_classes must be at most {LARGEST_INTEGER}, "
+                f"got {shown(self.num_train_classes)}"
+            )
+        if self.total_iterations > LARGEST_INTEGER:
+            raise UsageError(
+                "--pretrain_iterations and --metatrain_iterations must be at most "
+                f"{LARGEST_INTEGER} together, got {self.total_iterations}"
             )
         if self.cooldown > self.metatrain_iterations:
             raise UsageError(
@@ -247,9 +236,9 @@ class Config:
         """Return the fields by name, in order."""
         return asdict(self)
 
-    def to_json(self) -> str:
-        """Return the fields as a JSON object, one a line."""
-        return json.dumps(self.to_dict(), indent=2, allow_nan=False) + "\n"
+    def write(self, file: Path) -> None:
+        """Write the fields as a JSON object, one a line, with their checksum."""
+        write_json(file, self.to_dict(), indent=2)
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], origin: str) -> Self:
@@ -275,15 +264,14 @@ class Config:
             raise UsageError(f"{origin}: {error}") from error
 
     @classmethod
-    def from_json(cls, text: str, origin: str) -> Self:
-        """Make a configuration of the text that `to_json` wrote; see `from_dict`."""
-        try:
-            values = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise UsageError(f"{origin}: not JSON: {error}") from error
-        if not isinstance(values, dict):
-            raise UsageError(f"{origin}: must hold a JSON object, got {type(values).__name__}")
-        return cls.from_dict(values, origin)
+    def read(cls, file: Path) -> Self:
+        """Read what `write` wrote.
+
+        Raises:
+            FileError: it cannot be read, or is damaged.
+            UsageError: see `from_dict`.
+        """
+        return cls.from_dict(read_object(file), str(file))
 
 
 def _check_type(name: str, value: Any, kind: Any) -> None:
@@ -291,10 +279,6 @@ def _check_type(name: str, value: Any, kind: Any) -> None:
     is_flag_for_number = isinstance(value, bool) and kind is not bool
     if not isinstance(value, accepted) or is_flag_for_number:
         raise UsageError(f"--{name} must be {_KINDS.get(kind, 'a string or None')}, got {value!r}")
-    if kind is float and not math.isfinite(value):
-        raise UsageError(f"--{name} must be finite, got {value}")
-    if kind is int and value > _LARGEST_INTEGER:
-        raise UsageError(f"--{name} must be at most {_LARGEST_INTEGER}, got {value}")
 
 
 def _check_choice(name: str, value: str | None, choices: tuple[str | None, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from utils.errors import UsageError
+from utils.command.ranges import check_range
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,11 @@ class EvaluationSettings:
     num_tasks: int
 
     def __post_init__(self) -> None:
-        flag_names = {
+        numbers = {
             "update_batch_size": self.shot,
             "query_batch_size": self.query,
+            "update_lr": self.update_lr,
             "num_test_tasks": self.num_tasks,
         }
-        for name, value in flag_names.items():
-            if value < 1:
-                raise UsageError(f"--{name} must be at least 1, got {value}")
-        if not 0 < self.update_lr < float("inf"):
-            raise UsageError(f"--update_lr must be positive and finite, got {self.update_lr}")
+        for name, value in numbers.items():
+            check_range(name, value)

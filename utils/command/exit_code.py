@@ -1,5 +1,6 @@
 """How every program ends: its work, and what went wrong with it as one line and a code."""
 
+import io
 import signal
 import sys
 from collections.abc import Callable
@@ -8,6 +9,7 @@ import tensorflow as tf
 
 from data_generators import DataError
 from maml_tnet import ExportError
+from system.errors import FileError
 from utils.errors import TrainingInterrupted, UsageError, one_line
 
 
@@ -19,6 +21,9 @@ def exit_code(work: Callable[[], None]) -> int:
     one line on the standard error. An error of the program's own keeps its traceback.
     """
     tf.get_logger().setLevel("ERROR")  # what it warns of is ours to say, in one line
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # Names of classes may not be in its encoding.
+            stream.reconfigure(errors="backslashreplace")
     try:
         work()
     except TrainingInterrupted as stop:
@@ -27,7 +32,7 @@ def exit_code(work: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         print("interrupted; nothing but the last checkpoint is saved", file=sys.stderr)
         return 128 + signal.SIGINT
-    except (UsageError, DataError, ExportError) as error:
+    except (UsageError, DataError, ExportError, FileError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except (OSError, tf.errors.ResourceExhaustedError) as error:

@@ -5,6 +5,7 @@ A flag whose default is None takes its value from the recipe of the data source.
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,6 +16,9 @@ from absl import flags
 from maml_tnet.networks import NORMS
 from utils.command.configuration import ALL_CLASSES, DATA_SOURCES, META_OPTIMIZERS, Config, in_words
 from utils.command.evaluation_settings import EvaluationSettings
+from utils.command.flag_files import with_flag_files
+from utils.command.paths import define_path, expanded
+from utils.command.ranges import check_range
 from utils.command.recipes import DEFAULT_NUM_CLASSES, SAME_AS_SHOT, recipe
 from utils.errors import UsageError
 
@@ -23,8 +27,10 @@ SAME_AS_EVALUATED = -1
 EVALUATED_STEPS = 10
 NUM_TEST_TASKS = {"miniimagenet": 4000}
 DEFAULT_NUM_TEST_TASKS = 600
-# Evaluated with K queries per class, as in the original code, whatever training had.
+# Evaluated with K queries per class, as in the original code, where training has the recipe's.
 QUERIED_LIKE_SHOT = ("miniimagenet",)
+# What an evaluation may have otherwise than training had it.
+EVALUATED = ("update_batch_size", "query_batch_size", "update_lr")
 RETIRED = {
     "conv": "images always take the convolutional network",
     "debug": "give --metatrain_iterations a small number instead",
@@ -40,6 +46,7 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagValues:
         "float": flags.DEFINE_float,
         "bool": flags.DEFINE_bool,
         "enum": flags.DEFINE_enum,
+        "path": define_path,
     }
     on_these = {name: partial(kind, flag_values=flag_values) for name, kind in kinds.items()}
     define = SimpleNamespace(**on_these)
@@ -64,8 +71,8 @@ def _define_task_flags(define: SimpleNamespace) -> None:
     define.string(
         "baseline", None, "oracle (sinusoid only: the task's parameters are inputs) or None"
     )
-    define.string("data_path", None, "folder of the images or of their archives")
-    define.string("cache_dir", None, "for data; default: $XDG_CACHE_HOME or ~/.cache, + /maml_tnet")
+    define.path("data_path", None, "folder of the images or of their archives")
+    define.path("cache_dir", None, "for data; default: $XDG_CACHE_HOME or ~/.cache, + /maml_tnet")
 
 
 def _define_training_flags(define: SimpleNamespace) -> None:
@@ -111,13 +118,19 @@ def _define_model_flags(define: SimpleNamespace) -> None:
 
 def _define_run_flags(define: SimpleNamespace) -> None:
     define.bool("train", True, "train; --notrain evaluates a trained run")
+    define.path("run", None, "--notrain: folder of the run to evaluate, which knows its flags")
     define.bool("resume", True, "go on from the last checkpoint")
     define.bool("log", True, "write TensorBoard and CSV logs")
-    define.string("logdir", "logs", "folder of the runs' folders")
+    define.path("logdir", "logs", "folder of the runs' folders")
     define.integer("test_iter", LATEST, "iteration to evaluate (-1: latest)", lower_bound=LATEST)
     define.bool("test_best", False, "evaluate the checkpoint with the best validation result")
     define.bool("test_set", False, "evaluate on the test split, not on validation")
     define.integer("num_test_tasks", None, "default: 600, miniimagenet 4000")
+    define.integer(
+        "test_num_updates",
+        None,
+        "inner steps to evaluate (default: 10, or training's if more) and to export (training's)",
+    )
     define.enum("mask", "sample", ["sample", "mode"], "how evaluation gets M")
     define.integer(
         "train_update_batch_size",
@@ -127,20 +140,20 @@ def _define_run_flags(define: SimpleNamespace) -> None:
     define.float(
         "train_update_lr", SAME_AS_EVALUATED, "--notrain: the update_lr of training (-1: same)"
     )
-    define.string("export_dir", None, "write a SavedModel there")
+    define.path("export_dir", None, "write a SavedModel there")
 
 
 def _define_prediction_flags(define: SimpleNamespace) -> None:
     define.bool("predict", False, "classify images with a trained model")
-    define.string("model", None, "--predict: a SavedModel, or the folder of a run")
-    define.string(
+    define.path("model", None, "--predict: a SavedModel, or the folder of a run")
+    define.path(
         "support",
         None,
         "--predict: class folders to learn from (default: a task of --datasource's test split)",
     )
-    define.string("query", None, "--predict: folder of images to classify")
+    define.path("query", None, "--predict: folder of images to classify")
     define.bool("json", False, "--predict: print JSON instead of a table")
-    define.string("picture", "prediction.png", "--predict: contact sheet to write")
+    define.path("picture", "prediction.png", "--predict: contact sheet to write")
 
 
 def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> list[str]:
@@ -154,8 +167,10 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> l
         the program's name alone.
 
     Raises:
-        UsageError: an unknown or retired flag, a value that cannot be read, a stray argument.
+        UsageError: an unknown or retired flag, a value that cannot be read, a stray argument, a
+            --flagfile that is none.
     """
+    argv = [*argv[:1], *with_flag_files(argv[1:])]
     for argument in argv[1:]:
         name = argument.lstrip("-").partition("=")[0]
         for retired, reason in RETIRED.items():
@@ -171,12 +186,12 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> l
 
 
 def config_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> Config:
-    """Return the configuration of the run to train, or of the one to evaluate.
+    """Return the configuration of the run to train, or that which names the one to evaluate.
 
     A flag given wins, then the recipe of the data source, then the flag's general default.
 
     Raises:
-        UsageError: a value that `Config` refuses, or a train_update flag while training.
+        UsageError: a value that `Config` refuses, or a flag of an evaluation while training.
     """
     values: dict[str, Any] = {name: flag_values[name].value for name in Config.__dataclass_fields__}
     values.update(_effective(flag_values))
@@ -186,41 +201,106 @@ def config_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> Config:
                 f"--train_{name} is for evaluation: give --{name} to train, or add --notrain"
             )
         values[name] = trained
+    if flag_values.run is not None and flag_values.train:
+        raise UsageError(f"--run={flag_values.run} is for evaluation: add --notrain")
     if values["query_batch_size"] is SAME_AS_SHOT:
         values["query_batch_size"] = values["update_batch_size"]
-    for name in ("baseline", "norm"):
-        if values[name] == "None":
-            values[name] = None
-    return Config(**values)
+    return Config(**_with_none(values))
+
+
+def run_to_evaluate(flag_values: flags.FlagValues = flags.FLAGS) -> Path:
+    """Return the folder of the run to evaluate: --run, or that which the other flags name.
+
+    Raises:
+        UsageError: both are given, or `config_from_flags` refuses the flags.
+    """
+    if flag_values.run is None:
+        return Path(flag_values.logdir, config_from_flags(flag_values).run_name)
+    if flag_values["logdir"].present:
+        raise UsageError(
+            f"--run={flag_values.run} and --logdir={flag_values.logdir} exclude each other"
+        )
+    return Path(flag_values.run)
+
+
+def contradictions(flag_values: flags.FlagValues, trained: Config) -> list[str]:
+    """Say which flags that are given belong to another run than the one to evaluate.
+
+    Args:
+        flag_values: of an evaluation.
+        trained: the run's configuration.
+
+    Returns:
+        lines as of `Config.differences`.
+    """
+    stated = [name for name in Config.__dataclass_fields__ if flag_values[name].present]
+    given = {name: flag_values[name].value for name in stated}
+    if given.get("datasource", trained.datasource) != trained.datasource:
+        # Of another kind of tasks the other flags would say no more.
+        return [f"datasource is {trained.datasource} there, {given['datasource']} here"]
+    if flag_values["recipe"].present:
+        way = given.get("num_classes", trained.num_classes)
+        given = recipe(trained.datasource, way, flag_values.recipe) | given
+    given = {name: value for name, value in given.items() if name not in EVALUATED}
+    given |= _trained_with(flag_values)
+    return replace(trained, **_with_none(given)).differences(trained)
 
 
 def evaluation_settings(flag_values: flags.FlagValues, config: Config) -> EvaluationSettings:
-    """Return how to evaluate the run of `config`, which `config_from_flags` made.
+    """Return how to evaluate a run: as it was trained, where no flag says otherwise.
+
+    Args:
+        flag_values: of the evaluation, or of the training that it follows.
+        config: of the run.
 
     Raises:
         UsageError: a value out of range, or another step size for Meta-SGD, which learned its own.
     """
-    values = _effective(flag_values)
+    values = {name: getattr(config, name) for name in EVALUATED}
+    # A command that says what training had means an evaluation with the recipe's value.
+    of_recipe = recipe(config.datasource, config.num_classes)
+    values |= {name: of_recipe[name] for name in _trained_with(flag_values)}
+    given = {name: flag_values[name].value for name in EVALUATED if flag_values[name].present}
+    values |= given
     if config.meta_sgd and values["update_lr"] != config.update_lr:
         raise UsageError(
             "--update_lr cannot change in evaluation with --meta_sgd, which learned its step "
             f"sizes from {config.update_lr}: got {values['update_lr']}"
         )
-    query = values["query_batch_size"]
-    if config.datasource in QUERIED_LIKE_SHOT and flag_values.query_batch_size is None:
-        query = SAME_AS_SHOT
+    if "query_batch_size" not in given:
+        values["query_batch_size"] = usual_queries(config, values["update_batch_size"])
     num_tasks = flag_values.num_test_tasks
     if num_tasks is None:
         num_tasks = NUM_TEST_TASKS.get(config.datasource, DEFAULT_NUM_TEST_TASKS)
+    steps = flag_values.test_num_updates
+    if steps is not None:
+        check_range("test_num_updates", steps)
     return EvaluationSettings(
         shot=values["update_batch_size"],
-        query=values["update_batch_size"] if query is SAME_AS_SHOT else query,
+        query=values["query_batch_size"],
         update_lr=values["update_lr"],
-        num_steps=max(EVALUATED_STEPS, config.num_updates),
+        num_steps=max(EVALUATED_STEPS, config.num_updates, steps or 0),
         mask=flag_values.mask,
         split="test" if flag_values.test_set else "val",
         num_tasks=num_tasks,
     )
+
+
+def usual_queries(config: Config, shot: int) -> int:
+    """The queries a class that a run is evaluated with, unless told otherwise.
+
+    Args:
+        config: of the run.
+        shot: of the evaluation.
+    """
+    of_recipe = recipe(config.datasource, config.num_classes)["query_batch_size"]
+    if of_recipe is SAME_AS_SHOT:
+        follows_shot = config.query_batch_size == config.update_batch_size
+    else:
+        follows_shot = (
+            config.datasource in QUERIED_LIKE_SHOT and config.query_batch_size == of_recipe
+        )
+    return shot if follows_shot else config.query_batch_size
 
 
 def chosen_checkpoint(flag_values: flags.FlagValues = flags.FLAGS) -> int | str:
@@ -245,12 +325,21 @@ def check_prediction_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
 
 
 def cache_folder(flag_values: flags.FlagValues = flags.FLAGS) -> Path:
-    """Return the folder in which data is kept between runs."""
-    if flag_values.cache_dir:
-        return Path(flag_values.cache_dir).expanduser()
+    """Return the folder in which data is kept between runs.
+
+    Raises:
+        UsageError: there is no home folder to have it in.
+    """
+    if flag_values.cache_dir is not None:
+        return Path(flag_values.cache_dir)
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG specification: a relative path counts as unset.
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".cache") / "maml_tnet"
+    if os.path.isabs(base):
+        return Path(base, "maml_tnet")
+    try:
+        return Path(expanded("~/.cache"), "maml_tnet")
+    except ValueError as error:
+        raise UsageError(f"--cache_dir must be given: {error}") from error
 
 
 def _effective(flag_values: flags.FlagValues) -> dict[str, Any]:
@@ -258,6 +347,14 @@ def _effective(flag_values: flags.FlagValues) -> dict[str, Any]:
     values = recipe(flag_values.datasource, flag_values.num_classes, flag_values.recipe)
     given = {name: flag_values[name].value for name in values}
     return values | {name: value for name, value in given.items() if value is not None}
+
+
+def _with_none(values: dict[str, Any]) -> dict[str, Any]:
+    """The same, with None where a flag has the word."""
+    return {
+        name: None if name in ("baseline", "norm") and value == "None" else value
+        for name, value in values.items()
+    }
 
 
 def _trained_with(flag_values: flags.FlagValues) -> dict[str, Any]:

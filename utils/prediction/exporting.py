@@ -6,7 +6,8 @@ from pathlib import Path
 import tensorflow as tf
 
 from data_generators import TaskSource
-from maml_tnet import MetaLearner, export
+from maml_tnet import ExportError, MetaLearner, export
+from system.atomic_file import only_writer
 from utils.command.configuration import Config
 from utils.prediction.model_input import input_file
 from utils.runs.optimizers import evaluation_weights
@@ -18,8 +19,12 @@ def export_trained(
     config: Config,
     folder: Path,
     extra_files: Mapping[str, str] | None = None,
+    *,
+    num_updates: int | None = None,
 ) -> None:
     """Write the SavedModel, checked on two validation tasks, and how images become its input.
+
+    What an earlier writer of it that was killed has left is removed.
 
     Args:
         learner: trained with `config`.
@@ -27,6 +32,7 @@ def export_trained(
         config: of the run.
         folder: of the SavedModel.
         extra_files: name -> text of files to put beside it.
+        num_updates: inner steps that it takes; by default training's.
 
     Raises:
         ExportError: see `export`.
@@ -37,12 +43,18 @@ def export_trained(
     files = dict(extra_files or {})
     if source.image_input is not None:
         files |= input_file(source.image_input)
-    with evaluation_weights(learner):
-        export(
-            learner,
-            folder,
-            support_x=episode.support_x,
-            support_y=episode.support_y,
-            query_x=episode.query_x,
-            extra_files=files,
-        )
+    folder = folder.absolute()
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with only_writer(folder), evaluation_weights(learner):
+            export(
+                learner,
+                folder,
+                support_x=episode.support_x,
+                support_y=episode.support_y,
+                query_x=episode.query_x,
+                num_updates=num_updates,
+                extra_files=files,
+            )
+    except OSError as error:
+        raise ExportError(f"cannot write the SavedModel {folder}: {error}") from error

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from utils.errors import UsageError
+from utils.errors import UsageError, one_line
+from utils.prediction.loading import load_signature
 from utils.prediction.predictions import Predictions
 from utils.prediction.tasks import ImageTask
 
@@ -57,9 +58,10 @@ def predict(model: Path, task: ImageTask) -> Predictions:
     More than `QUERIES_AT_ONCE` are classified in parts of equal size.
 
     Raises:
-        UsageError: the model is for another number of classes, or not for images of this shape.
+        UsageError: the model is damaged, for another number of classes, or not for images of this
+            shape.
     """
-    signature = tf.saved_model.load(str(model)).signatures["serving_default"]
+    signature = load_signature(model)
     inputs = signature.structured_input_signature[1]
     way = inputs["support_y"].shape[-1]
     if way is None:  # as many as there are
@@ -72,12 +74,18 @@ def predict(model: Path, task: ImageTask) -> Predictions:
             f"--model={model} takes images of {inputs['support_x'].shape[2:]}, got {shape}"
         )
     parts = -(-len(task.query_x) // QUERIES_AT_ONCE)
-    answers = [
-        signature(
-            support_x=tf.constant(task.support_x[np.newaxis]),
-            support_y=tf.one_hot(task.support_labels[np.newaxis], way),
-            query_x=tf.constant(part[np.newaxis]),
-        )["predictions"].numpy()[0]
-        for part in np.array_split(task.query_x, parts)
-    ]
-    return Predictions(task, np.concatenate(answers))
+    try:
+        answers = [
+            signature(
+                support_x=tf.constant(task.support_x[np.newaxis]),
+                support_y=tf.one_hot(task.support_labels[np.newaxis], way),
+                query_x=tf.constant(part[np.newaxis]),
+            )["predictions"].numpy()[0]
+            for part in np.array_split(task.query_x, parts)
+        ]
+    except tf.errors.OpError as error:
+        raise UsageError(f"--model={model} does not answer: {one_line(error)}") from error
+    probabilities = np.concatenate(answers)
+    if not np.all(np.isfinite(probabilities)):
+        raise UsageError(f"--model={model} answers with values that are no probabilities")
+    return Predictions(task, probabilities)

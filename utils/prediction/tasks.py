@@ -9,7 +9,15 @@ import tensorflow as tf
 
 from data_generators import DataError, ImageInput, TaskSource
 from data_generators.images.file_tree import FileTree, FolderTree
-from data_generators.images.folders import is_image
+from data_generators.images.folders import (
+    ClassFiles,
+    alike,
+    check_disjoint,
+    is_image,
+    loose_images,
+    other_files,
+)
+from data_generators.images.left_out import LeftOut
 from utils.command.configuration import IMAGE_SOURCES, Config
 from utils.errors import UsageError
 
@@ -40,7 +48,7 @@ class ImageTask:
 def read_task(support: str, query: str, image_input: ImageInput) -> ImageTask:
     """Read class folders to learn from, and all images below a folder to classify.
 
-    What cannot be read is named and left out.
+    What cannot be read is named with its reason, counted and left out.
 
     Args:
         support: the folder of class folders.
@@ -49,6 +57,7 @@ def read_task(support: str, query: str, image_input: ImageInput) -> ImageTask:
 
     Raises:
         UsageError: no class folders, one without a readable image, or no readable query.
+        DataError: a folder cannot be listed, or two classes have names that look alike.
     """
     classes, support_x, labels = _read_support(support, image_input)
     return ImageTask(classes, support_x, labels, *_read_queries(query, image_input))
@@ -86,45 +95,57 @@ def held_out_task(source: TaskSource, config: Config) -> ImageTask:
 
 
 def _read_support(folder: str, image_input: ImageInput) -> tuple[list[str], np.ndarray, np.ndarray]:
-    tree = _open("support", folder)
-    classes: dict[str, list[str]] = {}
-    for name in sorted(tree.files):
+    left_out = LeftOut()
+    tree = _open("support", folder, left_out)
+    classes: ClassFiles = {}
+    for name in sorted(filter(is_image, tree.files)):
         label, _, file = name.partition("/")
-        if file and is_image(file):
+        if file:
             classes.setdefault(label, []).append(name)
+    left_out.add_all("image", loose_images(tree))
     if not classes:
         raise UsageError(f"--support={folder} has no class folders with images in them")
+    check_disjoint(tree, {"--support": classes})
+    if pairs := alike(classes):
+        _log.warning("taken as different classes: %s", pairs)
     images, labels = [], []
     for number, (label, files) in enumerate(classes.items()):
-        readable = _read(tree, files, image_input)
+        readable = _read(tree, files, image_input, left_out)
         if not readable:
             raise UsageError(f"--support={folder}: class {label} has no readable image")
         images += list(readable.values())
         labels += [number] * len(readable)
+    left_out.say_total()
     return list(classes), np.stack(images), np.array(labels)
 
 
 def _read_queries(folder: str, image_input: ImageInput) -> tuple[list[str], np.ndarray]:
-    tree = _open("query", folder)
-    readable = _read(tree, sorted(filter(is_image, tree.files)), image_input)
+    left_out = LeftOut()
+    tree = _open("query", folder, left_out)
+    readable = _read(tree, sorted(filter(is_image, tree.files)), image_input, left_out)
     if not readable:
         raise UsageError(f"--query={folder} has no readable image")
+    left_out.say_total()
     return list(readable), np.stack(list(readable.values()))
 
 
-def _open(flag: str, folder: str) -> FileTree:
+def _open(flag: str, folder: str, left_out: LeftOut) -> FileTree:
     if not Path(folder).is_dir():
         raise UsageError(f"--{flag}={folder} is not a folder")
-    return FolderTree(Path(folder))
+    tree = FolderTree(Path(folder))
+    left_out.add_all("path", tree.left_out)
+    if others := other_files(tree):
+        _log.warning("--%s: passed over, not images by their names: %s", flag, others)
+    return tree
 
 
-def _read(tree: FileTree, names: list[str], image_input: ImageInput) -> dict[str, np.ndarray]:
+def _read(
+    tree: FileTree, names: list[str], image_input: ImageInput, left_out: LeftOut
+) -> dict[str, np.ndarray]:
     images = {}
     for name in names:
         try:
             images[name] = image_input.read(tree, name)
         except DataError as error:
-            _log.warning("left out: %s", error)
-    if len(images) < len(names):
-        _log.warning("%d of %d images are unreadable", len(names) - len(images), len(names))
+            left_out.add("image", str(error))
     return images

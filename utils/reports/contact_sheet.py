@@ -8,11 +8,13 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from utils.prediction.predictions import Predictions
+from utils.reports.drawable_text import drawable
 from utils.reports.plots import save_figure
 
 COLUMNS = 10
 CELL = 1.1  # inches
 DRAWN = 200  # queries; more would take minutes
+LEARNED, ANSWERED = 60, 20  # letters of a class's name that have room
 
 _log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ def plot_contact_sheet(path: Path, predictions: Predictions) -> None:
     for axes in cells.flat:
         axes.set_axis_off()
     for row, (name, images) in zip(cells, rows, strict=False):
-        row[0].set_title(f"learned: {name}", fontsize=7, loc="left")
+        _title(row[0], f"learned: {drawable(name, LEARNED)}", loc="left")
         for axes, image in zip(row, images, strict=False):
             _show(axes, task.support_x[image])
     for i, axes in enumerate(cells[len(rows) :].flat[:queries]):
@@ -52,9 +54,14 @@ def plot_contact_sheet(path: Path, predictions: Predictions) -> None:
         color = "black"
         if task.query_labels is not None:
             color = "green" if task.query_labels[i] == label else "red"
-        text = f"{task.classes[label]}\n{predictions.probabilities[i, label]:.0%}"
-        axes.set_title(text, fontsize=7, color=color)
+        name = drawable(task.classes[label], ANSWERED)
+        _title(axes, f"{name}\n{predictions.probabilities[i, label]:.0%}", color=color)
     save_figure(figure, path)
+
+
+def _title(axes: Axes, text: str, **options: str) -> None:
+    # In a name a "$" is a "$": it begins no formula.
+    axes.set_title(text, fontsize=7, parse_math=False, **options)
 
 
 def _show(axes: Axes, x: np.ndarray) -> None:

@@ -10,6 +10,7 @@ from data_generators import TaskSource
 from maml_tnet import MetaLearner
 from utils.command.configuration import Config
 from utils.command.evaluation_settings import EvaluationSettings
+from utils.command.flags import usual_queries
 from utils.reports.evaluation_files import write_report
 from utils.reports.plots import Fit, plot_adaptation, plot_fits
 from utils.reports.summary import Summary, summarize
@@ -129,7 +130,8 @@ def evaluate_run(
     what = "accuracy in %" if config.is_classification else "mean squared error"
     print(
         f"\n{config.method} on {config.datasource}, {settings.split} split, {what}, "
-        f"mask: {settings.mask}\n\n{format_table(columns, config.num_updates)}\n"
+        f"mask: {settings.mask}{_otherwise_than_trained(config, settings)}\n\n"
+        f"{format_table(columns, config.num_updates)}\n"
     )
     versions = {key: str(value) for key, value in environment().items()}
     for evaluation in evaluations:
@@ -165,9 +167,23 @@ def report_name(config: Config, settings: EvaluationSettings, checkpoint: str) -
     name = f"{settings.split}-{settings.shot}shot"
     if settings.update_lr != config.update_lr:
         name += f"-alpha{settings.update_lr:g}"
+    if settings.query != usual_queries(config, settings.shot):
+        name += f"-{settings.query}queries"
     if settings.mask == "mode" and config.use_M:
         name += "-mode"
     return name + _of_checkpoint(checkpoint)
+
+
+def _otherwise_than_trained(config: Config, settings: EvaluationSettings) -> str:
+    """What of an evaluation differs from training, for the line above the table."""
+    parts = []
+    if settings.shot != config.update_batch_size:
+        parts.append(f"trained {config.update_batch_size}-shot")
+    if settings.update_lr != config.update_lr:
+        parts.append(f"alpha {settings.update_lr:g} (trained with {config.update_lr:g})")
+    if settings.query != usual_queries(config, settings.shot):
+        parts.append(f"{settings.query} queries")
+    return "".join(f", {part}" for part in parts)
 
 
 def _of_checkpoint(checkpoint: str) -> str:

@@ -5,7 +5,6 @@ JSON has no nan and no inf: there they are null, and "diverged" counts them for 
 
 import csv
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from system.atomic_file import write_text
+from system.json_file import write_json
 from utils.command.configuration import Config
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.reports.summary import Summary, summarize
@@ -74,7 +74,7 @@ def write_report(
     }
     csv_path, json_path = folder / f"{name}.csv", folder / f"{name}.json"
     write_text(csv_path, _csv_text(summaries.get("accuracy", summaries["loss"])))
-    write_text(json_path, json.dumps(report, allow_nan=False) + "\n")
+    write_json(json_path, report)
     return csv_path, json_path
 
 

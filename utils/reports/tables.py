@@ -45,7 +45,10 @@ def format_table(columns: Sequence[Column], trained_step: int) -> str:
         ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])], widths
     )
     tasks = ", ".join(dict.fromkeys(str(column.summary.tasks) for column in columns))
-    note = f"mean ± 95 % interval over {tasks} tasks; * the number of inner steps of training"
+    plural = "" if tasks == "1" else "s"
+    note = (
+        f"mean ± 95 % interval over {tasks} task{plural}; * the number of inner steps of training"
+    )
     return "\n".join([heading, rule, *body, "", note])
 
 
@@ -58,6 +61,8 @@ def _cell(column: Column, step: int) -> str:
         del numbers[1]
     # Losses that explode but stay finite would fill the screen.
     texts = [f"{x:.{digits}f}" if abs(x) < 1e5 else f"{x:.3g}" for x in numbers]
+    if summary.tasks == 1:
+        texts.append("n/a")
     diverged = f" ({summary.diverged[step]} diverged)" if summary.diverged[step] else ""
     return " ± ".join(texts) + diverged
 

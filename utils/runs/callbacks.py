@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
@@ -11,6 +12,7 @@ from tensorflow import keras
 from maml_tnet import MetaLearner, update_probability
 from utils.errors import TrainingDiverged, TrainingInterrupted
 from utils.runs.checkpoints import Checkpoints
+from utils.runs.epoch_means import EpochMeans
 from utils.runs.optimizers import evaluation_weights
 
 Logs = dict[str, Any]
@@ -23,7 +25,7 @@ class StopOnDivergence(keras.callbacks.Callback):
         stops: for each span of iterations of the run, where it should have ended.
     """
 
-    def __init__(self, stops: list[int]):
+    def __init__(self, stops: Iterable[int]):
         super().__init__()
         self._stops = iter(stops)
 
@@ -76,33 +78,48 @@ class SaveCheckpoints(keras.callbacks.Callback):
 
     Args:
         checkpoints: of the run.
+        means: kept where a run ends in an epoch's middle, in which a longer one goes on.
+        ends_epoch: whether an epoch ends after so many iterations, however long the run is.
     """
 
-    def __init__(self, checkpoints: Checkpoints):
+    def __init__(
+        self, checkpoints: Checkpoints, means: EpochMeans, ends_epoch: Callable[[int], bool]
+    ):
         super().__init__()
         self._checkpoints = checkpoints
+        self._means = means
+        self._ends_epoch = ends_epoch
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Save."""
         logs = logs or {}
-        validation = logs.get("val_accuracy")
-        self._checkpoints.save(int(logs["iteration"]), validation)
+        iteration = int(logs["iteration"])
+        if not self._ends_epoch(iteration):
+            self._means.keep(iteration)
+        self._checkpoints.save(iteration, logs.get("val_accuracy"))
 
 
 class SaveOnSignal(keras.callbacks.Callback):
     """On SIGINT or SIGTERM, finish the span, save, and leave by `TrainingInterrupted`.
 
-    A second signal acts at once, as if this were not here.
+    In an epoch's last span that is when the epoch is validated, logged and saved. A second signal
+    acts at once, as if this were not here.
 
     Args:
         checkpoints: of the run.
+        means: of the epoch.
+        ends_epoch: whether an epoch ends after so many iterations.
     """
 
     signals = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self, checkpoints: Checkpoints):
+    def __init__(
+        self, checkpoints: Checkpoints, means: EpochMeans, ends_epoch: Callable[[int], bool]
+    ):
         super().__init__()
         self._checkpoints = checkpoints
+        self._means = means
+        self._ends_epoch = ends_epoch
         self._received: int | None = None
         self._previous: dict[int, Any] = {}
 
@@ -111,14 +128,15 @@ class SaveOnSignal(keras.callbacks.Callback):
         self._previous = {number: signal.signal(number, self._note) for number in self.signals}
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
-        """Save and leave, if a signal came."""
-        if self._received is not None:
-            iteration = int((logs or {})["iteration"])
+        """Save and leave, if a signal came and the epoch goes on."""
+        iteration = int((logs or {})["iteration"])
+        if self._received is not None and not self._ends_epoch(iteration):
+            self._means.keep(iteration)
             self._checkpoints.save(iteration)
             raise TrainingInterrupted(self._received, iteration)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Leave, if a signal came since the last span; the epoch was just saved."""
+        """Leave, if a signal came since the last span but one; the epoch was just saved."""
         if self._received is not None:
             raise TrainingInterrupted(self._received, int((logs or {})["iteration"]))
 

@@ -1,27 +1,23 @@
 """Weights, optimizer and iteration of a run, saved atomically and found again."""
 
-import shutil
-from pathlib import Path
-
 import numpy as np
 import tensorflow as tf
 
 from maml_tnet import MetaLearner
+from maml_tnet.checksums import ChecksumError
 from maml_tnet.compat import optimizer_variables, tf_variable
 from utils.errors import TrainingDiverged, UsageError, one_line
+from utils.runs.checkpoint_files import CheckpointFolder
 from utils.runs.folder import Run
 
 KEPT_CHECKPOINTS = 10
-# What TensorFlow raises for a checkpoint that is damaged (if its data is cut short, an IndexError)
-# or of other variables.
-UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError)
+# What a checkpoint that is damaged (if its data is cut short, an IndexError) or of other variables
+# raises.
+UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError, ChecksumError)
 
 
 class Checkpoints:
     """Weights, optimizer state, iteration and best validation result, saved atomically.
-
-    TensorFlow writes a checkpoint's files under temporary names and moves the pointer to it last,
-    so a process killed at any moment leaves the last complete one in force.
 
     Args:
         run: whose folders to use.
@@ -30,6 +26,9 @@ class Checkpoints:
     Attributes:
         iteration: number of iterations done.
         best: best validation result so far, larger is better.
+
+    Raises:
+        UsageError: a pointer to the last checkpoint is damaged.
     """
 
     def __init__(self, run: Run, learner: MetaLearner):
@@ -43,16 +42,8 @@ class Checkpoints:
             iteration=self.iteration,
             best=self.best,
         )
-        self._latest = self._manager(run.checkpoint_folder, KEPT_CHECKPOINTS)
-        self._best = self._manager(run.best_folder, 1)
-
-    def _manager(self, folder: Path, kept: int) -> tf.train.CheckpointManager:
-        try:
-            return tf.train.CheckpointManager(
-                self._checkpoint, str(folder), kept, checkpoint_name="model"
-            )
-        except ValueError as error:
-            raise _corrupt_pointer(folder) from error
+        self._latest = CheckpointFolder(run.checkpoint_folder, KEPT_CHECKPOINTS)
+        self._best = CheckpointFolder(run.best_folder, 1)
 
     def save(self, iteration: int, validation: float | None = None) -> None:
         """Save, and save once more as the best if `validation` is better than ever before.
@@ -68,17 +59,25 @@ class Checkpoints:
             self.iteration.assign(iteration)
             if validation is not None and validation > self.best.numpy():
                 self.best.assign(validation)
-                self._best.save(checkpoint_number=iteration)
-            self._latest.save(checkpoint_number=iteration)
+                self._best.save(iteration, self._write)
+            self._latest.save(iteration, self._write)
         except (tf.errors.OpError, OSError) as error:
-            for manager in (self._latest, self._best):
-                _remove_remains(manager, iteration)
-            last = self._latest.latest_checkpoint
+            for folder in (self._latest, self._best):
+                folder.discard(iteration)
+            last = self._latest.latest
             raise UsageError(
                 f"cannot save the checkpoint of iteration {iteration} in "
-                f"{self._latest.directory}: {one_line(error)}; "
-                + (f"the last good one is {last}" if last else "there is none yet")
+                f"{self._latest.path}: {one_line(error)}; "
+                + (
+                    f"the last good one is {self._latest.prefix(last)}"
+                    if last
+                    else "there is none yet"
+                )
             ) from error
+
+    def _write(self, prefix: str) -> None:
+        self._checkpoint.save_counter.assign_add(1)
+        self._checkpoint.write(prefix)
 
     def restore(self, chosen: int | str) -> tuple[str, int]:
         """Restore the checkpoint to evaluate.
@@ -110,74 +109,48 @@ class Checkpoints:
         Raises:
             UsageError: there are checkpoints, but the last one cannot be read.
         """
-        latest = self._latest.latest_checkpoint or self._unrecorded()
-        return self._restore(latest) if latest else 0
-
-    def _unrecorded(self) -> str | None:
-        """The newest readable checkpoint, where there is no pointer to the last one.
-
-        A process that is killed while it saves its first checkpoint leaves the like.
-        """
-        folder = Path(self._latest.directory)
-        if (folder / "checkpoint").exists():
-            raise _corrupt_pointer(folder)
-        indices = folder.glob("model-*.index")
-        for index in sorted(indices, key=lambda p: int(p.stem.split("-")[1]), reverse=True):
-            checkpoint = str(index.with_suffix(""))
-            if _is_readable(checkpoint):
-                return checkpoint
-        return None
+        latest = self._latest.latest
+        if latest is None:
+            # A process that was killed while it saved its first checkpoint leaves no pointer.
+            readable = (n for n in self._latest.complete() if self._is_readable(n))
+            latest = next(readable, None)
+        return 0 if latest is None else self._restore(self._latest, latest)
 
     def restore_best(self) -> int:
         """Restore the checkpoint with the best validation result."""
-        if self._best.latest_checkpoint is None:
-            raise UsageError(f"no best checkpoint in {self._best.directory}")
-        return self._restore(self._best.latest_checkpoint)
+        if self._best.latest is None:
+            raise UsageError(f"no best checkpoint in {self._best.path}")
+        return self._restore(self._best, self._best.latest)
 
     def restore_iteration(self, iteration: int) -> int:
         """Restore the checkpoint of one iteration."""
-        wanted = str(Path(self._latest.directory) / f"model-{iteration}")
-        if wanted not in self._latest.checkpoints:
-            there = [path.rsplit("-", 1)[1] for path in self._latest.checkpoints]
+        if iteration not in self._latest.numbers:
+            there = ", ".join(map(str, self._latest.numbers)) or "none"
             raise UsageError(
-                f"--test_iter={iteration}: no such checkpoint in {self._latest.directory}; "
-                f"there are {', '.join(there) or 'none'}"
+                f"--test_iter={iteration}: no such checkpoint in {self._latest.path}; "
+                f"there are {there}"
             )
-        return self._restore(wanted)
+        return self._restore(self._latest, iteration)
 
-    def _restore(self, path: str) -> int:
+    def _restore(self, folder: CheckpointFolder, number: int) -> int:
+        prefix = folder.prefix(number)
         try:
-            self._checkpoint.restore(path).assert_consumed()
+            folder.verify(number)
+            self._checkpoint.restore(prefix).assert_consumed()
         except UNREADABLE as error:
             raise UsageError(
-                f"checkpoint {path} is corrupt or of another architecture: {one_line(error)}"
+                f"checkpoint {prefix} is corrupt or of another architecture: {one_line(error)}"
             ) from error
-        return int(self.iteration.numpy())
+        if (iteration := int(self.iteration.numpy())) != number:
+            raise UsageError(f"checkpoint {prefix} is corrupt: it is that of iteration {iteration}")
+        return iteration
 
-
-def _is_readable(checkpoint: str) -> bool:
-    try:
-        reader = tf.train.load_checkpoint(checkpoint)
-        for name in reader.get_variable_to_shape_map():
-            reader.get_tensor(name)  # verifies its checksum
-    except UNREADABLE:
-        return False
-    return True
-
-
-def _corrupt_pointer(folder: Path) -> UsageError:
-    return UsageError(
-        f"{folder}/checkpoint, which names the last checkpoint, is corrupt: restore it, or start "
-        "anew with --noresume"
-    )
-
-
-def _remove_remains(manager: tf.train.CheckpointManager, iteration: int) -> None:
-    """Delete the files of a checkpoint that could not be written completely."""
-    if manager.latest_checkpoint and manager.latest_checkpoint.endswith(f"model-{iteration}"):
-        return
-    for path in Path(manager.directory).glob(f"model-{iteration}[._]*"):
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+    def _is_readable(self, number: int) -> bool:
+        try:
+            self._latest.verify(number)
+            reader = tf.train.load_checkpoint(self._latest.prefix(number))
+            for name in reader.get_variable_to_shape_map():
+                reader.get_tensor(name)  # verifies its checksum
+        except UNREADABLE:
+            return False
+        return True

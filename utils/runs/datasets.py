@@ -1,6 +1,6 @@
 """The datasets that Keras is given: numbers of training iterations, and held-out episodes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import tensorflow as tf
 
@@ -21,6 +21,12 @@ def training_spans(spans: Sequence[tuple[int, int]]) -> tf.data.Dataset:
     starts, stops = zip(*spans, strict=True)
     dataset = tf.data.Dataset.from_tensor_slices((tf.constant(starts), tf.constant(stops)))
     return _without_autotuning(dataset)
+
+
+def planned_spans(plan: Callable[[], Iterable[tuple[int, int]]]) -> tf.data.Dataset:
+    """The same of a plan, which may be long: its spans are made one after the other."""
+    number = tf.TensorSpec([], tf.int32)
+    return _without_autotuning(tf.data.Dataset.from_generator(plan, output_signature=(number,) * 2))
 
 
 def held_out_episodes(

@@ -1,25 +1,35 @@
 """A run's folder: its configuration, environment, logs and checkpoints.
 
-config.json         what determines the run; another configuration is refused
+config.json         the flags that determine the run; another configuration is refused
+data.json           the classes of the images that it is trained on; other data is refused
 environment.json    command, versions, git commit, one entry for each start
 log.csv             one row per epoch
+epoch.json          the sums behind the means of an epoch that was interrupted
 tensorboard/        event files
 checkpoints/        model-ITERATION.*, the newest ten, and the pointer to the last complete one
 best/               the checkpoint with the best validation result
 evaluation/         tables, per-task values, plots
 .lock               held by the process that trains the run
+
+JSON files and checkpoints carry checksums.
 """
 
-import csv
-import fcntl
-import json
 import os
 from pathlib import Path
+from typing import Any
 
-from system.atomic_file import write_text
+from system.atomic_file import remove_remains, write_text
+from system.csv_file import number, read_table
+from system.errors import FileError
+from system.json_file import read_objects, write_json
+from system.lock import hold, let_go
 from utils.command.configuration import Config
 from utils.errors import UsageError
+from utils.runs.checkpoint_files import CheckpointFolder
 from utils.runs.environment import environment
+from utils.runs.used_data import UsedData
+
+OTHER_LOGDIR = "another --logdir, or --noresume, which moves it aside and trains anew"
 
 
 class Run:
@@ -38,23 +48,42 @@ class Run:
         self.evaluation_folder = folder / "evaluation"
         self.tensorboard_folder = folder / "tensorboard"
         self.log_file = folder / "log.csv"
+        self.data_file = folder / "data.json"
+        self.epoch_file = folder / "epoch.json"
 
     @classmethod
     def named_by(cls, config: Config, logdir: str) -> "Run":
         """The run that a configuration names below `logdir`."""
         return cls(Path(logdir) / config.run_name, config)
 
-    def start(self, *, resume: bool) -> None:
+    @classmethod
+    def opened(cls, folder: Path) -> "Run":
+        """The run that a folder holds.
+
+        Raises:
+            UsageError: there is none, or its configuration is damaged.
+        """
+        file = folder / "config.json"
+        if not file.exists():
+            raise UsageError(
+                f"no run in {folder}: train it first, or name its folder by --run, or by --logdir "
+                "and its settings"
+            )
+        return cls(folder, Config.read(file))
+
+    def start(self, *, resume: bool, data: UsedData | None = None) -> None:
         """Make the folder ready for training, or for going on with it.
 
-        It is locked until this process ends, however it ends.
+        It is locked until this process ends, however it ends. What an earlier one that was killed
+        left half written is removed.
 
         Args:
             resume: go on with what is there; otherwise move it aside and start anew.
+            data: that it is trained on; None where tasks are drawn from numbers alone.
 
         Raises:
-            UsageError: the folder holds a run with other settings, is locked by another process,
-                or cannot be written.
+            UsageError: the folder holds a run with other settings or of other data, is locked by
+                another process, or cannot be written.
         """
         try:
             if not resume and self.folder.exists():
@@ -62,8 +91,10 @@ class Run:
                 self._move_aside()
             self.folder.mkdir(parents=True, exist_ok=True)
             self._hold()
+            self._check_folders()
             if self._config_file.exists():
                 stored = self.check_config()
+                self.check_data(data, f", {OTHER_LOGDIR}")
                 prolonged = self.config.metatrain_iterations > stored.metatrain_iterations
             elif self.checkpoint_folder.exists():
                 raise UsageError(
@@ -71,75 +102,128 @@ class Run:
                 )
             else:
                 prolonged = True
+                if data is not None:
+                    # Before the configuration, which makes the folder a run.
+                    data.write(self.data_file)
             if prolonged:
-                write_text(self._config_file, self.config.to_json())
+                self.config.write(self._config_file)
             self._record_environment()
+            self._remove_remains()
         except OSError as error:
             raise UsageError(f"--logdir: cannot write {self.folder}: {error}") from error
 
     def check_config(self) -> Config:
         """Return the stored configuration; raise a UsageError unless it is this run's."""
-        if not self._config_file.exists():
-            raise UsageError(
-                f"no run in {self.folder}: train it first, or name its --logdir and settings"
-            )
-        try:
-            text = self._config_file.read_text()
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"cannot read {self._config_file}: {error}") from error
-        stored = Config.from_json(text, str(self._config_file))
-        differences = self.config.differences(stored)
-        if differences:
+        stored = Run.opened(self.folder).config
+        if differences := self.config.differences(stored):
             raise UsageError(
                 f"{self.folder} belongs to a run with other settings: {'; '.join(differences)}; "
-                "give those, another --logdir, or --noresume, which moves it aside and trains anew"
+                f"give those, {OTHER_LOGDIR}"
             )
         return stored
+
+    def noted_data(self) -> UsedData | None:
+        """The data that the run was trained on; None where it has not been noted.
+
+        Raises:
+            FileError: the file that says it is damaged.
+        """
+        return UsedData.read(self.data_file) if self.data_file.exists() else None
+
+    def check_data(self, data: UsedData | None, advice: str = "") -> None:
+        """Check that the run was trained on this data; where it lies may change.
+
+        A run of an earlier version, which did not note its data, is taken to be of this.
+
+        Args:
+            data: that is given; None where tasks are drawn from numbers alone.
+            advice: what else can be done about other data than to give the run's.
+
+        Raises:
+            UsageError: it was trained on other data; the line says what differs.
+            FileError: the file that says what data it was is damaged.
+        """
+        if data is None:
+            return
+        stored = self.noted_data()
+        if stored is None:
+            print(
+                f"{self.folder} does not say what data it was trained on, as earlier versions did "
+                f"not note it: it is taken to be that in {data.place}"
+            )
+            data.write(self.data_file)
+            return
+        if differences := data.record.differences(stored.record):
+            raise UsageError(
+                f"{self.folder} belongs to a run on other data: {'; '.join(differences)}; give "
+                f"that data, which lay in {stored.place}{advice}"
+            )
+        if data != stored:
+            data.write(self.data_file)
 
     def trim_log(self, iteration: int) -> None:
         """Drop the rows of the log that are newer than the checkpoint training goes on from."""
         if not self.log_file.exists():
             return
-        with self.log_file.open(newline="") as file:
-            header, *rows = list(csv.reader(file)) or [[]]
-        if "iteration" not in header:
+        header, rows = read_table(self.log_file)
+        if not rows and "iteration" not in header:  # half a header
             self.log_file.unlink()
             return
+        if "iteration" not in header:
+            raise FileError(f"{self.log_file} is damaged: it has no column iteration; remove it")
         column = header.index("iteration")
-        # A process that was killed may have left half a row.
-        kept = [r for r in rows if len(r) == len(header) and float(r[column]) <= iteration]
+        kept = [row for row in rows if number(row[column]) <= iteration]
         lines = [",".join(row) + "\r\n" for row in [header, *kept]]  # as CSVLogger ends them
         write_text(self.log_file, "".join(lines))
+
+    def starts(self) -> list[dict[str, Any]]:
+        """What `environment` said at every start, the first one first.
+
+        Raises:
+            FileError: the file is missing or damaged.
+        """
+        return read_objects(self._environment_file)
 
     @property
     def _config_file(self) -> Path:
         return self.folder / "config.json"
 
+    @property
+    def _environment_file(self) -> Path:
+        return self.folder / "environment.json"
+
+    @property
+    def _lock_file(self) -> Path:
+        return self.folder / ".lock"
+
     def _hold(self) -> None:
-        # lockf's lock is the process's, where flock's is the descriptor's: a run that failed can be
-        # started again in it. Not closed: closing any descriptor of the file ends it.
-        lock = os.open(self.folder / ".lock", os.O_WRONLY | os.O_CREAT, 0o644)
-        try:
-            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            os.close(lock)
+        if not hold(self._lock_file):
             raise UsageError(
                 f"{self.folder} is being trained by another process: wait for its end or stop it, "
                 "or choose another --logdir"
-            ) from None
+            )
+
+    def _check_folders(self) -> None:
+        folders = self.checkpoint_folder, self.best_folder, self.evaluation_folder
+        for folder in (*folders, self.tensorboard_folder):
+            if folder.exists() and not folder.is_dir():
+                raise UsageError(f"{folder} is a file where a run has a folder: move it away")
 
     def _move_aside(self) -> None:
         number = 1
         while (old := self.folder.with_name(f"{self.folder.name}.old{number}")).exists():
             number += 1
+        if os.name == "nt":  # which renames no folder with an open file in it, ours or another's
+            let_go(self._lock_file)
         self.folder.rename(old)
         print(f"moved the earlier run to {old}")
 
     def _record_environment(self) -> None:
-        file = self.folder / "environment.json"
-        try:
-            starts = json.loads(file.read_text()) if file.exists() else []
-        except ValueError as error:
-            raise UsageError(f"{file} is not JSON: remove or repair it") from error
-        starts.append(environment())
-        write_text(file, json.dumps(starts, indent=2) + "\n")
+        starts = self.starts() if self._environment_file.exists() else []
+        write_json(self._environment_file, [*starts, environment()], indent=2)
+
+    def _remove_remains(self) -> None:
+        for folder in (self.checkpoint_folder, self.best_folder):
+            CheckpointFolder(folder, 1).remove_remains()
+        for folder in (self.folder, self.evaluation_folder):
+            remove_remains(folder)

@@ -1,6 +1,7 @@
 """Training a run with Keras' fit: spans of iterations, epochs, callbacks."""
 
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 from tensorflow import keras
@@ -17,7 +18,8 @@ from utils.runs.callbacks import (
     StopOnDivergence,
 )
 from utils.runs.checkpoints import Checkpoints
-from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes, training_spans
+from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes, planned_spans
+from utils.runs.epoch_means import EpochMeans
 from utils.runs.folder import Run
 
 VALIDATION_TASKS = 200
@@ -33,22 +35,19 @@ def spans_per_epoch(config: Config) -> int:
     return 50 if config.is_classification else 10
 
 
-def plan_spans(start: int, total: int, per_epoch: int, spans: int) -> list[tuple[int, int]]:
+def plan_spans(start: int, total: int, per_epoch: int, spans: int) -> Iterator[tuple[int, int]]:
     """Cut the iterations start, ..., total - 1 into spans, equally many in every epoch.
 
-    Epochs end at the multiples of `per_epoch`, so that it does not matter for what is saved and
-    validated where training started. The first and last epoch may be short; some of their spans
-    may be empty.
+    Epochs begin and end at the multiples of `per_epoch`, and their spans lie where they would
+    without an interruption at `start`, so that it does not matter for what is saved, validated and
+    logged where training started. Spans may be empty, as those before `start` are.
 
-    Returns:
+    Yields:
         (first iteration, one past the last iteration) of every span.
     """
-    edges = [start, *range((start // per_epoch + 1) * per_epoch, total, per_epoch), total]
-    plan: list[tuple[int, int]] = []
-    for first, last in itertools.pairwise(edges):
-        cuts = np.linspace(first, last, spans + 1).round().astype(int).tolist()
-        plan += itertools.pairwise(cuts)
-    return plan
+    for first in range(start - start % per_epoch, total, per_epoch):
+        cuts = np.linspace(first, min(first + per_epoch, total), spans + 1).round().astype(int)
+        yield from itertools.pairwise(np.maximum(cuts, start).tolist())
 
 
 def meta_step_size(config: Config, epoch: int) -> float:
@@ -92,7 +91,11 @@ def train(
     config = run.config
     checkpoints = Checkpoints(run, learner)
     start, total = checkpoints.restore_latest(), config.total_iterations
-    run.trim_log(start)
+    per_epoch, spans = iterations_per_epoch(config), spans_per_epoch(config)
+    means = EpochMeans(run.epoch_file, learner, start)
+    # The row of an epoch that goes on is still to come, also where a shorter run ended in it.
+    goes_on = start < total and means.go_on
+    run.trim_log(start - start % per_epoch if goes_on else start)
     if start >= total:
         if progress is None:
             print(f"{run.folder} is trained: {start} iterations")
@@ -101,9 +104,9 @@ def train(
         print(f"training {run.folder}: iterations {start} to {total}")
         progress = ProgressBar(start, total)
 
-    per_epoch = iterations_per_epoch(config)
-    spans = spans_per_epoch(config)
-    plan = plan_spans(start, total, per_epoch, spans)
+    def ends_epoch(iteration: int) -> bool:
+        return iteration % per_epoch == 0
+
     validation = None
     if config.is_classification:
         validation = held_out_episodes(
@@ -114,17 +117,18 @@ def train(
             shot=config.update_batch_size,
             query=config.query_batch_size,
         )
-    signals = SaveOnSignal(checkpoints)
+    signals = SaveOnSignal(checkpoints, means, lambda i: ends_epoch(i) or i == total)
     callbacks = [
-        StopOnDivergence([stop for _, stop in plan]),
+        means,
+        StopOnDivergence(stop for _, stop in plan_spans(start, total, per_epoch, spans)),
         LogUpdateProbabilities(),
         EvaluateAveragedWeights(),
-        SaveCheckpoints(checkpoints),
+        SaveCheckpoints(checkpoints, means, ends_epoch),
         progress,
         signals,
     ]
     if log:
-        callbacks[3:3] = [
+        callbacks[4:4] = [
             keras.callbacks.TensorBoard(
                 str(run.tensorboard_folder), histogram_freq=1, write_graph=False
             ),
@@ -137,9 +141,9 @@ def train(
         )
     try:
         learner.fit(
-            training_spans(plan),
+            planned_spans(lambda: plan_spans(start, total, per_epoch, spans)),
             initial_epoch=start // per_epoch,
-            epochs=start // per_epoch + len(plan) // spans,
+            epochs=-(-total // per_epoch),
             steps_per_epoch=spans,
             validation_data=validation,
             callbacks=callbacks,

@@ -1,6 +1,7 @@
 """miniImagenet's episodes, layouts and memory-mapped cache, on made-up images and photographs."""
 
 import csv
+import hashlib
 import io
 import os
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +19,8 @@ from PIL import Image
 from data_generators import DataError, MiniImagenet
 from data_generators.images import cache as image_cache
 from data_generators.images.decoding import read_image
+from data_generators.images.file_tree import FolderTree
+from data_generators.images.miniimagenet import list_classes
 
 CLASSES = {"train": ["ant", "bee", "cat"], "val": ["dog", "eel"], "test": ["fox", "gnu"]}
 COUNTS = {"ant": 4, "bee": 6, "cat": 5, "dog": 4, "eel": 4, "fox": 7, "gnu": 4}
@@ -128,6 +132,44 @@ def test_every_layout_gives_labelled_distinct_images_of_the_split(
         check_episodes(source, split)
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("", ""),
+        ("train/", "meta-train/"),
+        ("val", "Validation"),
+        ("test/", "TEST/"),
+        ("/ant0", "/more/ant0"),
+    ],
+)
+def test_class_folders_under_the_names_that_people_give(tmp_path, old, new):
+    files = {name.replace(old, new, 1): b"" for name in folders(made_up())}
+    found = list_classes(FolderTree(Path(write(tmp_path, files))))
+    assert {split: list(classes) for split, classes in found.items()} == CLASSES
+    assert {c: len(f) for classes in found.values() for c, f in classes.items()} == COUNTS
+
+
+def test_split_files_may_have_other_names_and_class_folders(tmp_path):
+    files = csv_layout(made_up())
+    files["Valid.CSV"] = files.pop("val.csv")
+    for _, label, name in made_up():
+        files[f"images/{label}/{name}"] = files.pop(f"images/{name}")
+    found = list_classes(FolderTree(Path(write(tmp_path, files))))
+    assert {split: list(classes) for split, classes in found.items()} == CLASSES
+    assert found["val"]["dog"] == [f"images/dog/dog{i}.png" for i in range(4)]
+
+
+def test_what_is_left_out_is_named(tmp_path, caplog):
+    files = folders(made_up()) | {"train/loose.png": b"", "loose.png": b"", "more/hen/1.png": b""}
+    list_classes(FolderTree(Path(write(tmp_path, files))))
+    assert caplog.messages == [
+        "left out: folder more/hen: 1 images that are not in train/, val/, test/",
+        "left out: folder train: 1 images that are in no class folder",
+        "left out: image loose.png: it is in no class folder",
+        "left out in all: folder: 2, image: 1",
+    ]
+
+
 def test_all_images_of_a_split_come_with_their_classes(data, cache):
     source = MiniImagenet.load(data, cache, 2)
     for split, classes in CLASSES.items():
@@ -146,7 +188,7 @@ def test_other_sizes_and_formats_are_resized_to_84(tmp_path, cache):
     gradient.save(buffer, "png")
     images["train", "ant", "ant1.png"] = buffer.getvalue()
     MiniImagenet.load(write(tmp_path / "data", folders(images)), cache, 2)
-    (file,) = (tmp_path / "cache").iterdir()
+    (file,) = (tmp_path / "cache").glob("*.npy")
     stored = np.load(file)
     jpeg = Image.open(io.BytesIO(images["train", "ant", "ant0.jpg"])).convert("RGB")
     for row, image in ((0, jpeg), (1, gradient.convert("RGB"))):
@@ -182,7 +224,7 @@ def test_the_cache_is_mapped_and_built_once(data, cache, tmp_path, monkeypatch, 
     assert "34/34 images" in capsys.readouterr().err
     again = MiniImagenet.load(data, cache, 2)
     assert capsys.readouterr().err == ""
-    assert len(os.listdir(cache)) == 1
+    assert len(list(Path(cache).glob("*.npy"))) == 1
     assert isinstance(again._pixels.base, np.memmap)
     assert not again._pixels.flags.writeable
     np.testing.assert_array_equal(first._pixels, again._pixels)
@@ -200,7 +242,7 @@ def resident_kilobytes(path):
 @pytest.mark.skipif(not os.path.exists("/proc/self/smaps"), reason="needs Linux's /proc")
 def test_images_that_were_drawn_do_not_stay_in_memory(data, cache):
     source = MiniImagenet.load(data, cache, 2)
-    (file,) = (os.path.join(cache, name) for name in os.listdir(cache))
+    (file,) = map(str, Path(cache).glob("*.npy"))
     total = os.path.getsize(file) // 1024
     source._pixels.sum()
     assert resident_kilobytes(file) > total - 8  # what touches all pages is seen
@@ -229,13 +271,67 @@ def no_array(path):
     path.write_bytes(b"text")
 
 
-@pytest.mark.parametrize("damage", [truncate, wrong_shape, no_array])
+def turn_a_bit(path):
+    content = bytearray(path.read_bytes())
+    content[-1000] ^= 4
+    path.write_bytes(content)
+
+
+def turn_a_bit_and_the_time_back(path):
+    before = path.stat()
+    turn_a_bit(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def without_a_checksum(path):
+    path.with_name(f"{path.name}.json").unlink()
+
+
+def with_a_checksum_that_is_damaged(path):
+    path.with_name(f"{path.name}.json").write_text("{")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        truncate,
+        wrong_shape,
+        no_array,
+        turn_a_bit,
+        turn_a_bit_and_the_time_back,
+        without_a_checksum,
+        with_a_checksum_that_is_damaged,
+    ],
+)
 def test_a_damaged_cache_is_noticed_and_made_again(data, cache, tmp_path, damage, caplog):
     first = np.array(MiniImagenet.load(data, cache, 2)._pixels)
-    (file,) = (tmp_path / "cache").iterdir()
+    (file,) = (tmp_path / "cache").glob("*.npy")
+    assert caplog.text == ""
     damage(file)
     np.testing.assert_array_equal(MiniImagenet.load(data, cache, 2)._pixels, first)
     assert str(file) in caplog.text
+    caplog.clear()
+    MiniImagenet.load(data, cache, 2)
+    assert caplog.text == ""
+
+
+def test_a_cache_is_compared_with_its_checksum_once(data, cache, tmp_path, monkeypatch):
+    MiniImagenet.load(data, cache, 2)
+    compared = []
+
+    def digest(file, name):
+        compared.append(Path(file.name).name)
+        return file_digest(file, name)
+
+    file_digest = hashlib.file_digest
+    monkeypatch.setattr(hashlib, "file_digest", digest)
+    MiniImagenet.load(data, cache, 2)
+    assert compared == []
+    (file,) = (tmp_path / "cache").glob("*.npy")
+    os.utime(file)
+    for _ in range(2):
+        MiniImagenet.load(data, cache, 2)
+        assert compared == [file.name]
 
 
 BUILD_AND_STOP_AT_THE_11TH = """
@@ -286,14 +382,28 @@ def images_read(monkeypatch):
 
 def test_a_cache_killed_half_way_is_finished_by_the_next_run(data, cache, images_read):
     with start_building(data, cache) as builder:
-        (half,) = os.listdir(cache)
-        assert half.endswith(".part")
+        assert len(list(Path(cache).glob("*.part"))) == 1
         builder.send_signal(signal.SIGKILL)
     source = MiniImagenet.load(data, cache, 2)
     assert len(images_read) == 34 - 8  # two times four had certainly reached the disk
-    assert not any(name.endswith(".part") for name in os.listdir(cache))
+    assert sorted(Path(name).suffix for name in os.listdir(cache)) == [".json", ".npy"]
     for split in CLASSES:
         check_episodes(source, split)
+
+
+def test_of_a_damaged_half_only_the_good_blocks_are_taken(data, cache, images_read):
+    whole = np.array(MiniImagenet.load(data, cache, 2)._pixels)
+    for file in Path(cache).iterdir():
+        file.unlink()
+    with start_building(data, cache) as builder:
+        builder.send_signal(signal.SIGKILL)
+    (half,) = Path(cache).glob("*.part")
+    content = bytearray(half.read_bytes())
+    content[len(content) * 3 // 4] ^= 1  # in the second block
+    half.write_bytes(content)
+    images_read.clear()
+    np.testing.assert_array_equal(MiniImagenet.load(data, cache, 2)._pixels, whole)
+    assert len(images_read) == 34 - 4
 
 
 def test_a_second_process_waits_for_the_first_and_reads_nothing(data, cache, images_read):
@@ -355,7 +465,9 @@ def test_a_missing_folder_is_named(tmp_path, cache):
 def test_a_missing_split_is_refused(tmp_path, cache):
     images = {key: data for key, data in made_up().items() if key[0] != "val"}
     path = write(tmp_path / "data", folders(images))
-    with pytest.raises(DataError, match=f"--data_path={path} is not a folder or zip with train/"):
+    with pytest.raises(
+        DataError, match=f"--data_path={path} has class folders in train/ and test/, but"
+    ):
         MiniImagenet.load(path, cache, 2)
 
 
@@ -378,7 +490,9 @@ def test_an_image_that_a_csv_file_lists_must_be_there(tmp_path, cache):
     files = csv_layout(made_up())
     del files["images/dog1.png"]
     path = write(tmp_path / "data", files)
-    with pytest.raises(DataError, match=r"images/dog1\.png is missing, which val\.csv lists"):
+    with pytest.raises(
+        DataError, match=r"images/dog1\.png is missing, which val\.csv, line 3 lists"
+    ):
         MiniImagenet.load(path, cache, 2)
 
 
@@ -386,7 +500,9 @@ def test_an_image_that_a_csv_file_lists_must_be_there(tmp_path, cache):
 def test_a_bad_csv_file_is_named(tmp_path, cache, content):
     files = csv_layout(made_up()) | {"val.csv": content}
     path = write(tmp_path / "data", files)
-    with pytest.raises(DataError, match=r"val\.csv (is not a CSV|lists no images)"):
+    with pytest.raises(
+        DataError, match=r"val\.csv(, line 1: it is not text| is not a CSV| lists no images)"
+    ):
         MiniImagenet.load(path, cache, 2)
 
 

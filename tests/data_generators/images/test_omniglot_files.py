@@ -228,6 +228,15 @@ def test_a_missing_drawing_is_counted(tiny, cache):
         load(tiny, cache)
 
 
+def test_a_drawing_that_is_no_file_is_named(tiny, cache):
+    write_folder(tiny, tiny_files())
+    drawing = tiny / "images_background/Latin/character02/0002_07.png"
+    drawing.unlink()
+    drawing.symlink_to("/nowhere")
+    with pytest.raises(DataError, match=r"19 drawings, expected 20; .*0002_07\.png: a link to no"):
+        load(tiny, cache)
+
+
 def test_the_same_alphabet_in_both_parts_is_refused(tiny, cache):
     files = tiny_files()
     write_zips(tiny, {name.replace("Tengwar", "Latin"): data for name, data in files.items()})

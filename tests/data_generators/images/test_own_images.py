@@ -12,6 +12,7 @@ from data_generators.images.file_tree import FolderTree
 from data_generators.images.own_images import split_classes
 
 SIZES = {"image_size": 20, "grey": False, "split_seed": 0, "per_class": 3}
+SPLITS = ("train", "val", "test")
 EPISODE = {"tasks": 4, "shot": 1, "query": 2}
 
 
@@ -104,7 +105,7 @@ def test_splits_that_share_a_class_are_refused(tmp_path):
 
 def test_two_splits_of_three_are_refused(tmp_path):
     files = {f"{split}/{c}/0.png": encoded(9) for split in ("train", "test") for c in "abcdef"}
-    with pytest.raises(DataError, match=r"in train/ and test/, but none in val/: give all three"):
+    with pytest.raises(DataError, match=r"in train/ and test/, but none in a folder for val"):
         load(tmp_path, files)
 
 
@@ -113,30 +114,46 @@ def test_a_folder_called_train_may_hold_all_classes(tmp_path):
     assert sum(map(len, names(load(tmp_path, files)).values())) == 6
 
 
+def split(tmp_path, count, way, seed, usable=None):
+    labels = [f"c{i:03}" for i in range(count)]
+    return split_classes(FolderTree(tmp_path), labels, usable or labels, way, seed)
+
+
 def test_classes_are_split_by_the_seed_alone(tmp_path):
-    tree = FolderTree(tmp_path)
-    tree.files = dict.fromkeys(f"c{i:03}/{j}.png" for i in range(100) for j in range(2))
-    splits = split_classes(tree, 5, 0)
+    splits = split(tmp_path, 100, 5, 0)
     assert {split: len(classes) for split, classes in splits.items()} == {
         "train": 64,
         "val": 16,
         "test": 20,
     }
     assert len({name for classes in splits.values() for name in classes}) == 100
-    assert split_classes(tree, 5, 0) == splits
-    assert split_classes(tree, 5, 1) != splits
+    assert split(tmp_path, 100, 5, 0) == splits
+    assert split(tmp_path, 100, 5, 1) != splits
     # Another number of examples per class leaves the splits as they are.
-    assert {s: list(c) for s, c in split_classes(tree, 2, 0).items()} == {
-        s: list(c) for s, c in splits.items()
+    assert split(tmp_path, 100, 2, 0) == splits
+
+
+def test_the_split_is_that_of_earlier_versions(tmp_path):
+    """As version 0.2.0 drew it; runs that it began go on with it."""
+    assert split(tmp_path, 9, 2, 3) == {
+        "train": ["c002", "c004", "c005", "c006", "c007"],
+        "val": ["c000", "c003"],
+        "test": ["c001", "c008"],
     }
 
 
 @pytest.mark.parametrize(("count", "sizes"), [(6, (2, 2, 2)), (7, (3, 2, 2)), (10, (6, 2, 2))])
 def test_every_split_has_enough_classes_for_an_episode(tmp_path, count, sizes):
-    tree = FolderTree(tmp_path)
-    tree.files = dict.fromkeys(f"c{i:03}/0.png" for i in range(count))
-    splits = split_classes(tree, 2, 0)
+    splits = split(tmp_path, count, 2, 0)
     assert tuple(len(splits[split]) for split in ("train", "val", "test")) == sizes
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_classes_left_out_never_leave_a_split_too_small(tmp_path, seed):
+    usable = {f"c{i:03}" for i in range(0, 12, 2)}
+    splits = split(tmp_path, 12, 2, seed, usable)
+    assert {name for names in splits.values() for name in names} == usable
+    assert [len(splits[split]) for split in ("train", "val", "test")] == [2, 2, 2]
 
 
 def test_unreadable_images_are_named_counted_and_left_out(tmp_path, caplog):
@@ -149,7 +166,7 @@ def test_unreadable_images_are_named_counted_and_left_out(tmp_path, caplog):
         assert "cannot read the image" in caplog.text
         assert "c01/2.png" in caplog.text
         assert "c04/0.png" in caplog.text
-        assert "2 of the images are unreadable" in caplog.text
+        assert "left out in all: image: 2" in caplog.messages
         assert source._sizes.sum() == 28
         for iteration in range(10):
             for split in ("train", "val", "test"):
@@ -163,7 +180,8 @@ def test_a_class_that_is_too_small_is_named_and_left_out(tmp_path, caplog):
     small, *others = before["train"]
     del files[f"{small}/1.png"], files[f"{small}/2.png"]
     after = names(load(tmp_path / "after", files))
-    assert f"class {small} of the train split has 2 images, an episode needs 3" in caplog.text
+    line = f"left out: class {small}: it has 2 readable images, an episode needs 3"
+    assert caplog.messages == [line, "left out in all: class: 1"]
     assert after == before | {"train": others}
 
 
@@ -181,13 +199,77 @@ def test_a_folder_and_a_zip_are_the_same(tmp_path, packed):
 
 
 def test_too_few_classes_are_refused(tmp_path):
-    with pytest.raises(DataError, match=r"has 5 folders of images.*--num_classes=2.*6 together"):
+    with pytest.raises(DataError, match=r"has 5 classes with .*--num_classes=2.*6 together"):
         load(tmp_path, class_folders(5))
 
 
 def test_too_few_classes_that_are_large_enough_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"has 0 classes with images enough for an episode"):
+        load(tmp_path / "pooled", class_folders(6), per_class=5)
+    files = {f"{s}/{s}{c}/{i}.png": encoded(9) for s in SPLITS for c in "ab" for i in range(3)}
     with pytest.raises(DataError, match=r"train split has 0 classes of at least 5 .* needs 2"):
-        load(tmp_path, class_folders(6), per_class=5)
+        load(tmp_path / "split", files, per_class=5)
+
+
+def test_an_image_that_can_be_read_again_is_used_again(tmp_path, caplog, monkeypatch):
+    read = FolderTree.read
+
+    def denied(tree, name):
+        if name == "c01/2.png":
+            raise DataError(f"cannot read {name}: Permission denied")
+        return read(tree, name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(FolderTree, "read", denied)
+        for _ in range(2):
+            caplog.clear()
+            assert load(tmp_path, class_folders(6))._sizes.sum() == 23
+            assert "left out: cannot read c01/2.png: Permission denied" in caplog.messages
+    caplog.clear()
+    source = load(tmp_path, class_folders(6))
+    assert caplog.messages == []
+    assert source._sizes.sum() == 24
+    assert source._pixels[:, 10, 10, 0].min() == 0  # c00/0.png alone
+    assert np.count_nonzero(source._pixels[:, 10, 10, 0] == 12) == 1
+
+
+def test_the_order_of_the_splits_makes_no_other_cache(tmp_path):
+    folder = write(tmp_path / "data", class_folders(8))
+    for seed in range(3):
+        Images.load(folder, str(tmp_path / "cache"), 2, **SIZES | {"split_seed": seed})
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 1
+
+
+def test_split_files_say_the_classes(tmp_path):
+    files = {
+        f"images/{s}{c}/{i}.png": encoded(10 * n + i)
+        for n, s in enumerate(SPLITS)
+        for c in "ab"
+        for i in range(3)
+    }
+    for s in SPLITS:
+        rows = [f"{i}.png,{s}{c}" for c in "ab" for i in range(3)]
+        files[f"{s}.csv"] = "\n".join(["filename,label", *rows]).encode()
+    assert names(load(tmp_path, files)) == {s: [f"{s}a", f"{s}b"] for s in SPLITS}
+
+
+def test_what_is_passed_over_is_said(tmp_path, caplog):
+    files = class_folders(6) | {
+        "c00/1.heic": b"",
+        "c00/2.HEIC": b"",
+        "c01/notes": b"",
+        "train.csv": b"",
+        "more/c00/1.png": encoded(5),
+        "loose.png": encoded(5),
+    }
+    load(tmp_path, files, per_class=1)
+    assert set(caplog.messages) == {
+        "left out: image loose.png: it is in no class folder",
+        "left out in all: image: 1",
+        "passed over, as their names are not those of images: 1 .csv, 2 .heic, 1 without a suffix",
+        "not read: train.csv; train, val and test need a file each",
+        "taken as different classes: c00 and more/c00",
+    }
 
 
 def test_without_images_the_layout_is_explained(tmp_path):

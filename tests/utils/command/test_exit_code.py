@@ -1,10 +1,13 @@
+import io
 import signal
+import sys
 
 import pytest
 import tensorflow as tf
 
 from data_generators import DataError
 from maml_tnet import ExportError
+from system.errors import FileError
 from utils.command.exit_code import exit_code
 from utils.errors import TrainingDiverged, TrainingInterrupted, UsageError
 
@@ -28,11 +31,19 @@ def test_work_that_is_done_ends_with_0_and_without_a_word(capsys):
     assert capsys.readouterr() == ("", "")
 
 
+def test_what_the_terminal_has_no_letters_for_is_printed_all_the_same(monkeypatch):
+    output = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output, encoding="ascii"))
+    assert exit_code(lambda: print("k\u00e4fer", flush=True)) == 0
+    assert output.getvalue() == b"k\\xe4fer\n"
+
+
 @pytest.mark.parametrize(
     ("error", "line"),
     [
         (UsageError("--a must be 1, got 2"), "error: --a must be 1, got 2\n"),
         (DataError("b.zip is damaged"), "error: b.zip is damaged\n"),
+        (FileError("c.json is damaged"), "error: c.json is damaged\n"),
         (ExportError("cannot write c"), "error: cannot write c\n"),
         (TrainingDiverged(12), "error: the meta-loss of iteration 12 is not finite: "),
         (

@@ -8,9 +8,11 @@ from utils.command.flags import (
     check_prediction_flags,
     chosen_checkpoint,
     config_from_flags,
+    contradictions,
     define,
     evaluation_settings,
     parse,
+    run_to_evaluate,
 )
 from utils.errors import UsageError
 
@@ -190,7 +192,7 @@ def test_bad_training_flag_is_one_line(arguments, line):
         ),
         (
             ["--notrain", "--train_update_lr=0.1", "--update_lr=0"],
-            "--update_lr must be positive and finite, got 0.0",
+            "--update_lr must be positive, got 0.0",
         ),
         (
             ["--notrain", "--meta_sgd", "--train_update_lr=0.01", "--update_lr=1"],
@@ -242,6 +244,82 @@ def test_queries_follow_the_shot_of_training_and_of_evaluation():
 
 def test_headline_step_is_always_evaluated():
     assert settings("--num_updates=15").num_steps == 15
+
+
+@pytest.mark.parametrize(
+    ("given", "trained", "steps"), [(3, 1, 10), (20, 1, 20), (12, 15, 15), (20, 15, 20)]
+)
+def test_more_steps_than_ten_are_evaluated_on_request(given, trained, steps):
+    arguments = [f"--test_num_updates={given}", f"--num_updates={trained}"]
+    assert settings(*arguments).num_steps == steps
+
+
+@pytest.mark.parametrize("steps", [0, -1, 1001, 2**40])
+def test_numbers_of_steps_have_bounds(steps):
+    with pytest.raises(UsageError, match=f"--test_num_updates must be at .*, got {steps}"):
+        settings(f"--test_num_updates={steps}")
+
+
+def evaluated(trained, *arguments):
+    """How a run of some flags is evaluated by others."""
+    return evaluation_settings(parsed("--notrain --run=folder", *arguments), config(*trained))
+
+
+def test_a_run_that_is_named_is_evaluated_as_it_was_trained():
+    trained = ["--datasource=omniglot --update_batch_size=5 --query_batch_size=3 --update_lr=0.2"]
+    result = evaluated(trained)
+    assert (result.shot, result.query, result.update_lr) == (5, 3, 0.2)
+    assert (result.num_steps, result.mask, result.split, result.num_tasks) == (
+        10, "sample", "val", 600,
+    )  # fmt: skip
+    assert evaluated(["--datasource=omniglot --update_batch_size=5"]).query == 5
+    assert evaluated(["--datasource=miniimagenet"]).num_tasks == 4000
+    assert evaluated(["--datasource=images --query_batch_size=9"]).query == 9
+
+
+def test_what_changes_no_weight_may_differ_from_training():
+    result = evaluated(
+        ["--datasource=miniimagenet --update_batch_size=5"],
+        "--update_batch_size=2 --query_batch_size=7 --update_lr=0.5 --test_num_updates=15",
+        "--num_test_tasks=8 --mask=mode --test_set",
+    )
+    assert (result.shot, result.query, result.update_lr, result.num_steps) == (2, 7, 0.5, 15)
+    assert (result.num_tasks, result.mask, result.split) == (8, "mode", "test")
+    # Queries follow the shot, unless they are given.
+    assert evaluated(["--datasource=miniimagenet"], "--update_batch_size=3").query == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "lines"),
+    [
+        ("", []),
+        ("--datasource=omniglot --use_T --num_filters=8 --seed=0 --norm=batch_norm", []),
+        ("--update_batch_size=9 --query_batch_size=9 --update_lr=9", []),
+        ("--metatrain_iterations=7 --dim_hidden=9 --temp=3", []),  # no matter for this run
+        ("--recipe=paper --num_filters=8", []),
+        ("--num_filters=64", ["num_filters is 8 there, 64 here"]),
+        ("--nouse_T --seed=2", ["use_T is True there, False here", "seed is 0 there, 2 here"]),
+        ("--datasource=sinusoid --use_M", ["datasource is omniglot there, sinusoid here"]),
+        ("--norm=None", ["norm is batch_norm there, None here"]),
+        ("--num_updates=3", ["num_updates is 1 there, 3 here"]),
+        ("--train_update_batch_size=5", ["update_batch_size is 1 there, 5 here"]),
+        ("--train_update_lr=0.25", ["update_lr is 0.4 there, 0.25 here"]),
+        ("--recipe=paper", ["num_filters is 8 there, 64 here"]),
+    ],
+)
+def test_flags_that_are_given_must_be_those_of_the_run(arguments, lines):
+    trained = config("--datasource=omniglot --use_T --num_filters=8")
+    assert contradictions(parsed("--notrain --run=folder", arguments), trained) == lines
+
+
+def test_the_run_to_evaluate_is_named_by_its_folder_or_by_flags():
+    assert run_to_evaluate(parsed("--notrain --run=a/b")) == Path("a/b")
+    by_flags = parsed("--notrain --logdir=l --use_T --train_update_batch_size=5")
+    assert run_to_evaluate(by_flags) == Path("l/sinusoid-5shot-tnet-seed0")
+    with pytest.raises(UsageError, match="--run=a and --logdir=b exclude each other"):
+        run_to_evaluate(parsed("--notrain --run=a --logdir=b"))
+    with pytest.raises(UsageError, match="--run=a is for evaluation: add --notrain"):
+        config("--run=a")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,11 @@
+import os
+
 import numpy as np
 import pytest
 from absl import flags
-from plain_pictures import INPUT
+from plain_pictures import COLOURS, INPUT, plain
 
-from data_generators import Omniglot, Polynomial
+from data_generators import DataError, Omniglot, Polynomial
 from utils.command.flags import config_from_flags, define, parse
 from utils.errors import UsageError
 from utils.prediction.tasks import held_out_task, read_task
@@ -23,14 +25,47 @@ def test_unreadable_images_are_named_counted_and_left_out(support, query, caplog
     assert len(task.query_x) == len(task.query_names) == 3
     assert task.query_labels is None
     assert "red/bad.png" in caplog.text
-    assert "1 of 3 images are unreadable" in caplog.text
-    assert "1 of 4 images are unreadable" in caplog.text
+    assert [r.message for r in caplog.records if "in all" in r.message] == [
+        "left out in all: image: 1"
+    ] * 2
 
 
 def test_a_class_without_a_readable_image_is_refused(support, query):
     for file in (support / "red").iterdir():
         file.write_bytes(b"text")
     with pytest.raises(UsageError, match="class red has no readable image"):
+        read_task(str(support), str(query), INPUT)
+
+
+def test_what_is_no_class_and_no_image_is_named(support, query, caplog):
+    plain(support / "loose.png", (1, 2, 3))
+    (support / "red" / "photo.heic").write_bytes(b"")
+    os.mkfifo(query / "pipe.png")
+    (query / "gone").symlink_to(query / "nowhere")
+    task = read_task(str(support), str(query), INPUT)
+    assert len(task.support_x) == 6
+    assert len(task.query_x) == 3
+    for line in (
+        "left out: image loose.png: it is in no class folder",
+        "--support: passed over, not images by their names: 1 .heic",
+        "left out: path pipe.png: neither a file nor a folder",
+        "left out: path gone: a link to nothing",
+    ):
+        assert line in caplog.messages
+
+
+def test_names_that_are_no_utf_8_are_printable(support, query):
+    odd = os.fsdecode(b"n\xe9e")
+    (support / "red").rename(support / odd)
+    plain(query / f"{odd}.png", (1, 2, 3))
+    task = read_task(str(support), str(query), INPUT)
+    assert task.classes == ["blue", "green", "n\\xe9e"]
+    assert task.query_names[-1] == "n\\xe9e.png"
+
+
+def test_class_folders_that_look_alike_are_refused(support, query):
+    plain(support / "red " / "0.png", COLOURS["red"])
+    with pytest.raises(DataError, match="'red ' and 'red' differ in blanks"):
         read_task(str(support), str(query), INPUT)
 
 

@@ -170,6 +170,12 @@ def test_three_shots_give_three_reports_and_three_columns(tmp_path, capsys):
         (("--update_batch_size=3",), "val-3shot"),
         (("--use_M", "--mask=mode"), "val-10shot-mode"),
         (("--mask=mode",), "val-10shot"),
+        (("--query_batch_size=7",), "val-10shot"),  # as in training
+        (("--datasource=miniimagenet", "--update_batch_size=5"), "val-5shot"),
+        (
+            ("--datasource=miniimagenet", "--update_batch_size=5", "--query_batch_size=15"),
+            "val-5shot-15queries",
+        ),
         (("--notrain", "--update_lr=0.5", "--train_update_lr=0.01"), "val-10shot-alpha0.5"),
     ],
 )

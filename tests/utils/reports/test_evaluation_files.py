@@ -59,7 +59,7 @@ def test_json_has_configuration_settings_and_every_value(tmp_path, losses):
     report = json.loads(json_path.read_text())
     run, _ = config_and_settings(command)
     assert report["method"] == "MT-net"
-    assert report["configuration"] == json.loads(run.to_json())
+    assert report["configuration"] == run.to_dict()
     assert report["settings"]["mask"] == "mode"
     assert report["settings"]["split"] == "test"
     assert report["versions"] == VERSIONS

@@ -41,4 +41,5 @@ def test_table_says_how_many_tasks_diverged_and_stays_narrow():
 
 def test_table_of_one_task_claims_no_interval():
     table = format_table([Column("accuracy, %", summarize(np.array([[0.8]])), percent=True)], 0)
-    assert "| 0 *         |       80.00 |" in table
+    assert "| 0 *         | 80.00 ± n/a |" in table
+    assert "interval over 1 task;" in table

@@ -19,6 +19,7 @@ from utils.runs.callbacks import (
     update_probabilities,
 )
 from utils.runs.checkpoints import Checkpoints
+from utils.runs.epoch_means import EpochMeans
 from utils.runs.folder import Run
 
 
@@ -33,6 +34,16 @@ def learner(*arguments):
 def checkpoints(tmp_path):
     config, of = learner()
     return Checkpoints(Run.named_by(config, str(tmp_path)), of)
+
+
+@pytest.fixture
+def means(tmp_path):
+    config, of = learner()
+    return EpochMeans(Run.named_by(config, str(tmp_path)).epoch_file, of, 0)
+
+
+def ends_epoch(iteration):
+    return iteration % 10 == 0
 
 
 def saved(checkpoints, tmp_path):
@@ -78,8 +89,8 @@ def test_divergence_is_a_span_that_ends_early():
     assert caught.value.iteration == 13
 
 
-def test_best_is_the_largest_accuracy_of_all(checkpoints, tmp_path):
-    callback = SaveCheckpoints(checkpoints)
+def test_best_is_the_largest_accuracy_of_all(checkpoints, means, tmp_path):
+    callback = SaveCheckpoints(checkpoints, means, ends_epoch)
     best = []
     for iteration, accuracy in enumerate([0.3, 0.5, 0.4, 0.5, 0.6, 0.1], start=1):
         callback.on_epoch_end(0, {"iteration": iteration, "val_accuracy": accuracy})
@@ -89,18 +100,18 @@ def test_best_is_the_largest_accuracy_of_all(checkpoints, tmp_path):
     assert saved(checkpoints, tmp_path) == 6
 
 
-def test_without_validation_there_is_no_best(checkpoints, tmp_path):
-    SaveCheckpoints(checkpoints).on_epoch_end(0, {"iteration": 3.0})
+def test_without_validation_there_is_no_best(checkpoints, means, tmp_path):
+    SaveCheckpoints(checkpoints, means, ends_epoch).on_epoch_end(0, {"iteration": 3.0})
     assert saved(checkpoints, tmp_path) == 3
     assert not list(tmp_path.rglob("best"))
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_saves_after_the_span_and_gives_the_handlers_back(
-    checkpoints, tmp_path, capsys, number
+    checkpoints, means, tmp_path, capsys, number
 ):
     before = {n: signal.getsignal(n) for n in SaveOnSignal.signals}
-    callback = SaveOnSignal(checkpoints)
+    callback = SaveOnSignal(checkpoints, means, ends_epoch)
     callback.on_train_begin()
     callback.on_train_batch_end(0, {"iteration": 4.0})
     assert not list(tmp_path.iterdir()), "saved without a signal"
@@ -114,8 +125,18 @@ def test_signal_saves_after_the_span_and_gives_the_handlers_back(
     assert saved(checkpoints, tmp_path) == 8
 
 
-def test_signal_between_spans_leaves_after_the_epoch(checkpoints):
-    callback = SaveOnSignal(checkpoints)
+def test_signal_in_the_last_span_waits_for_the_epochs_row(checkpoints, means, tmp_path):
+    callback = SaveOnSignal(checkpoints, means, ends_epoch)
+    callback.on_train_begin()
+    os.kill(os.getpid(), signal.SIGTERM)
+    callback.on_train_batch_end(9, {"iteration": 10.0})
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(TrainingInterrupted, match="stopped after iteration 10, which is saved"):
+        callback.on_epoch_end(0, {"iteration": 10.0})
+
+
+def test_signal_between_spans_leaves_after_the_epoch(checkpoints, means):
+    callback = SaveOnSignal(checkpoints, means, ends_epoch)
     callback.on_train_begin()
     callback.on_epoch_end(0, {"iteration": 5.0})
     os.kill(os.getpid(), signal.SIGTERM)
@@ -123,8 +144,8 @@ def test_signal_between_spans_leaves_after_the_epoch(checkpoints):
         callback.on_epoch_end(1, {"iteration": 10.0})
 
 
-def test_handlers_can_be_given_back_before_training_began(checkpoints):
-    SaveOnSignal(checkpoints).restore_handlers()
+def test_handlers_can_be_given_back_before_training_began(checkpoints, means):
+    SaveOnSignal(checkpoints, means, ends_epoch).restore_handlers()
 
 
 def test_progress_bar_counts_what_is_still_to_do(capsys):

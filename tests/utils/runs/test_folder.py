@@ -2,14 +2,19 @@ import json
 import subprocess
 import sys
 
+import program
 import pytest
 import tensorflow as tf
 from absl import flags
 
+from data_generators import DataRecord
+from data_generators.data_record import image_class
+from system.errors import FileError
 from utils.command.configuration import Config
 from utils.command.flags import config_from_flags, define, parse
 from utils.errors import UsageError
 from utils.runs.folder import Run
+from utils.runs.used_data import UsedData
 
 
 def config(*arguments):
@@ -30,7 +35,7 @@ def test_run_folder_has_the_configurations_name(tmp_path, run):
 def test_start_records_configuration_and_every_start(run):
     run.start(resume=True)
     run.start(resume=True)
-    assert Config.from_json((run.folder / "config.json").read_text(), "") == run.config
+    assert Config.read(run.folder / "config.json") == run.config
     starts = json.loads((run.folder / "environment.json").read_text())
     assert [start["tensorflow"] for start in starts] == [tf.__version__] * 2
 
@@ -40,15 +45,56 @@ def test_configuration_remembers_the_most_iterations_asked_for(tmp_path):
         settings = config(f"--metatrain_iterations={iterations}")
         run = Run.named_by(settings, str(tmp_path))
         run.start(resume=True)
-        stored = Config.from_json((run.folder / "config.json").read_text(), "")
+        stored = Config.read(run.folder / "config.json")
         assert stored.metatrain_iterations == remembered
 
 
-def test_garbled_environment_is_one_line(run):
+@pytest.mark.parametrize("text", ["{", "{}", "[1]", '["a"]', "7", "[" * 10_000])
+def test_garbled_environment_is_one_line(run, text):
     run.start(resume=True)
-    (run.folder / "environment.json").write_text("{")
-    with pytest.raises(UsageError, match=r"environment\.json is not JSON"):
+    (run.folder / "environment.json").write_text(text)
+    with pytest.raises(FileError, match=r"environment\.json (is not JSON|must hold)"):
         run.start(resume=True)
+
+
+@pytest.mark.parametrize("folder", ["tensorboard", "checkpoints", "best", "evaluation"])
+def test_a_file_in_the_place_of_a_folder_is_named(run, folder):
+    run.folder.mkdir()
+    (run.folder / folder).touch()
+    with pytest.raises(UsageError, match=f"{folder} is a file where a run has a folder"):
+        run.start(resume=True)
+
+
+def test_what_was_killed_is_removed_at_the_next_start_of_its_run_alone(run):
+    hexadecimal = "0123456789abcdef" * 2
+    other = run.folder.with_name("another")
+    remains = [
+        "checkpoints/model-7_temp/part-00000-of-00001",
+        "checkpoints/model-7.data-00000-of-00001",
+        "checkpoints/model-8.index",
+        "checkpoints/checkpoint.tmp0123",
+        "best/model-7_temp/part-00000-of-00001",
+        f"checkpoints/.checkpoint.{hexadecimal}.part",
+        f".config.json.{hexadecimal}.part",
+        f"evaluation/.test.png.{hexadecimal}.part",
+        f".saved_model.{hexadecimal}.tmp/saved_model.pb",
+    ]
+    kept = [
+        "checkpoints/model-5.data-00000-of-00001",
+        "checkpoints/model-5.index",
+        "checkpoints/model-5 (copy).index",
+        "evaluation/notes.part",
+    ]
+    run.start(resume=True)
+    for folder in (run.folder, other):
+        for name in (*remains, *kept):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch()
+    run.start(resume=True)
+    here = {p.relative_to(run.folder).as_posix() for p in run.folder.rglob("*") if p.is_file()}
+    assert here == {*kept, "config.json", "environment.json", ".lock"}
+    assert not (run.folder / "checkpoints" / "model-7_temp").exists()
+    assert all((other / name).exists() for name in remains)
 
 
 def test_checkpoints_without_configuration_are_refused(run):
@@ -105,6 +151,99 @@ def test_moving_aside_never_overwrites_an_earlier_run(run):
     assert (run.folder / "2").exists()
 
 
+def used(checksums=(1, 2), data_path="/data", cache_dir="/cache"):
+    """Data of three classes, the first of which has images of some checksums."""
+    classes = {"train": {"ant": checksums}, "val": {"bee": [3]}, "test": {"cat": [4, 5]}}
+    record = DataRecord(
+        {
+            split: {name: image_class(found) for name, found in part.items()}
+            for split, part in classes.items()
+        }
+    )
+    return UsedData(record, data_path, cache_dir)
+
+
+def test_data_is_noted_for_people_and_found_again(run):
+    run.start(resume=True, data=used())
+    assert run.noted_data() == used()
+    values = json.loads(run.data_file.read_text())
+    assert values["classes"] == {"train": {"ant": 2}, "val": {"bee": 1}, "test": {"cat": 2}}
+    assert (values["data_path"], values["cache_dir"]) == ("/data", "/cache")
+    assert values["fingerprint"] == used().record.fingerprint
+
+
+def test_numbers_alone_are_no_data(run):
+    run.start(resume=True)
+    assert not run.data_file.exists()
+    run.check_data(None)
+
+
+def test_other_data_is_refused_and_nothing_changed(run):
+    run.start(resume=True, data=used())
+    before = program.snapshot(run.folder)
+    other = used([1, 2, 3], "/other")
+    line = "on other data: class ant has 2 images there, 3 here; give that data, which lay in /data"
+    with pytest.raises(UsageError, match=f"{line}, another --logdir, or --noresume, which"):
+        run.start(resume=True, data=other)
+    with pytest.raises(UsageError, match=f"{line}$"):
+        run.check_data(other)
+    assert program.snapshot(run.folder) == before
+    run.start(resume=False, data=other)
+    assert run.noted_data() == other
+
+
+def test_data_that_was_moved_is_the_same_and_noted_where_it_is(run):
+    run.start(resume=True, data=used())
+    run.start(resume=True, data=used(data_path="/moved"))
+    assert run.noted_data().data_path == "/moved"
+    downloaded = used(data_path=None, cache_dir="/downloads")
+    run.check_data(downloaded)
+    assert run.noted_data() == downloaded
+    assert downloaded.place == "/downloads"
+
+
+@pytest.mark.parametrize("train", [True, False])
+def test_a_run_from_before_takes_the_data_that_is_given_once(run, capsys, train):
+    run.start(resume=True)  # as earlier versions did
+    if train:
+        run.start(resume=True, data=used())
+    else:
+        run.check_data(used())
+    said = capsys.readouterr().out.splitlines()
+    assert len(said) == 1
+    assert f"{run.folder} does not say what data it was trained on" in said[0]
+    assert said[0].endswith("it is taken to be that in /data")
+    run.check_data(used())
+    assert capsys.readouterr().out == ""
+    with pytest.raises(UsageError, match="on other data"):
+        run.check_data(used([9]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace('"ant": 2', '"ant": 3'),
+        lambda text: "{}",
+        lambda text: '{"classes": 1, "digests": 2}',
+        lambda text: "[]",
+    ],
+)
+def test_damaged_data_is_one_line(run, change):
+    run.start(resume=True, data=used())
+    run.data_file.write_text(change(run.data_file.read_text()))
+    with pytest.raises(FileError, match=r"data\.json") as caught:
+        run.check_data(used())
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_is_opened_from_its_folder_alone(run, tmp_path):
+    with pytest.raises(UsageError, match=f"no run in {tmp_path}: train it first, or name its"):
+        Run.opened(tmp_path)
+    run.start(resume=True)
+    assert Run.opened(run.folder).config == run.config
+
+
 LOG = "epoch,iteration,loss\r\n0,5.0,1.5\r\n1,10.0,1.25\r\n2,15.0,1.125\r\n"
 
 
@@ -125,6 +264,15 @@ def test_log_is_trimmed_to_the_checkpoint(run, text, iteration, kept):
     run.log_file.write_bytes(text.encode())
     run.trim_log(iteration)
     assert (run.log_file.read_bytes().decode() if run.log_file.exists() else None) == kept
+
+
+@pytest.mark.parametrize("damaged", [LOG.replace("10.0", "many"), LOG.replace("iteration", "it")])
+def test_a_damaged_log_is_one_line_and_left_as_it_is(run, damaged):
+    run.folder.mkdir()
+    run.log_file.write_text(damaged)
+    with pytest.raises(FileError, match=r"log\.csv is damaged"):
+        run.trim_log(10)
+    assert run.log_file.read_text() == damaged.replace("\r\n", "\n")
 
 
 def test_a_log_that_is_not_there_is_not_trimmed(run):

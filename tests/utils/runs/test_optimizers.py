@@ -61,7 +61,7 @@ def json_of(name):
     """A configuration's JSON."""
     flag_values = define(flags.FlagValues())
     parse(["main.py", *FLAGS, f"--meta_optimizer={name}"], flag_values)
-    return config_from_flags(flag_values).to_json()
+    return json.dumps(config_from_flags(flag_values).to_dict())
 
 
 def trained_config(text):
@@ -91,7 +91,7 @@ def runs(tmp_path_factory):
 
 def restored(folder, iteration):
     """The learner of a checkpoint."""
-    config = trained_config((folder / "config.json").read_text())
+    config = Config.read(folder / "config.json")
     learner = build_learner(config, build_source(config, None, ""))
     if iteration:
         Checkpoints(Run(folder, config), learner).restore_iteration(iteration)

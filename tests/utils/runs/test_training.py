@@ -20,7 +20,7 @@ from utils.runs.training import plan_spans
 def test_plan_covers_every_iteration_once_and_ends_epochs_at_multiples(per_epoch, spans):
     for total in range(1, 35):
         for start in range(total):
-            plan = plan_spans(start, total, per_epoch, spans)
+            plan = list(plan_spans(start, total, per_epoch, spans))
             assert [i for first, last in plan for i in range(first, last)] == [*range(start, total)]
             assert len(plan) % spans == 0
             ends = [last for _, last in plan[spans - 1 :: spans]]
@@ -28,10 +28,17 @@ def test_plan_covers_every_iteration_once_and_ends_epochs_at_multiples(per_epoch
             assert ends == [*multiples, total]
 
 
-def test_epoch_lies_where_it_would_without_the_interruption():
-    whole = plan_spans(0, 40, 10, 5)
-    assert plan_spans(20, 40, 10, 5) == whole[10:]
-    assert plan_spans(13, 40, 10, 5)[5:] == whole[10:]
+def test_spans_lie_where_they_would_without_the_interruption():
+    whole = list(plan_spans(0, 40, 10, 5))
+    assert list(plan_spans(20, 40, 10, 5)) == whole[10:]
+    empty, *rest = plan_spans(14, 40, 10, 5)
+    assert empty == (14, 14)
+    assert rest == [(14, 14), *whole[7:]]
+
+
+def test_a_plan_of_all_iterations_that_can_be_counted_is_not_made_at_once():
+    plan = plan_spans(0, 2**31 - 1, 500, 50)
+    assert [next(plan) for _ in range(2)] == [(0, 10), (10, 20)]
 
 
 def test_images_are_saved_more_often_than_regression():
@@ -70,7 +77,7 @@ def test_log_has_one_row_an_epoch_with_means_over_it(trained):
         ("1", 10),
         ("2", 15),
     ]
-    stored = Config.from_json((trained / "config.json").read_text(), "config.json")
+    stored = Config.read(trained / "config.json")
     learner = build_learner(stored, build_source(stored, None, ""))
     # The same iterations one by one, on a learner of the same initial weights.
     measures = [[float(m) for m in learner.meta_step(tf.constant(i))] for i in range(15)]
@@ -110,7 +117,7 @@ def test_tensorboard_has_the_numbers_of_the_log_and_histograms(trained):
 
 
 def test_checkpoints_hold_all_weights_and_adams_moments(trained):
-    stored = Config.from_json((trained / "config.json").read_text(), "config.json")
+    stored = Config.read(trained / "config.json")
     learner = build_learner(stored, build_source(stored, None, ""))
     held = program.tensors(program.newest(trained / "checkpoints"))
     weights = [name for name in held if name.startswith("parameters/")]
@@ -129,6 +136,7 @@ def test_without_logs_only_checkpoints_are_written(tmp_path):
         "config.json",
         "environment.json",
         "checkpoints",
+        "epoch.json",
     }
     assert json.loads((folder / "config.json").read_text())["dim_hidden"] == 3
 

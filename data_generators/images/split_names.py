@@ -1,0 +1,20 @@
+"""The names that people give to the three splits."""
+
+import re
+
+from data_generators.random_streams import SPLITS
+
+_NAME = re.compile(
+    r"(?:meta)?(?:(train(?:ing)?)|(val(?:id(?:ation)?)?|dev)|(test(?:ing)?))"
+    r"(?:set|split|data|images|classes)?"
+)
+
+
+def split_named(name: str) -> str | None:
+    """The split that a folder or file of this name is meant as: "train", "val", "test" or None.
+
+    Case does not matter, nor what separates words: train, Train, meta_train, Meta-Training,
+    "training set"; val, valid, validation, dev; test, TEST, testing.
+    """
+    match = _NAME.fullmatch(re.sub(r"[\W_]", "", name).lower())
+    return SPLITS[match.lastindex - 1] if match and match.lastindex else None

@@ -1,0 +1,162 @@
+"""A copy of a Keras model to meta-learn with, and plain copies to hand out."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tensorflow import keras
+
+from maml_tnet.any_model.exact_normalization import (
+    ExactBatchNormalization,
+    ExactGroupNormalization,
+    ExactLayerNormalization,
+    ExactSpectralNormalization,
+)
+from maml_tnet.any_model.exact_upsampling import ExactUpSampling2D
+from maml_tnet.compat import is_functional, require_keras_3, sublayers
+
+EXACT: dict[Any, Any] = {
+    keras.layers.BatchNormalization: ExactBatchNormalization,
+    keras.layers.LayerNormalization: ExactLayerNormalization,
+    keras.layers.GroupNormalization: ExactGroupNormalization,
+    keras.layers.SpectralNormalization: ExactSpectralNormalization,
+    keras.layers.UpSampling2D: ExactUpSampling2D,
+}
+"""Keras' layers whose second derivatives are wrong, and what takes their places."""
+
+
+def exact_copy(model: keras.Model) -> keras.Model:
+    """Copy a model, with exact layers in place of those of Keras that are not (`EXACT`).
+
+    Layers that train nothing are shared with the original. A subclassed model, whose layers cannot
+    be replaced from outside, is returned itself.
+
+    Args:
+        model: built.
+
+    Raises:
+        RuntimeError: this is Keras 2, whose models cannot be called with weights handed in.
+        ValueError: the model has no weights yet, or has a layer that cannot be meta-learned.
+    """
+    require_keras_3()
+    _refuse(model)
+    copy = _clone(model, EXACT) if is_functional(model) else model
+    for layer in sublayers(copy):
+        if _is_inexact(layer):
+            raise ValueError(
+                f"the layer {layer.name!r} ({type(layer).__name__}) is inside a subclassed model "
+                "or layer, where it cannot be replaced, and its second derivatives are wrong: "
+                "build the model with the functional API or Sequential"
+            )
+    return copy
+
+
+def plain_copy(model: keras.Model, example: Any, *, keeps_batch_norms: bool) -> keras.Model:
+    """Copy a model that `exact_copy` made, with Keras' own normalizations again.
+
+    Args:
+        model: to copy, with its weights.
+        example: a batch of inputs, to build a subclassed model with.
+        keeps_batch_norms: whether batch normalizations stay as they are, for queries that are
+            normalized by their own batch.
+
+    Raises:
+        ValueError: a subclassed model that cannot be made again from its `get_config`.
+    """
+    kept = [ExactSpectralNormalization, *([ExactBatchNormalization] if keeps_batch_norms else [])]
+    if is_functional(model):
+        return _clone(model, {exact: plain for plain, exact in EXACT.items() if exact not in kept})
+    try:
+        copy = type(model).from_config(model.get_config())
+        copy(example)
+    except (NotImplementedError, TypeError) as error:
+        raise ValueError(
+            f"{type(model).__name__} cannot be copied: give it a get_config ({error})"
+        ) from error
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _clone(model: keras.Model, replaced: Mapping[Any, Any]) -> keras.Model:
+    """Copy a functional or sequential model with models inside it and all weights."""
+    copy = keras.models.clone_model(
+        model, clone_function=lambda layer: _remade(layer, replaced), recursive=True
+    )
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def _remade(layer: Any, replaced: Mapping[Any, Any]) -> Any:
+    """Make a layer anew from its configuration, of the class that replaces its own.
+
+    Layers that train nothing and hold nothing to replace are the same in all copies: some, such as
+    `Lambda` and an adapted `Normalization`, are more than their configuration.
+    """
+    if not isinstance(layer, keras.layers.Layer):
+        return layer  # an operation, such as +
+    changes = any(type(inner) in replaced for inner in sublayers(layer))
+    if not layer.trainable_weights and not changes:
+        return layer
+    try:
+        config = _with_classes_replaced(layer.get_config(), replaced)
+        return replaced.get(type(layer), type(layer)).from_config(config)
+    except (NotImplementedError, TypeError) as error:
+        raise ValueError(
+            f"the layer {layer.name!r} ({type(layer).__name__}) cannot be copied: give it a "
+            f"get_config ({error})"
+        ) from error
+
+
+def _with_classes_replaced(config: Any, replaced: Mapping[Any, Any]) -> Any:
+    """A wrapper's configuration, in which the layers inside it have other classes."""
+    if isinstance(config, list | tuple):
+        return type(config)(_with_classes_replaced(part, replaced) for part in config)
+    if not isinstance(config, dict):
+        return config
+    config = {name: _with_classes_replaced(part, replaced) for name, part in config.items()}
+    for old, new in replaced.items():
+        if _header(old).items() <= config.items():
+            config |= _header(new)
+    return config
+
+
+def _header(kind: Any) -> dict[str, Any]:
+    """How a class is called in a configuration."""
+    is_ours = kind in EXACT.values()
+    return {
+        "module": kind.__module__ if is_ours else "keras.layers",
+        "class_name": kind.__name__,
+        "registered_name": keras.utils.get_registered_name(kind) if is_ours else None,
+    }
+
+
+def _is_inexact(layer: Any) -> bool:
+    """Whether a layer is one of Keras' whose second derivatives are wrong."""
+    # A frozen batch normalization uses its moving averages, which are constants.
+    if isinstance(layer, keras.layers.BatchNormalization) and not layer.trainable:
+        return False
+    return isinstance(layer, tuple(EXACT)) and type(layer) not in EXACT.values()
+
+
+def _refuse(model: keras.Model) -> None:
+    """Refuse what cannot be meta-learned, by name."""
+    if not model.built or not model.weights:
+        raise ValueError(
+            f"the model {model.name!r} has no weights yet: give it an Input, or call it once on a "
+            "batch"
+        )
+    for layer in sublayers(model):
+        if getattr(layer, "stateful", False) is True:
+            raise ValueError(
+                f"the layer {layer.name!r} is stateful: its state would go from one task to the "
+                "next; make it with stateful=False"
+            )
+        if getattr(layer, "renorm", False):
+            raise ValueError(
+                f"the layer {layer.name!r} renormalizes by moving averages, which tasks do not "
+                "share: make it with renorm=False"
+            )
+        if layer.dtype_policy.name == "mixed_float16":
+            raise ValueError(
+                f"the layer {layer.name!r} is mixed_float16, whose inner gradients would need a "
+                "loss scale of their own: use mixed_bfloat16"
+            )

@@ -1,0 +1,164 @@
+"""Episodes as `fit` takes them: dicts or tuples of arrays [tasks, examples, ...]."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+
+class ModelEpisode(NamedTuple):
+    """A batch of tasks. Each part may be nested as the model's inputs and outputs are.
+
+    Attributes:
+        support_x: inputs that a task learns from, [tasks, support, ...].
+        support_y: their targets.
+        query_x: inputs that a task is asked about, [tasks, queries, ...].
+        query_y: their targets; None where only answers are asked for.
+        support_weight: sample weights [tasks, support] or [tasks, support, ...], or None. An
+            example of weight 0 is padding: the task is what it would be without it.
+        query_weight: the same of the queries.
+    """
+
+    support_x: Any
+    support_y: Any
+    query_x: Any
+    query_y: Any = None
+    support_weight: Any = None
+    query_weight: Any = None
+
+
+def model_episode(data: Any) -> ModelEpisode:
+    """Read what a dataset yields: a dict by these names, or a tuple in this order.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    if isinstance(data, dict) and set(data) <= set(ModelEpisode._fields) and len(data) >= 3:
+        return ModelEpisode(**data)
+    if isinstance(data, list | tuple) and 3 <= len(data) <= len(ModelEpisode._fields):
+        return ModelEpisode(*data)
+    found = sorted(data) if isinstance(data, dict) else type(data).__name__
+    raise ValueError(
+        f"an episode must be a dict or tuple of {', '.join(ModelEpisode._fields)} (what follows "
+        f"query_x may be left out), got {found}"
+    )
+
+
+def real_examples(weight: Any, parts: Any) -> Any:
+    """Leave out padding.
+
+    Args:
+        weight: sample weights [examples] or [examples, ...], of one output or nested.
+        parts: nested tensors [examples, ...] and None.
+
+    Returns:
+        the parts without the examples of which all weights of the first output are 0.
+    """
+    real = _is_real(weight)
+    return tf.nest.map_structure(
+        lambda part: None if part is None else tf.boolean_mask(part, real), parts
+    )
+
+
+def with_padding(outputs: Any, weight: Any) -> Any:
+    """Undo `real_examples`: outputs at the places of their examples, 0 where there is padding."""
+    real = _is_real(weight)
+    places = tf.cast(tf.where(real), tf.int32)
+
+    def spread(part: tf.Tensor) -> tf.Tensor:
+        return tf.scatter_nd(places, part, tf.concat([tf.shape(real), tf.shape(part)[1:]], axis=0))
+
+    return tf.nest.map_structure(spread, outputs)
+
+
+def _is_real(weight: Any) -> tf.Tensor:
+    """Which examples are no padding: bool [examples]."""
+    first = tf.nest.flatten(weight)[0]
+    return tf.reduce_any(tf.reshape(first, [tf.shape(first)[0], -1]) != 0, axis=1)
+
+
+def class_episodes(
+    x: Any,
+    labels: Any,
+    *,
+    way: int,
+    shot: int,
+    query: int,
+    tasks: int,
+    seed: int = 0,
+) -> tf.data.Dataset:
+    """Episodes of `way` classes, drawn from labelled examples: an endless `tf.data.Dataset`.
+
+    Episode i is a pure function of (seed, i), so `dataset.skip(i)` goes on where a run stopped.
+
+    Args:
+        x: examples [number, ...], an array.
+        labels: of the examples, [number], of any type.
+        way: classes of a task, which get the labels 0 to way - 1 in a random order.
+        shot: support examples of each class.
+        query: queries of each class, other examples than the support's.
+        tasks: tasks of an episode.
+        seed: of the draws.
+
+    Returns:
+        a dataset of dicts: support_x [tasks, way * shot, ...], support_y int32
+        [tasks, way * shot], query_x [tasks, way * query, ...], query_y int32 [tasks, way * query].
+
+    Raises:
+        ValueError: fewer than `way` classes have shot + query examples, or the numbers of examples
+            and of labels differ.
+    """
+    x, labels = np.asarray(x), np.asarray(labels)
+    if len(x) != len(labels):
+        raise ValueError(f"{len(x)} examples have {len(labels)} labels")
+    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    members = [indices for indices in members if len(indices) >= shot + query]
+    if len(members) < way:
+        raise ValueError(
+            f"way={way} needs as many classes with shot + query = {shot + query} examples, "
+            f"got {len(members)}"
+        )
+    most = max(map(len, members))
+    table = np.stack([np.resize(indices, most) for indices in members])
+    is_member = np.arange(most) < np.array([len(indices) for indices in members])[:, np.newaxis]
+    examples = tf.constant(x)
+
+    def draw(number: tf.Tensor) -> dict[str, tf.Tensor]:
+        key = tf.stack([tf.constant(seed, tf.int64), number])
+        keys = tf.random.split(key, 2)
+        scores = tf.random.stateless_uniform([tasks, len(members)], keys[0])
+        classes = tf.math.top_k(scores, way).indices
+        scores = tf.random.stateless_uniform([tasks, way, most], keys[1])
+        scores = tf.where(tf.gather(is_member, classes), scores, -1.0)
+        places = tf.math.top_k(scores, shot + query).indices
+        chosen = tf.gather(tf.gather(table, classes), places, batch_dims=2)
+
+        def part(indices: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            each = indices.shape[-1]
+            y = tf.tile(tf.repeat(tf.range(way), each)[tf.newaxis], [tasks, 1])
+            return tf.gather(examples, tf.reshape(indices, [tasks, way * each])), y
+
+        support_x, support_y = part(chosen[..., :shot])
+        query_x, query_y = part(chosen[..., shot:])
+        return {
+            "support_x": support_x,
+            "support_y": support_y,
+            "query_x": query_x,
+            "query_y": query_y,
+        }
+
+    return tf.data.Dataset.counter().map(draw, num_parallel_calls=1)
+
+
+def going_on(episodes: tf.data.Dataset, done: tf.Variable) -> tf.data.Dataset:
+    """Let a dataset go on where an interrupted run stopped in it.
+
+    Args:
+        episodes: one a step.
+        done: int64, how many steps training has done with it, read by every new iterator. Nothing
+            may change it during a step, as it is read with the first episode.
+    """
+    size = int(episodes.cardinality())
+    return tf.data.Dataset.range(1).flat_map(
+        lambda _: episodes.skip(done % size if size > 0 else done)
+    )

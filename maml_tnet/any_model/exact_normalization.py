@@ -1,0 +1,148 @@
+"""Keras' normalization layers with derivatives that are right to any order.
+
+Keras computes mean and variance by `tf.nn.moments`, which holds the mean constant when it
+differentiates the variance. A first derivative is not changed by that, a second one is wrong.
+Each layer here is Keras' own, with the same configuration and the same weights, and computes the
+same; only what it is computed by differs.
+"""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from maml_tnet.kernels.statistics import standardize
+
+
+def _precise(x: tf.Tensor) -> tf.Tensor:
+    """At least float32, in which statistics are taken."""
+    return tf.cast(x, tf.float32) if x.dtype.size < 4 else x
+
+
+def _broadcast(weight: Any, axes: Sequence[int], x: tf.Tensor) -> tf.Tensor:
+    """A weight over some axes of x, in x's number type, to be multiplied with x."""
+    shape = [x.shape[axis] if axis in axes else 1 for axis in range(x.shape.rank)]
+    return tf.cast(tf.reshape(tf.convert_to_tensor(weight), shape), x.dtype)
+
+
+@keras.utils.register_keras_serializable("maml_tnet")
+class ExactBatchNormalization(keras.layers.BatchNormalization):
+    """Batch normalization by the batch that it is given, in training and at inference alike.
+
+    The batch's mean and variance become `moving_mean` and `moving_variance`, whole. Inside
+    `stored_statistics` these are used instead. Frozen, it uses them always, as Keras does.
+
+    Attributes:
+        uses_stored: whether to normalize by the stored statistics.
+    """
+
+    uses_stored = False
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
+        """Normalize [examples, ...], same out; `mask` [examples, ...] leaves out positions."""
+        del training
+        if not self.trainable:
+            return super().call(inputs, training=False, mask=mask)
+        x = _precise(inputs)
+        feature_axis = self.axis % x.shape.rank
+        axes = [axis for axis in range(x.shape.rank) if axis != feature_axis]
+        if self.uses_stored:
+            centered = x - _broadcast(self.moving_mean, [feature_axis], x)
+            variance = _broadcast(self.moving_variance, [feature_axis], x)
+            y = centered * tf.math.rsqrt(variance + self.epsilon)
+        elif mask is None:
+            y = standardize(x, axes, self.epsilon)
+            mean = tf.reduce_mean(x, axes, keepdims=True)
+            self._store(mean, tf.reduce_mean(tf.square(x - mean), axes))
+        else:
+            weights = tf.expand_dims(tf.cast(mask, x.dtype), -1) * tf.ones_like(x)
+            total = tf.reduce_sum(weights, axes, keepdims=True)
+            mean = tf.reduce_sum(weights * x, axes, keepdims=True) / total
+            square = weights * tf.square(x - mean)
+            variance = tf.reduce_sum(square, axes, keepdims=True) / total
+            y = (x - mean) * tf.math.rsqrt(variance + self.epsilon)
+            self._store(mean, variance)
+        if self.scale:
+            y *= _broadcast(self.gamma, [feature_axis], x)
+        if self.center:
+            y += _broadcast(self.beta, [feature_axis], x)
+        return tf.cast(y, self.compute_dtype)
+
+    def _store(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
+        for variable, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            variable.assign(tf.cast(tf.reshape(value, [-1]), variable.dtype))
+
+
+@contextlib.contextmanager
+def stored_statistics(layers: Sequence[ExactBatchNormalization]) -> Iterator[None]:
+    """Let batch normalizations use what they stored of the batch before."""
+    for layer in layers:
+        layer.uses_stored = True
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.uses_stored = False
+
+
+@keras.utils.register_keras_serializable("maml_tnet")
+class ExactLayerNormalization(keras.layers.LayerNormalization):
+    """Layer normalization."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Normalize [examples, ...], same out."""
+        x = _precise(inputs)
+        axes = [self.axis] if isinstance(self.axis, int) else list(self.axis)
+        axes = sorted(axis % x.shape.rank for axis in axes)
+        y = standardize(x, axes, self.epsilon)
+        if self.scale:
+            y *= _broadcast(self.gamma, axes, x)
+        if self.center:
+            y += _broadcast(self.beta, axes, x)
+        return tf.cast(y, self.compute_dtype)
+
+
+@keras.utils.register_keras_serializable("maml_tnet")
+class ExactGroupNormalization(keras.layers.GroupNormalization):
+    """Group normalization."""
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Normalize [examples, ...], same out."""
+        x = _precise(inputs)
+        feature_axis = self.axis % x.shape.rank
+        sizes = [tf.shape(x)[axis] if n is None else n for axis, n in enumerate(x.shape)]
+        split = [self.groups, sizes[feature_axis] // self.groups]
+        grouped = tf.reshape(x, [*sizes[:feature_axis], *split, *sizes[feature_axis + 1 :]])
+        axes = [axis for axis in range(1, grouped.shape.rank) if axis != feature_axis]
+        y = tf.reshape(standardize(grouped, axes, self.epsilon), sizes)
+        if self.scale:
+            y *= _broadcast(self.gamma, [feature_axis], x)
+        if self.center:
+            y += _broadcast(self.beta, [feature_axis], x)
+        return tf.cast(y, self.compute_dtype)
+
+
+@keras.utils.register_keras_serializable("maml_tnet")
+class ExactSpectralNormalization(keras.layers.SpectralNormalization):
+    """The layer inside with its kernel divided by the kernel's largest singular value.
+
+    Keras' layer overwrites the kernel in training; here the kernel stays what it is and is divided
+    in every call. The power iteration starts from the same vector in every call.
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        """What the layer inside gives."""
+        del training
+        kernel = tf.convert_to_tensor(self.kernel)
+        matrix = tf.reshape(kernel, [-1, kernel.shape[-1]])
+        u = tf.cast(tf.convert_to_tensor(self.vector_u), kernel.dtype)
+        for _ in range(self.power_iterations):
+            v = tf.math.l2_normalize(tf.matmul(u, matrix, transpose_b=True))
+            u = tf.math.l2_normalize(tf.matmul(v, matrix))
+        sigma = tf.matmul(tf.matmul(v, matrix), u, transpose_b=True)
+        self.kernel.assign(kernel / sigma[0, 0])
+        outputs = self.layer(inputs)
+        self.kernel.assign(kernel)
+        return outputs

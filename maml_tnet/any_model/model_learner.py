@@ -1,0 +1,504 @@
+"""The meta-learner of any Keras model."""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+from tensorflow import keras
+
+from maml_tnet.adaptation import Examples
+from maml_tnet.any_model.adapting_weights import AdaptingWeights, Values
+from maml_tnet.any_model.copying import exact_copy, plain_copy
+from maml_tnet.any_model.episode import (
+    ModelEpisode,
+    going_on,
+    model_episode,
+    real_examples,
+    with_padding,
+)
+from maml_tnet.any_model.functional_model import FunctionalModel
+from maml_tnet.any_model.loss import ModelLoss, model_loss
+from maml_tnet.any_model.one_task import NORMALIZE_BY, OneTask
+from maml_tnet.any_model.second_derivatives import checked_outputs
+from maml_tnet.any_model.unit_groups import Adapts
+from maml_tnet.compat import require_keras_3, tf_variable
+
+# Offset of the first word of a seed, so that dropout and masks share no random stream.
+RANDOM_LAYER_STREAM = 2_000_003
+
+
+@keras.utils.register_keras_serializable("maml_tnet")
+class ModelLearner(keras.Model):
+    """MAML, ANIL, BOIL, Meta-SGD, T-nets and MT-nets of any Keras model.
+
+    `MetaLearner(model, ...)` makes one. `compile` it with an optimizer, any Keras loss and metrics,
+    and `fit` it on a dataset of episodes (`ModelEpisode`). One batch is one meta-iteration, and one
+    step of the optimizer. Its number and `seed` decide masks and dropout.
+
+    `evaluate` measures the queries after adaptation and `predict` answers them, both as the model
+    that `adapt` gives does: masks at their mode, no dropout. Called on an episode, it answers, too.
+
+    Args:
+        network: a Keras model with weights; it is copied (`copying.exact_copy`), unless it is a
+            subclassed one, and is not changed.
+        update_lr: alpha, in the unit of the loss as it is reduced; Meta-SGD's initial step sizes.
+        num_updates: inner steps.
+        transform: a T for every layer that adapts and can have one (T-net); starts as the identity.
+        mask: None; "unit", one mask logit for each unit of a layer; or "weight", for each weight
+            (MT-net).
+        adapt: which layers adapt: "all" (MAML), "head" (ANIL), "body" (BOIL), or a function of one
+            of `network.layers`.
+        normalize_by: what batch normalization takes for queries: the statistics of the task's
+            "support" set, so that a query's answer does not depend on the others; or those of the
+            "batch" of queries, as in the paper.
+        first_order: do not differentiate through the inner gradients.
+        meta_sgd: learn a step size for every weight that adapts.
+        temperature: of the masks, T of equation (11).
+        logit_init: initial mask logits.
+        meta_grad_clip: bound on every component of the meta-gradient; 0 for none.
+        seed: of masks and random layers.
+
+    Attributes:
+        network: the copy; its weights are what every task starts from, without T.
+
+    Raises:
+        RuntimeError: this is Keras 2.
+        ValueError: an unknown word, num_updates < 1, or a model that cannot be meta-learned.
+    """
+
+    def __init__(
+        self,
+        network: keras.Model,
+        *,
+        update_lr: float,
+        num_updates: int = 1,
+        transform: bool = False,
+        mask: str | None = None,
+        adapt: Adapts = "all",
+        normalize_by: str = "support",
+        first_order: bool = False,
+        meta_sgd: bool = False,
+        temperature: float = 1.0,
+        logit_init: float = 0.0,
+        meta_grad_clip: float = 0.0,
+        seed: int = 0,
+        **kwargs: Any,
+    ):
+        require_keras_3()
+        super().__init__(autocast=False, **kwargs)
+        if num_updates < 1:
+            raise ValueError(f"num_updates must be at least 1, got {num_updates}")
+        if normalize_by not in NORMALIZE_BY:
+            raise ValueError(f"normalize_by must be one of {NORMALIZE_BY}, got {normalize_by!r}")
+        self.options = {
+            "update_lr": update_lr,
+            "num_updates": num_updates,
+            "transform": transform,
+            "mask": mask,
+            "adapt": adapt,
+            "normalize_by": normalize_by,
+            "first_order": first_order,
+            "meta_sgd": meta_sgd,
+            "temperature": temperature,
+            "logit_init": logit_init,
+            "meta_grad_clip": meta_grad_clip,
+            "seed": seed,
+        }
+        self.num_updates = num_updates
+        self.normalize_by = normalize_by
+        self.first_order = first_order
+        self.meta_grad_clip = meta_grad_clip
+        self.seed = seed
+        self.task_loss: ModelLoss | None = None
+        self._outputs_specs: dict[str, Any] = {}
+        self.network = exact_copy(network)
+        self.function = FunctionalModel(self.network)
+        self.adapting = AdaptingWeights(
+            self.network,
+            adapt=adapt,
+            update_lr=update_lr,
+            meta_sgd=meta_sgd,
+            transform=transform,
+            mask=mask,
+            logit_init=logit_init,
+            temperature=temperature,
+        )
+        self._learned = tf.function(self._learn, autograph=False)
+        self.built = True
+
+    def compile(
+        self,
+        optimizer: Any = "adam",
+        loss: Any = None,
+        loss_weights: Any = None,
+        *,
+        jit_compile: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        """Keras' `compile`. The loss is a task's, and alpha is in its unit.
+
+        Args:
+            optimizer: of the meta-update.
+            loss: a Keras loss, as in Keras for several outputs, or one of `maml_tnet.losses`.
+            loss_weights: of several outputs.
+            jit_compile: tasks that run at the same time are faster than XLA on a CPU.
+            **kwargs: metrics and the like.
+
+        Raises:
+            ValueError: a loss that `any_model.loss.model_loss` refuses.
+        """
+        self.task_loss = model_loss(
+            loss,
+            loss_weights,
+            output_names=getattr(self.network, "output_names", None) or (),
+            dtype=self.adapting.dtype,
+        )
+        super().compile(
+            optimizer=optimizer,
+            loss=loss,
+            loss_weights=loss_weights,
+            jit_compile=jit_compile,
+            **kwargs,
+        )
+        # Now, so that what is restored before the first step finds its place.
+        self.optimizer.build(self.trainable_variables)
+        self._learned = tf.function(self._learn, autograph=False)
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as a saved learner was."""
+        self.compile(**keras.utils.deserialize_keras_object(config))
+
+    def one_task(self, values: Values, seeds: tf.Tensor, *, training: bool) -> OneTask:
+        """A task of this learner.
+
+        Raises:
+            ValueError: the learner is not compiled.
+        """
+        if self.task_loss is None:
+            raise ValueError("compile the learner first: its loss is what a task descends")
+        return OneTask(
+            self.function,
+            self.adapting,
+            self.task_loss,
+            values,
+            seeds,
+            training=training,
+            normalize_by=self.normalize_by,
+        )
+
+    def query_loss(
+        self,
+        values: Values,
+        episode: ModelEpisode,
+        noise: list[list[tf.Tensor]],
+        seeds: tf.Tensor,
+        *,
+        training: bool,
+        steps: int | None = None,
+    ) -> tuple[tf.Tensor, Any]:
+        """Learn one task's support set and answer its queries.
+
+        Args:
+            values: of the learner's variables.
+            episode: of one task, [examples, ...].
+            noise: of its masks.
+            seeds: of its random layers.
+            training: whether random layers are random.
+            steps: inner steps to take; by default as many as in training.
+
+        Returns:
+            its query loss, the summand of line 11 of Algorithm 2 (0 without targets), and its
+            outputs [queries, ...].
+        """
+        support = _examples(episode.support_x, episode.support_y, episode.support_weight)
+        query = _examples(episode.query_x, episode.query_y, episode.query_weight)
+        task = self.one_task(values, seeds, training=training)
+        steps = self.num_updates if steps is None else steps
+        fast_weights = task.learn(support, noise, steps=steps, first_order=self.first_order)
+        answers = task.answer(support.inputs, query.inputs, fast_weights)
+        loss = tf.zeros([], self.adapting.dtype)
+        if episode.query_y is not None:
+            loss = task.loss_of(answers, query.targets, _count(support.inputs))
+        if episode.query_weight is None:
+            return loss, answers.outputs
+        return loss, with_padding(answers.outputs, episode.query_weight)
+
+    # A meta-batch: as many tasks at once as there are cores.
+
+    def values(self) -> tuple[list[tf.Tensor], Values]:
+        """Read every trainable variable once: as a list, and by the variables' ids."""
+        values = [tf.convert_to_tensor(tf_variable(v)) for v in self.trainable_variables]
+        return values, {id(v): t for v, t in zip(self.trainable_variables, values, strict=True)}
+
+    def draws(self, tasks: int | tf.Tensor, step: tf.Tensor) -> tuple[list, tf.Tensor]:
+        """What is random in a meta-iteration, a pure function of `seed` and its number.
+
+        Args:
+            tasks: number of tasks.
+            step: number of the iteration.
+
+        Returns:
+            noise of the masks, tensors [tasks, ...], and seeds of the random layers,
+            [tasks, random layers, 2].
+        """
+        key = tf.stack([self.seed, tf.cast(step, tf.int32)])
+        seeds = tf.random.stateless_uniform(
+            [tasks, len(self.function.seeds), 2],
+            key + tf.constant([RANDOM_LAYER_STREAM, 0]),
+            maxval=tf.int32.max,
+            dtype=tf.int32,
+        )
+        return self.adapting.noise(tasks, key, self.num_updates), seeds
+
+    def meta_gradient(
+        self, episode: ModelEpisode, step: tf.Tensor
+    ) -> tuple[list[tf.Tensor], tf.Tensor, Any]:
+        """The gradient of line 11 of Algorithm 2, through the inner steps.
+
+        Args:
+            episode: the meta-batch.
+            step: number of the meta-iteration.
+
+        Returns:
+            gradients of the mean query loss with respect to `trainable_variables`, the losses
+            [tasks], and the outputs [tasks, queries, ...].
+        """
+        values, by_id = self.values()
+
+        def one_task(task: tuple) -> tuple[list[tf.Tensor], tf.Tensor, Any]:
+            with tf.GradientTape() as tape:
+                tape.watch(values)
+                loss, outputs = self.query_loss(by_id, *task, training=True)
+            gradients = tape.gradient(
+                loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
+            return [tf.convert_to_tensor(g) for g in gradients], loss, outputs
+
+        gradients, losses, outputs = self._map_tasks(
+            one_task,
+            episode,
+            *self.draws(_count(episode.support_x), step),
+            extra=[tf.TensorSpec(v.shape, v.dtype) for v in values],
+        )
+        return [tf.reduce_mean(g, axis=0) for g in gradients], losses, outputs
+
+    def answers(self, episode: ModelEpisode, steps: int | None = None) -> tuple[tf.Tensor, Any]:
+        """Learn without chance and answer: losses [tasks] and outputs [tasks, queries, ...]."""
+        _, by_id = self.values()
+        tasks = _count(episode.support_x)
+        seeds = tf.zeros([tasks, len(self.function.seeds), 2], tf.int32)
+        return self._map_tasks(
+            lambda task: self.query_loss(by_id, *task, training=False, steps=steps),
+            episode,
+            [],
+            seeds,
+        )
+
+    def _map_tasks(
+        self,
+        function: Callable[[tuple], Any],
+        episode: ModelEpisode,
+        noise: list,
+        seeds: tf.Tensor,
+        extra: list | None = None,
+    ) -> Any:
+        """Apply a function to (episode, noise, seeds) of every task."""
+        outputs = self._outputs_spec(episode.query_x)
+        signature = (
+            tf.TensorSpec([], self.adapting.dtype),
+            tf.nest.map_structure(lambda spec: tf.TensorSpec(None, spec.dtype), outputs),
+        )
+        # None is no tensor that a map could cut.
+        present = {name: part for name, part in episode._asdict().items() if part is not None}
+
+        def one_task(task: tuple) -> Any:
+            parts, noise, seeds = task
+            return function((ModelEpisode(**{"query_y": None, **parts}), noise, seeds))
+
+        result = tf.map_fn(
+            one_task,
+            (present, noise, seeds),
+            fn_output_signature=signature if extra is None else (extra, *signature),
+            parallel_iterations=os.cpu_count() or 1,
+        )
+        tf.nest.map_structure(
+            lambda value, spec: value.set_shape([None, None, *spec.shape[1:]]), result[-1], outputs
+        )
+        return result
+
+    def _outputs_spec(self, query_x: Any) -> Any:
+        """Shapes and number types of the model's outputs for inputs [tasks, examples, ...]."""
+        inputs = tf.nest.map_structure(
+            lambda x: tf.TensorSpec([None, *x.shape[2:]], x.dtype), query_x
+        )
+        key = str(inputs)
+        if key not in self._outputs_specs:  # which are had by tracing
+            self._outputs_specs[key] = checked_outputs(
+                self.network, inputs, first_order=self.first_order
+            )
+        return self._outputs_specs[key]
+
+    # What Keras calls.
+
+    def call(self, inputs: Any) -> Any:
+        """Learn and answer: an episode -> outputs [tasks, queries, ...]."""
+        return self.answers(model_episode(inputs))[1]
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """One meta-iteration: its gradient, clipped, and the optimizer's step."""
+        episode = model_episode(data)
+        gradients, losses, outputs = self.meta_gradient(episode, self.optimizer.iterations)
+        if self.meta_grad_clip:
+            gradients = [
+                tf.clip_by_value(g, -self.meta_grad_clip, self.meta_grad_clip) for g in gradients
+            ]
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        return self._measured(episode, losses, outputs)
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Measure the queries after adaptation."""
+        episode = model_episode(data)
+        return self._measured(episode, *self.answers(episode))
+
+    def predict_step(self, data: Any) -> Any:
+        """Answer the queries: [tasks, queries, ...]."""
+        return self.answers(model_episode(data))[1]
+
+    def _measured(self, episode: ModelEpisode, losses: tf.Tensor, outputs: Any) -> dict[str, Any]:
+        """Update the loss, the mean over tasks, and the metrics, over all their queries."""
+        for metric in self.metrics:
+            if metric.name == "loss":
+                metric.update_state(losses)
+        together = [
+            tf.nest.map_structure(_join_tasks, part)
+            for part in (episode.query_y, outputs, episode.query_weight)
+            if part is not None
+        ]
+        if episode.query_weight is not None:
+            together = real_examples(together[-1], together)
+        y, y_pred, *weight = together
+        return self.compute_metrics(None, y, y_pred, weight[0] if weight else None)
+
+    def fit(self, x: Any = None, *args: Any, callbacks: Any = None, **kwargs: Any) -> Any:
+        """Keras' `fit` on episodes.
+
+        With `keras.callbacks.BackupAndRestore`, a run that is started again goes on in its
+        `tf.data.Dataset` where it stopped.
+        """
+        if isinstance(x, tf.data.Dataset) and _will_be_restored(callbacks):
+            start = int(self.optimizer.iterations)
+            done = tf.Variable(0, dtype=tf.int64, trainable=False)
+            x = going_on(x, done)
+
+            def count(epoch: int, logs: Any) -> None:
+                done.assign(int(self.optimizer.iterations) - start)
+
+            # What is restored is known only when `fit` has begun.
+            counting = keras.callbacks.LambdaCallback(on_epoch_begin=count)
+            callbacks = [*tf.nest.flatten(callbacks), counting]
+        return super().fit(x, *args, callbacks=callbacks, **kwargs)
+
+    # A model that has learned a task.
+
+    def adapt(
+        self,
+        support_x: Any,
+        support_y: Any,
+        *,
+        support_weight: Any = None,
+        num_updates: int | None = None,
+    ) -> keras.Model:
+        """Learn one task, and return a plain Keras model that has learned it.
+
+        Its kernels are W T of the task and its batch normalizations have the moving averages of the
+        support set, so it needs nothing of this package; only with `normalize_by="batch"` its batch
+        normalizations are this package's, which take the batch that is predicted, and a spectral
+        normalization is this package's always.
+
+        Args:
+            support_x: inputs of the task, [support, ...].
+            support_y: their targets.
+            support_weight: sample weights, or None.
+            num_updates: inner steps to take; by default as many as in training.
+        """
+        support_x, support_y, support_weight = tf.nest.map_structure(
+            lambda x: None if x is None else tf.convert_to_tensor(x),
+            (support_x, support_y, support_weight),
+        )
+        values = self._learned(support_x, support_y, support_weight, num_updates)
+        example = tf.nest.map_structure(lambda x: x[:1], support_x)
+        model = plain_copy(self.network, example, keeps_batch_norms=self.normalize_by == "batch")
+        places = dict(zip(map(id, self.network.variables), model.variables, strict=True))
+        for variable, value in zip(self._learned_variables, values, strict=True):
+            places[id(variable)].assign(value)
+        return model
+
+    @property
+    def _learned_variables(self) -> list[Any]:
+        """In what a model that has learned a task differs from the model that all start from."""
+        adapting = [weight.variable for weight in self.adapting.weights_of_groups]
+        return adapting + self.function.statistics
+
+    def _learn(self, x: Any, y: Any, weight: Any, num_updates: int | None) -> list[tf.Tensor]:
+        """One task's values of these variables."""
+        support = _examples(x, y, weight)
+        _, values = self.values()
+        seeds = tf.zeros([len(self.function.seeds), 2], tf.int32)
+        task = self.one_task(values, seeds, training=False)
+        steps = self.num_updates if num_updates is None else num_updates
+        fast_weights = task.learn(support, [], steps=steps, first_order=self.first_order)
+        task.forward(support.inputs, fast_weights)  # for the statistics
+        pairs = self.adapting.transformed(values, fast_weights)
+        return [w for _, w in pairs] + [task.state[id(v)] for v in self.function.statistics]
+
+    def adapt_and_predict(
+        self, support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor, num_updates: int
+    ) -> tf.Tensor:
+        """Learn every task's support examples and answer its queries; see `maml_tnet.export`."""
+        return self.answers(ModelEpisode(support_x, support_y, query_x), num_updates)[1]
+
+    # Saving.
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        if callable(self.options["adapt"]):
+            raise ValueError(
+                "a learner whose adapt is a function cannot be saved whole: use save_weights and "
+                "load_weights"
+            )
+        network = keras.utils.serialize_keras_object(self.network)
+        return {"name": self.name, "network": network, **self.options}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "ModelLearner":
+        """Make a learner of `get_config`."""
+        network = keras.utils.deserialize_keras_object(config["network"], custom_objects)
+        return cls(**{**config, "network": network})
+
+
+def _examples(x: Any, y: Any, weight: Any) -> Examples:
+    """One task's examples without padding: inputs and (targets, weights)."""
+    if weight is not None:
+        x, y, weight = real_examples(weight, (x, y, weight))
+    return Examples(x, (y, weight))
+
+
+def _count(parts: Any) -> int | tf.Tensor:
+    """Size of the first axis."""
+    first = tf.nest.flatten(parts)[0]
+    return first.shape[0] or tf.shape(first)[0]
+
+
+def _join_tasks(x: tf.Tensor) -> tf.Tensor:
+    """[tasks, examples, ...] -> [tasks * examples, ...]."""
+    return tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], axis=0))
+
+
+def _will_be_restored(callbacks: Any) -> bool:
+    """Whether `fit` will go on from a backup."""
+    return any(
+        isinstance(callback, keras.callbacks.BackupAndRestore)
+        and os.path.isdir(callback.backup_dir)
+        for callback in tf.nest.flatten(callbacks)
+    )

@@ -1,0 +1,37 @@
+import argparse
+import os
+
+import pytest
+
+from benchmarks.arguments import number, path
+
+
+def parse(capsys, text, **argument):
+    """What argparse makes of a value, or the last line that it says."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--it", **argument)
+    try:
+        return parser.parse_args([f"--it={text}"]).it
+    except SystemExit:
+        return capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("text", ["0", "11", "1.5", "nine", "1e300", "nan", "9" * 5000])
+def test_a_number_out_of_bounds_is_one_line(capsys, text):
+    line = parse(capsys, text, type=number(int, 1, 10))
+    assert f"argument --it: must be from 1 to 10, got {text[:40]}" in line
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "1e39", "-1"])
+def test_a_float_must_be_within_bounds_too(capsys, text):
+    assert f"must be from 0.5 to 3, got {text}" in parse(capsys, text, type=number(float, 0.5, 3))
+
+
+def test_numbers_within_bounds_are_read(capsys):
+    assert parse(capsys, "10", type=number(int, 1, 10)) == 10
+    assert parse(capsys, "0.5", type=number(float, 0.5, 3)) == 0.5
+
+
+def test_home_folders_are_expanded_and_unknown_users_named(capsys):
+    assert parse(capsys, "~/x", type=path) == os.path.expanduser("~/x")
+    assert "there is no home folder ~nobody-here" in parse(capsys, "~nobody-here/x", type=path)

@@ -1,0 +1,465 @@
+"""What a Keras user does with a learner: fit, evaluate, predict, callbacks, saving, a task."""
+
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from layer_kinds import Subclassed
+from tensorflow import keras
+
+import maml_tnet
+from maml_tnet import MetaLearner
+from maml_tnet.any_model.episode import ModelEpisode
+from maml_tnet.any_model.model_learner import ModelLearner
+
+layers = keras.layers
+TASKS, SHOT, QUERY = 3, 5, 4
+MT_NET = {"update_lr": 0.1, "transform": True, "mask": "unit", "seed": 1}
+
+
+def small_model(norm=True):
+    return keras.Sequential(
+        [
+            keras.Input([2]),
+            layers.Dense(4, activation="tanh"),
+            *([layers.BatchNormalization()] if norm else []),
+            layers.Dropout(0.2),
+            layers.Dense(1),
+        ]
+    )
+
+
+def learner_of(model, *, run_eagerly=True, loss="mse", metrics=None, **options):
+    learner = MetaLearner(model, **{**MT_NET, **options})
+    learner.compile(
+        keras.optimizers.Adam(0.01), loss=loss, metrics=metrics, run_eagerly=run_eagerly
+    )
+    return learner
+
+
+def episode(number, tasks=TASKS):
+    """Random planes: NumPy arrays [tasks, examples, ...]."""
+    rng = np.random.default_rng(number)
+    slopes = rng.normal(size=[tasks, 2, 1])
+    x = rng.normal(size=[tasks, SHOT + QUERY, 2])
+    y = x @ slopes
+    parts = x[:, :SHOT], y[:, :SHOT], x[:, SHOT:], y[:, SHOT:]
+    return dict(zip(ModelEpisode._fields, (p.astype("float32") for p in parts), strict=False))
+
+
+def dataset(numbers):
+    stacked = [episode(number) for number in numbers]
+    return tf.data.Dataset.from_tensor_slices(
+        {name: np.stack([e[name] for e in stacked]) for name in stacked[0]}
+    )
+
+
+def values(learner):
+    return [v.numpy() for v in learner.variables]
+
+
+@pytest.fixture(scope="module")
+def eager():
+    """A learner that has made some steps."""
+    learner = learner_of(small_model(), metrics=["mae"])
+    learner.fit(dataset(range(2)), verbose=0)
+    return learner
+
+
+class Stop(keras.callbacks.Callback):
+    """Ends the program in an epoch."""
+
+    def __init__(self, epoch, steps):
+        super().__init__()
+        self.at = epoch
+        self.steps = steps
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if self.epoch == self.at and batch == self.steps - 1:
+            raise KeyboardInterrupt
+
+
+@pytest.fixture(scope="module")
+def compiled():
+    """A learner with a compiled step, and what a new program starts from."""
+    learner = learner_of(small_model(), run_eagerly=False, metrics=["mae"])
+    return learner, [v.numpy() for v in learner.variables + learner.optimizer.variables]
+
+
+def begin_again(compiled):
+    learner, start = compiled
+    learner._initial_epoch = None  # which Keras keeps of a restored run
+    variables = learner.variables + learner.optimizer.variables
+    for variable, value in zip(variables, start, strict=True):
+        variable.assign(value)
+    return learner
+
+
+def test_callbacks_of_keras_work(compiled, tmp_path):
+    history = (
+        begin_again(compiled)
+        .fit(
+            dataset(range(2)),
+            epochs=5,
+            validation_data=dataset([100]),
+            verbose=0,
+            shuffle=False,
+            callbacks=[
+                keras.callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", monitor="val_mae"),
+                keras.callbacks.TensorBoard(tmp_path / "board"),
+                keras.callbacks.ReduceLROnPlateau("val_loss", min_delta=1e9, patience=1),
+                keras.callbacks.EarlyStopping("val_loss", min_delta=1e9, patience=2),
+            ],
+        )
+        .history
+    )
+    assert len(history["val_mae"]) == 3
+    assert history["learning_rate"][-1] < history["learning_rate"][0]
+    assert {path.name for path in tmp_path.iterdir()} == {"1.keras", "2.keras", "3.keras", "board"}
+    assert list((tmp_path / "board").rglob("events*"))
+
+
+@pytest.mark.parametrize("endless", [True, False])
+def test_a_stopped_run_ends_as_one_that_was_not(compiled, tmp_path, endless):
+    """With dropout and drawn masks: the same weights, bit for bit."""
+    steps = 3
+    episodes = dataset(range(12)).repeat() if endless else dataset(range(steps))
+
+    def run(*more):
+        learner = begin_again(compiled)
+        learner.fit(
+            episodes,
+            epochs=4,
+            steps_per_epoch=steps if endless else None,
+            verbose=0,
+            shuffle=False,
+            callbacks=[keras.callbacks.BackupAndRestore(tmp_path / "backup"), *more],
+        )
+        assert int(learner.optimizer.iterations) == 4 * steps
+        return values(learner)
+
+    whole = run()
+    with pytest.raises(KeyboardInterrupt):
+        run(Stop(2, 1))
+    for ours, expected in zip(run(), whole, strict=True):
+        np.testing.assert_array_equal(ours, expected)
+
+
+def test_a_run_backed_up_within_an_epoch_goes_on_at_the_next_episode(tmp_path):
+    seen = []
+
+    class Looks(ModelLearner):
+        def train_step(self, data):
+            seen.append(float(data["support_x"][0, 0, 0]))
+            return super().train_step(data)
+
+    def new_run():
+        learner = Looks(small_model(norm=False), **MT_NET)
+        learner.compile("sgd", loss="mse", run_eagerly=True)
+        return learner
+
+    def fit(learner, *more):
+        backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", save_freq=1)
+        learner.fit(dataset(range(3)), verbose=0, shuffle=False, callbacks=[backup, *more])
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(new_run(), Stop(0, 2))
+    fit(new_run())
+    assert seen == [float(episode(i)["support_x"][0, 0, 0]) for i in range(3)]
+
+
+def test_generators_and_tuples_are_episodes_too(eager):
+    numbers = [5, 6]
+
+    def generator():
+        for number in numbers:
+            yield tuple(episode(number).values())
+
+    as_dicts = eager.evaluate(dataset(numbers), verbose=0)
+    specs = tuple(tf.TensorSpec(part.shape, part.dtype) for part in episode(0).values())
+    from_generator = tf.data.Dataset.from_generator(generator, output_signature=specs)
+    np.testing.assert_allclose(eager.evaluate(from_generator, verbose=0), as_dicts, rtol=1e-6)
+    np.testing.assert_allclose(eager.evaluate(generator(), steps=2, verbose=0), as_dicts, rtol=1e-6)
+
+
+def test_measures_are_those_of_the_models_that_have_learned_each_task(eager):
+    batch = episode(7)
+    predicted = eager.predict(tf.data.Dataset.from_tensors(batch), verbose=0)
+    assert predicted.shape == (TASKS, QUERY, 1)
+    for task in range(TASKS):
+        model = eager.adapt(batch["support_x"][task], batch["support_y"][task])
+        assert [type(layer).__module__.split(".")[0] for layer in model.layers] == ["keras"] * 4
+        for query in range(QUERY):  # each alone
+            one = batch["query_x"][task, query : query + 1]
+            np.testing.assert_allclose(model(one)[0], predicted[task, query], rtol=1e-4, atol=1e-5)
+    loss, mae = eager.evaluate(tf.data.Dataset.from_tensors(batch), verbose=0)
+    np.testing.assert_allclose(loss, np.mean((predicted - batch["query_y"]) ** 2), rtol=1e-5)
+    np.testing.assert_allclose(mae, np.mean(np.abs(predicted - batch["query_y"])), rtol=1e-5)
+
+
+def test_queries_by_their_own_batch():
+    learner = learner_of(small_model(), normalize_by="batch")
+    batch = episode(7)
+    predicted = learner(batch)
+    model = learner.adapt(batch["support_x"][1], batch["support_y"][1])
+    np.testing.assert_allclose(model(batch["query_x"][1]), predicted[1], rtol=1e-4, atol=1e-5)
+    assert np.any(np.abs(model(batch["query_x"][1][:2]) - predicted[1, :2]) > 1e-3)
+
+
+def test_nothing_leaks_from_a_task_to_another(eager):
+    batch = episode(8)
+    together = eager(batch)
+    before = values(eager)
+    for task in range(TASKS):
+        alone = eager({name: part[task : task + 1] for name, part in batch.items()})
+        np.testing.assert_allclose(alone[0], together[task], rtol=1e-5, atol=1e-6)
+    for variable, ours, expected in zip(eager.variables, values(eager), before, strict=True):
+        np.testing.assert_array_equal(ours, expected, err_msg=variable.path)
+
+
+def test_training_changes_no_state(eager):
+    state = [v.numpy() for v in eager.network.non_trainable_variables]
+    assert len(state) == 3  # two moving averages, a seed
+    eager.fit(dataset([3]), verbose=0)
+    for ours, expected in zip(eager.network.non_trainable_variables, state, strict=True):
+        np.testing.assert_array_equal(ours.numpy(), expected)
+
+
+def test_chance_is_a_function_of_the_seed_and_the_step(eager):
+    def draws(learner, step):
+        noise, seeds = learner.draws(4, tf.constant(step, tf.int64))
+        return np.concatenate([np.reshape(part, -1) for part in [*noise[0], seeds]])
+
+    np.testing.assert_array_equal(draws(eager, 3), draws(eager, 3))
+    other = learner_of(small_model(), seed=2)
+    for others in (draws(eager, 4), draws(other, 3)):
+        assert np.all(others != draws(eager, 3))
+    _, seeds = eager.draws(4, tf.constant(3))
+    assert len(np.unique(np.reshape(seeds, [4, -1]), axis=0)) == 4
+
+
+def test_masks_per_weight_are_drawn_for_every_step():
+    learner = learner_of(small_model(), mask="weight", num_updates=2)
+    noise, _ = learner.draws(2, tf.constant(0))
+    assert len(noise) == 2
+    assert np.all(noise[0][0] != noise[1][0])
+    gradients, losses, _ = learner.meta_gradient(ModelEpisode(**episode(0)), tf.constant(0))
+    assert np.all(np.isfinite(losses))
+    by_variable = dict(zip(map(id, learner.trainable_variables), gradients, strict=True))
+    assert all(np.any(by_variable[id(v)] != 0) for v in learner.adapting.mask_logits)
+
+
+def test_padding_changes_nothing(eager):
+    """Tasks of unequal size: examples of weight 0 are as good as not there, in norms, too."""
+    batch = episode(9)
+    support, query = np.ones([TASKS, SHOT], "float32"), np.ones([TASKS, QUERY], "float32")
+    support[1, 3:], query[1, 2:] = 0, 0
+    padded = {**batch, "support_weight": support, "query_weight": query}
+    outputs = eager(padded)
+    cut = {
+        name: part[1:2, : 3 if name.startswith("support") else 2] for name, part in batch.items()
+    }
+    np.testing.assert_allclose(outputs[1, :2], eager(cut)[0], rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(outputs[1, 2:], 0.0)
+    loss, mae = eager.evaluate(tf.data.Dataset.from_tensors(padded), verbose=0)
+    error = (outputs - batch["query_y"]).numpy()
+    np.testing.assert_allclose(mae, np.abs(error[query > 0]).mean(), rtol=1e-5)
+    per_task = [np.mean(error[task][query[task] > 0] ** 2) for task in range(TASKS)]
+    np.testing.assert_allclose(loss, np.mean(per_task), rtol=1e-5)
+    model = eager.adapt(batch["support_x"][1], batch["support_y"][1], support_weight=support[1])
+    np.testing.assert_allclose(model(batch["query_x"][1][:2]), outputs[1, :2], rtol=1e-4, atol=1e-5)
+
+
+def test_a_weight_weighs(eager):
+    """The inner step on weights of 2 is the step of twice the rate, as Keras reduces losses."""
+    batch = episode(9)
+    weighted = learner_of(small_model(), update_lr=0.05)
+    weighted.set_weights(eager.get_weights())
+    twice = {**batch, "support_weight": np.full([TASKS, SHOT], 2.0, "float32")}
+    np.testing.assert_allclose(weighted(twice), eager(batch), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("adapt", "adapting"),
+    [
+        ("all", [0, 3]),
+        ("head", [3]),
+        ("body", [0]),
+        (lambda layer: isinstance(layer, layers.Dense) and layer.units == 4, [0]),
+    ],
+)
+def test_layers_that_are_chosen_adapt(adapt, adapting):
+    learner = learner_of(small_model(), adapt=adapt)
+    batch = episode(1)
+    model = learner.adapt(batch["support_x"][0], batch["support_y"][0])
+    dense = [0, 3]
+    changed = [
+        i for i in dense if np.any(model.layers[i].kernel != learner.network.layers[i].kernel)
+    ]
+    assert changed == adapting
+
+
+def test_several_inputs_and_outputs():
+    a, b = keras.Input([2], name="a"), keras.Input([2], name="b")
+    hidden = layers.Dense(3, activation="tanh")(layers.Concatenate()([a, b]))
+    outputs = {"sum": layers.Dense(1, name="sum")(hidden), "is": layers.Dense(2, name="is")(hidden)}
+    learner = MetaLearner(keras.Model({"a": a, "b": b}, outputs), update_lr=0.1)
+    logits = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    learner.compile(
+        "adam",
+        loss={"sum": "mse", "is": logits},
+        loss_weights={"sum": 2.0, "is": 1.0},
+        metrics={"sum": "mae", "is": "accuracy"},
+        run_eagerly=True,
+    )
+    batch = episode(0)
+
+    def nested(x, y):
+        return {"a": x, "b": -x}, {"sum": y, "is": (y[..., 0] > 0).astype("int32")}
+
+    support = nested(batch["support_x"], batch["support_y"])
+    query = nested(batch["query_x"], batch["query_y"])
+    episodes = tf.data.Dataset.from_tensors((*support, *query))
+    learner.fit(episodes, verbose=0)
+    measured = learner.evaluate(episodes, return_dict=True, verbose=0)
+    predicted = learner.predict(episodes, verbose=0)
+    error = predicted["sum"] - query[1]["sum"]
+    cross_entropy = logits(query[1]["is"], predicted["is"])
+    np.testing.assert_allclose(measured["loss"], 2.0 * np.mean(error**2) + cross_entropy, rtol=1e-5)
+    np.testing.assert_allclose(measured["sum_mae"], np.mean(np.abs(error)), rtol=1e-5)
+    right = predicted["is"].argmax(-1) == query[1]["is"]
+    np.testing.assert_allclose(measured["is_accuracy"], right.mean(), rtol=1e-6)
+
+
+def test_saving_and_loading(eager, tmp_path):
+    batch = episode(2)
+    expected = eager(batch)
+    eager.save(tmp_path / "learner.keras")
+    loaded = keras.models.load_model(tmp_path / "learner.keras")
+    assert isinstance(loaded, ModelLearner)
+    np.testing.assert_allclose(loaded(batch), expected, rtol=1e-6)
+    assert int(loaded.optimizer.iterations) == int(eager.optimizer.iterations)
+
+    eager.save_weights(tmp_path / "learner.weights.h5")
+    other = learner_of(small_model(), metrics=["mae"])
+    other.load_weights(tmp_path / "learner.weights.h5")
+    np.testing.assert_allclose(other(batch), expected, rtol=1e-6)
+    assert int(other.optimizer.iterations) == int(eager.optimizer.iterations)
+
+    by_function = learner_of(small_model(), adapt=lambda layer: True)
+    with pytest.raises(ValueError, match="use save_weights"):
+        by_function.save(tmp_path / "other.keras")
+
+
+def test_export(eager, tmp_path):
+    """The whole learner as a SavedModel, and the model of one task."""
+    batch = {name: part for name, part in episode(2).items() if name != "query_y"}
+    maml_tnet.export(eager, tmp_path / "learner", **batch)
+    answer = tf.saved_model.load(str(tmp_path / "learner")).signatures["serving_default"]
+    tensors = {name: tf.constant(part) for name, part in batch.items()}
+    np.testing.assert_allclose(answer(**tensors)["predictions"], eager(batch), rtol=1e-4, atol=1e-5)
+
+    model = eager.adapt(batch["support_x"][0], batch["support_y"][0])
+    model.save(tmp_path / "task.keras")
+    saved = json.dumps(json.loads(keras.models.load_model(tmp_path / "task.keras").to_json()))
+    assert "maml_tnet" not in saved
+
+
+def test_mixed_bfloat16_learns_and_mixed_float16_is_refused():
+    parts = [keras.Input([2]), layers.Dense(4, dtype="mixed_bfloat16"), layers.LayerNormalization()]
+    learner = learner_of(keras.Sequential([*parts, layers.Dense(1)]))
+    before = values(learner)
+    history = learner.fit(dataset([0]), verbose=0)
+    assert np.isfinite(history.history["loss"][0])
+    assert any(np.any(a != b) for a, b in zip(before, values(learner), strict=True))
+    half = keras.Sequential([keras.Input([2]), layers.Dense(1, dtype="mixed_float16", name="half")])
+    with pytest.raises(ValueError, match=r"'half' is mixed_float16.*mixed_bfloat16"):
+        MetaLearner(half, update_lr=0.1)
+
+
+class Moments(layers.Layer):
+    def call(self, x):
+        mean, variance = keras.ops.moments(x, [1], keepdims=True)
+        return (x - mean) / keras.ops.sqrt(variance + 1e-3)
+
+
+class SubclassedWithNorm(Subclassed):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.norm = layers.BatchNormalization(name="its_norm")
+
+    def call(self, x):
+        return self.norm(super().call(x))
+
+
+def built(model):
+    model(np.zeros([2, 2], "float32"))
+    return model
+
+
+def test_subclassed_models():
+    learner = learner_of(built(Subclassed()))
+    batch = episode(0)
+    outputs = learner(batch)
+    model = learner.adapt(batch["support_x"][0], batch["support_y"][0])
+    assert type(model) is Subclassed
+    np.testing.assert_allclose(model(batch["query_x"][0]), outputs[0], rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match=r"'its_norm'.*cannot be replaced"):
+        MetaLearner(built(SubclassedWithNorm()), update_lr=0.1)
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (layers.LSTM(2, stateful=True, name="cell"), "'cell' is stateful"),
+        (layers.BatchNormalization(renorm=True, name="re"), "'re' renormalizes"),
+    ]
+    if hasattr(keras, "StatelessScope")
+    else [],
+)
+def test_layers_that_cannot_be_meta_learned_are_named(part, message):
+    model = keras.Sequential([keras.Input(batch_shape=[2, 3, 2]), part, layers.Dense(1)])
+    with pytest.raises(ValueError, match=message):
+        MetaLearner(model, update_lr=0.1)
+
+
+def test_wrong_second_derivatives_are_named():
+    parts = [keras.Input([2]), layers.Dense(3), Moments(name="mine"), layers.Dense(1)]
+    learner = learner_of(keras.Sequential(parts))
+    with pytest.raises(ValueError, match=r"second derivative of \S*mine\S*.*first_order=True"):
+        learner(episode(0))
+    assert np.all(np.isfinite(learner_of(keras.Sequential(parts), first_order=True)(episode(0))))
+    on_data = [keras.Input([2]), Moments(), layers.Dense(1)]
+    assert np.all(np.isfinite(learner_of(keras.Sequential(on_data))(episode(0))))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mask": "row"}, "mask must be"),
+        ({"adapt": "tail"}, "adapt must be"),
+        ({"adapt": lambda layer: False}, "no trainable weight adapts"),
+        ({"normalize_by": "query"}, "normalize_by must be"),
+        ({"num_updates": 0}, "num_updates must be at least 1"),
+    ],
+)
+def test_options_that_are_none(options, message):
+    with pytest.raises(ValueError, match=message):
+        MetaLearner(small_model(), **{"update_lr": 0.1, **options})
+
+
+def test_what_is_missing_is_said(eager):
+    with pytest.raises(ValueError, match="has no weights yet"):
+        MetaLearner(keras.Sequential([layers.Dense(1)]), update_lr=0.1)
+    with pytest.raises(ValueError, match="compile the learner first"):
+        MetaLearner(small_model(), update_lr=0.1)(episode(0))
+    for loss, message in (
+        (None, "compile with a loss"),
+        (keras.losses.Huber(reduction=None), "reduced"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            eager.compile("adam", loss=loss)

@@ -1,0 +1,73 @@
+import os
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+from experiments import command, original_checkpoint
+from utils.command.flags import define, parse
+from utils.command.paths import PathParser, expanded, export_folder
+from utils.errors import UsageError
+
+PATHS = {
+    "main.py": "data_path cache_dir logdir run export_dir model support query picture",
+    "experiments": "output workdir data_path cache_dir pretrained",
+    "original_checkpoint": "checkpoint data_path cache_dir export_dir",
+}
+
+
+def of_experiments(values):
+    return command.define_images(command.define("name", ["part"], values))
+
+
+PROGRAMS = {
+    "main.py": define,
+    "experiments": of_experiments,
+    "original_checkpoint": original_checkpoint.define,
+}
+
+
+@pytest.mark.parametrize("program", PATHS)
+def test_every_path_flag_of_every_program_expands_the_home_folder(program, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    values = PROGRAMS[program](flags.FlagValues())
+    paths = {name for name in values if isinstance(values[name].parser, PathParser)}
+    assert paths == set(PATHS[program].split())
+    for name in paths:
+        parse(["main.py", f"--{name}=~/below"], values)
+        assert values[name].value == f"{tmp_path}/below"
+        with pytest.raises(UsageError, match=rf"^flag --{name}=~nobody-here/x: there is no home"):
+            parse(["main.py", f"--{name}=~nobody-here/x"], values)
+
+
+def test_a_path_without_a_home_folder_stays_as_it_is():
+    for path in ("a", "a/~", "./~nobody-here", "/data"):
+        assert expanded(path) == path
+    root = Path(expanded("~root/x"))
+    assert root == Path(os.path.expanduser("~root"), "x")
+    assert root.is_absolute()
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("", "must name a file or folder, got an empty text"),
+        ("  ", "must name a file or folder"),
+        ("a\udcff", "must be written in UTF-8"),
+        ("~nobody-here", "there is no home folder ~nobody-here; a file of this name is ./~nobody"),
+    ],
+)
+def test_what_is_no_path_is_said(path, line):
+    with pytest.raises(ValueError, match=line):
+        expanded(path)
+
+
+def test_an_export_goes_to_a_new_folder_or_replaces_a_saved_model(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert export_folder("a/../b") == tmp_path / "b"
+    with pytest.raises(UsageError, match=r"--export_dir=\. exists and is not a SavedModel"):
+        export_folder(".")
+    (tmp_path / "saved_model.pb").touch()
+    assert export_folder(".") == tmp_path
+    with pytest.raises(UsageError, match="exists and is not a SavedModel"):
+        export_folder("saved_model.pb")

@@ -1,0 +1,70 @@
+"""Paths that a command line names, read the same way by every program."""
+
+import os
+from pathlib import Path
+
+from absl import flags
+
+from utils.errors import UsageError
+
+
+def expanded(path: str) -> str:
+    """A path as given, with ~ and ~user replaced by their folders.
+
+    Raises:
+        ValueError: it is empty, not UTF-8, or of a user who does not exist; the text says which.
+    """
+    if not path.strip():
+        raise ValueError("must name a file or folder, got an empty text")
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError("must be written in UTF-8") from error
+    found = os.path.expanduser(path)
+    if path.startswith("~") and found == path:
+        user = path.partition("/")[0]
+        raise ValueError(f"there is no home folder {user}; a file of this name is ./{path}")
+    return found
+
+
+class PathParser(flags.ArgumentParser[str]):
+    """Of flags whose value is a path."""
+
+    syntactic_help = "a path, in which ~ is the home folder"
+
+    def parse(self, argument: str) -> str:
+        """See `expanded`."""
+        return expanded(argument)
+
+    def flag_type(self) -> str:
+        """What `--help` calls it."""
+        return "path"
+
+
+def define_path(
+    name: str, default: str | None, help: str, flag_values: flags.FlagValues = flags.FLAGS
+) -> None:
+    """Define a flag whose value is a path, in which ~ and ~user are expanded."""
+    flags.DEFINE(
+        PathParser(),
+        name,
+        default,
+        help,
+        flag_values=flag_values,
+        serializer=flags.ArgumentSerializer(),
+    )
+
+
+def export_folder(path: str) -> Path:
+    """The absolute path of a SavedModel to write.
+
+    Raises:
+        UsageError: something else than a SavedModel is there.
+    """
+    folder = Path(os.path.abspath(path))
+    if os.path.lexists(folder) and not (folder / "saved_model.pb").is_file():
+        raise UsageError(
+            f"--export_dir={path} exists and is not a SavedModel: name a new folder, or one that "
+            "an earlier export wrote"
+        )
+    return folder

@@ -1,0 +1,80 @@
+"""Reading a SavedModel that may be damaged."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+
+from maml_tnet import ExportError
+from maml_tnet.export import CHECKSUMS, verify_export
+from system.errors import FileError
+from system.files import read_bytes
+from utils.errors import UsageError, one_line
+
+SIGNATURE = "serving_default"
+# What TensorFlow raises for a graph that is damaged; with checksums such a graph is not loaded.
+UNLOADABLE = (
+    tf.errors.OpError,
+    DecodeError,
+    OSError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+
+_log = logging.getLogger(__name__)
+
+
+def verify_model(model: Path) -> set[str] | None:
+    """The files of a SavedModel that are as they were exported; None if it has no checksums.
+
+    Raises:
+        UsageError: one is damaged.
+    """
+    try:
+        return verify_export(model)
+    except ExportError as error:
+        raise UsageError(f"--model={model}: {error}") from error
+
+
+def load_signature(model: Path) -> Any:
+    """Load what a SavedModel computes.
+
+    Raises:
+        UsageError: it is damaged, or not what `maml_tnet.export` writes.
+    """
+    if verify_model(model) is None:
+        _log.warning(
+            "%s has no %s, as version 0.2.0 and before wrote none: damage to it may go unnoticed",
+            model,
+            CHECKSUMS,
+        )
+    try:
+        signature = tf.saved_model.load(str(model)).signatures[SIGNATURE]
+        _ = signature.structured_input_signature[1]["support_y"].shape[-1]
+    except UNLOADABLE as error:
+        raise UsageError(
+            f"--model={model} is damaged, or of another program: {one_line(error)}"
+        ) from error
+    return signature
+
+
+def input_shape(model: Path) -> list[int]:
+    """The shape of an example of a SavedModel, [height, width, channels] of an image.
+
+    Raises:
+        UsageError: its graph is damaged, or not what `maml_tnet.export` writes.
+    """
+    try:
+        graph = saved_model_pb2.SavedModel.FromString(read_bytes(model / "saved_model.pb"))
+        inputs = graph.meta_graphs[0].signature_def[SIGNATURE].inputs
+    except (FileError, DecodeError, IndexError) as error:
+        raise UsageError(f"--model={model} is damaged: {one_line(error)}") from error
+    return [dimension.size for dimension in inputs["support_x"].tensor_shape.dim[2:]]
