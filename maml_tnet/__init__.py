@@ -16,11 +16,8 @@ __all__ = [
     "Examples",
     "ExportError",
     "MetaLearner",
-<<<<<<< HEAD
-    "PrototypeConvNet",
-=======
     "ModelLearner",
->>>>>>> keras
+    "PrototypeConvNet",
     "Regressor",
     "TransformConv2D",
     "TransformDense",

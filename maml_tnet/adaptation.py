@@ -28,8 +28,8 @@ def examples(network: TaskNetwork, x: tf.Tensor, y: tf.Tensor) -> Examples:
 class AdaptableNetwork(Protocol):
     """What the inner loop asks of a network, see `TaskNetwork`."""
 
-    def initial_fast_weights(self, tasks: Any) -> list[tf.Tensor]:
-        """The initial weights, for every task."""
+    def start(self, inputs: Any, targets: Any, tasks: Any) -> list[tf.Tensor]:
+        """The fast weights from which the inner steps on a support set start."""
 
     def forward(self, inputs: Any, fast_weights: Sequence[tf.Tensor]) -> Any:
         """Outputs under the tasks' own weights."""
