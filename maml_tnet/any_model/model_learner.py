@@ -353,7 +353,9 @@ class ModelLearner(keras.Model):
             gradients = [
                 tf.clip_by_value(g, -self.meta_grad_clip, self.meta_grad_clip) for g in gradients
             ]
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        # A dataset that ends must not count as a step: masks are drawn by the number of steps.
+        with tf.control_dependencies(gradients):
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         return self._measured(episode, losses, outputs)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
