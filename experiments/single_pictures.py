@@ -134,15 +134,12 @@ def opened(folder: Path, data_path: str | None, cache_dir: str) -> tuple[Run, Me
 
     Raises:
         UsageError: there is no run, or not one of `--queries=alone`.
+        FileError: its configuration is damaged.
     """
-    file = folder / "config.json"
-    try:
-        config = Config.from_json(file.read_text(), str(file))
-    except OSError as error:
-        raise UsageError(f"--run={folder} is not the folder of a run: {error}") from error
+    run = Run.opened(folder)
+    config = run.config
     if not config.answers_queries_alone:
         raise UsageError(f"--run={folder} must be trained with --queries=alone")
-    run = Run(folder, config)
     source = build_source(config, data_path, cache_dir)
     learner = build_learner(
         config, source, evaluation_updates=max(STEPS, config.num_updates), evaluation_mask="mode"

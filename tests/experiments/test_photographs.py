@@ -11,6 +11,7 @@ from scipy import stats
 from data_generators import ImageInput
 from experiments import baselines, photographs
 from experiments.runs import Folders
+from system.errors import FileError
 from utils.command.recipes import recipe
 from utils.errors import UsageError
 from utils.prediction.model_input import input_of
@@ -44,6 +45,10 @@ def folders(tmp_path_factory):
         pretrained=root / "models",
         prefix="photographs-",
     )
+
+
+def without_checksum(document):
+    return {name: value for name, value in document.items() if name != "sha256"}
 
 
 def shorten(patch):
@@ -107,9 +112,17 @@ def test_baselines_that_were_stopped_go_on(folders, readme, monkeypatch):
     shorten(monkeypatch)
     monkeypatch.setattr(photographs, "train_features", lambda *_, **__: pytest.fail("trained"))
     (folders.workdir / "baselines" / "nearest_neighbour-5shot.json").unlink()
-    (folders.workdir / "baselines" / "nearest_neighbour-1shot.json").write_text("{")
-    again = photographs.measure_baselines(folders)
-    assert again == document
+    assert photographs.measure_baselines(folders) == without_checksum(document)
+
+
+def test_a_damaged_baseline_is_named(folders, readme, monkeypatch):
+    shorten(monkeypatch)
+    file = folders.workdir / "baselines" / "nearest_neighbour-1shot.json"
+    content = file.read_text()
+    file.write_text("{")
+    with pytest.raises(FileError, match=r"nearest_neighbour-1shot\.json .*remove it"):
+        photographs.measure_baselines(folders)
+    file.write_text(content)
 
 
 def test_runs_are_compared_with_the_baselines(folders, readme):
@@ -149,10 +162,11 @@ def test_finished_baselines_are_not_trained_again(folders, readme, monkeypatch):
 def test_baselines_on_earlier_tasks_count_as_missing(folders, readme, monkeypatch):
     file = folders.records / "baselines.json"
     content = file.read_text()
-    document = json.loads(content)
+    document = without_checksum(json.loads(content))
     del document["held_out_tasks"]
     file.write_text(json.dumps(document))
     monkeypatch.setattr(photographs, "EXPERIMENTS", SHORTENED)
-    monkeypatch.setattr(photographs, "measure_baselines", lambda folders: json.loads(content))
+    measured = without_checksum(json.loads(content))
+    monkeypatch.setattr(photographs, "measure_baselines", lambda folders: measured)
     photographs.do(["baselines"], folders)
     assert json.loads(file.read_text()) == json.loads(content)

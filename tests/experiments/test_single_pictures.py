@@ -1,6 +1,7 @@
 """A short run of the form for single pictures, measured."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,8 +72,7 @@ def test_a_run_is_measured_cell_by_cell_and_goes_on(
 
 
 def config_with_way(learner, folder, way):
-    values = json.loads((folder / "config.json").read_text())
-    return single_pictures.Config.from_dict(values | {"num_classes": way}, "test")
+    return replace(Run.opened(folder).config, num_classes=way)
 
 
 def test_queries_are_the_same_number_of_every_class_and_at_least_ten():
@@ -83,5 +83,5 @@ def test_a_run_of_the_papers_form_is_refused(settings, omniglot_path, omniglot_c
     folder, _ = saved_run(tmp_path, omniglot_path, omniglot_cache)
     with pytest.raises(UsageError, match=r"must be trained with --queries=alone"):
         opened(folder, str(omniglot_path), omniglot_cache)
-    with pytest.raises(UsageError, match=r"is not the folder of a run"):
+    with pytest.raises(UsageError, match=r"no run in "):
         opened(tmp_path / "none", str(omniglot_path), omniglot_cache)
