@@ -64,7 +64,9 @@ def export(
     steps = meta_learner.num_updates if num_updates is None else num_updates
     dtype = meta_learner.network.dtype
     inputs = [None, None, *support_x.shape[2:]]
-    targets = [None, None, meta_learner.network.outputs_per_example]
+    targets = [None, None, *support_y.shape[2:]]
+    if getattr(meta_learner.network, "outputs_per_example", 0) is None:
+        targets[-1] = None  # for any number of classes
 
     @tf.function(
         input_signature=[
