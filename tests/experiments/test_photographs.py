@@ -15,6 +15,7 @@ from system.errors import FileError
 from utils.command.recipes import recipe
 from utils.errors import UsageError
 from utils.prediction.model_input import input_of
+from utils.runs.datasets import EVALUATION_BATCH
 
 SHORT = ("--metatrain_iterations=1", "--num_filters=2", "--num_test_tasks=4")
 SHORTENED = {
@@ -57,7 +58,8 @@ def shorten(patch):
     patch.setattr(photographs, "STEP_SIZES", (0.01, 0.1))
     patch.setattr(baselines, "STEPS", (2, 5))
     patch.setattr(photographs, "EPOCHS", 1)
-    patch.setattr(photographs, "VALIDATION_TASKS", 20)
+    patch.setattr(photographs, "VALIDATION_TASKS", 4)
+    patch.setitem(EVALUATION_BATCH, "miniimagenet", 4)
     patch.setattr(photographs, "TEST_TASKS", 4)
 
 
