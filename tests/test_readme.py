@@ -93,7 +93,7 @@ def test_links_lead_somewhere(page):
         if "://" in link:
             continue
         path, _, fragment = link.partition("#")
-        target = page.parent / path
+        target = page.parent / path if path else page
         assert target.exists(), link
         if fragment:
             headings = re.findall(r"^#+ (.*)$", target.read_text(), re.M)
