@@ -120,6 +120,7 @@ def test_environment_names_command_versions_and_commit(trained):
         "numpy",
         "git_commit",
         "machine",
+        "sha256",
     }
 
 
