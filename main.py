@@ -24,6 +24,7 @@ from utils.command.exit_code import exit_code
 from utils.command.flags import (
     cache_folder,
     check_prediction_flags,
+    check_purpose,
     chosen_checkpoint,
     config_from_flags,
     contradictions,
@@ -58,6 +59,7 @@ def main(argv: Sequence[str]) -> int:
 def do_what_is_asked(argv: Sequence[str]) -> None:
     """Train, evaluate or predict, as the flags say."""
     parse(argv)
+    check_purpose(FLAGS)
     if FLAGS.predict:
         predict_images()
     elif FLAGS.train:

@@ -178,7 +178,7 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> l
                 raise UsageError(f"--{retired} is retired: {reason}")
     try:
         program, *rest = flag_values(argv)
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:  # ValueError: of --nouse_T=1, and the like
         raise UsageError(" ".join(str(error).split())) from error
     if rest:
         raise UsageError(f"unexpected argument {rest[0]!r}: flags are written --name=value")
@@ -314,6 +314,18 @@ def chosen_checkpoint(flag_values: flags.FlagValues = flags.FLAGS) -> int | str:
     if flag_values.test_best:
         return "best"
     return "last" if flag_values.test_iter == LATEST else flag_values.test_iter
+
+
+def check_purpose(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Raise a UsageError for a flag that what is asked for would pass over."""
+    for_other = {}
+    if not flag_values.predict:
+        for_other |= dict.fromkeys(("model", "support", "query", "json"), "--predict")
+        if flag_values.train:
+            for_other |= dict.fromkeys(("test_iter", "test_best"), "--notrain")
+    for name, needed in for_other.items():
+        if flag_values[name].value != flag_values[name].default:
+            raise UsageError(f"--{name} is for {needed}: add it, or leave --{name} out")
 
 
 def check_prediction_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
