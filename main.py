@@ -124,7 +124,7 @@ def predict_images() -> None:
     if FLAGS.support is None:
         config = config_from_flags(FLAGS)
         source = build_source(config, FLAGS.data_path, str(cache_folder(FLAGS)))
-        task = held_out_task(source, config)
+        task = held_out_task(source, config, image_input)
     else:
         task = read_task(FLAGS.support, FLAGS.query, image_input)
     predictions = predict(model, task)
