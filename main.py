@@ -24,6 +24,7 @@ from utils.command.exit_code import exit_code
 from utils.command.flags import (
     cache_folder,
     check_prediction_flags,
+    check_purpose,
     chosen_checkpoint,
     config_from_flags,
     contradictions,
@@ -58,6 +59,7 @@ def main(argv: Sequence[str]) -> int:
 def do_what_is_asked(argv: Sequence[str]) -> None:
     """Train, evaluate or predict, as the flags say."""
     parse(argv)
+    check_purpose(FLAGS)
     if FLAGS.predict:
         predict_images()
     elif FLAGS.train:
@@ -122,7 +124,7 @@ def predict_images() -> None:
     if FLAGS.support is None:
         config = config_from_flags(FLAGS)
         source = build_source(config, FLAGS.data_path, str(cache_folder(FLAGS)))
-        task = held_out_task(source, config)
+        task = held_out_task(source, config, image_input)
     else:
         task = read_task(FLAGS.support, FLAGS.query, image_input)
     predictions = predict(model, task)

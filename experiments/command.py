@@ -72,9 +72,13 @@ def main(argv: Sequence[str], parts: Iterable[str], do: Callable[[Sequence[str]]
 
     def do_chosen() -> None:
         parse(argv)
+        if not FLAGS.only:
+            raise UsageError(f"--only must be some of {','.join(parts)}, got none")
         for part in FLAGS.only:
             if part not in parts:
                 raise UsageError(f"--only must be some of {','.join(parts)}, got {part!r}")
+        # Where nothing can be written, that is said before hours of training.
+        Path(FLAGS.output).mkdir(parents=True, exist_ok=True)
         do([part for part in parts if part in FLAGS.only])
 
     return exit_code(do_chosen)

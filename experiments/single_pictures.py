@@ -29,6 +29,7 @@ from experiments.tables import markdown, percent
 from maml_tnet import MetaLearner
 from system.atomic_file import write_text
 from utils.command.configuration import Config
+from utils.command.paths import define_path
 from utils.errors import UsageError
 from utils.runs.assembly import build_learner, build_source
 from utils.runs.checkpoints import Checkpoints
@@ -245,8 +246,11 @@ def page(config: Config, document: Document) -> str:
 if __name__ == "__main__":
     command.define("single_pictures", PARTS)
     command.define_images()
-    flags.DEFINE_string("run", None, "folder of the run to measure", required=True)
-    flags.DEFINE_integer("num_tasks", 600, "held-out tasks of each kind", lower_bound=2)
+    define_path("run", None, "folder of the run to measure")
+    flags.mark_flag_as_required("run")
+    flags.DEFINE_integer(
+        "num_tasks", 600, "held-out tasks of each kind", lower_bound=2, upper_bound=1_000_000
+    )
     app.define_help_flags()
 
     def main(names: Sequence[str]) -> None:

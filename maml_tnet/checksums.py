@@ -33,6 +33,7 @@ def verify(file: Path) -> set[str]:
         ChecksumError: one is missing or damaged, or `file` itself is.
     """
     try:
+        _check_is_file(file)
         with file.open("rb") as opened:
             *lines, rest = opened.read(LARGEST).decode().split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -53,7 +54,11 @@ def verify(file: Path) -> set[str]:
 
 
 def _sum(path: Path) -> str:
-    if not path.is_file():  # a pipe would block for ever
-        raise FileNotFoundError("it is no file")
+    _check_is_file(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_is_file(path: Path) -> None:
+    if not path.is_file():  # a pipe would block for ever
+        raise FileNotFoundError("it is no file")

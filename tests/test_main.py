@@ -515,6 +515,8 @@ BAD_INPUT = [
     (("--cache_dir=~nobody-here/x",), "flag --cache_dir=~nobody-here/x: there is no home folder"),
     (("--data_path=",), "flag --data_path=: must name a file or folder, got an empty text"),
     (("--export_dir=.",), "--export_dir=. exists and is not a SavedModel: name a new folder"),
+    (("--log_dir=x",), "--log_dir is no flag of this program; the folder of the runs is --logdir"),
+    (("--only_check_args",), "--only_check_args is no flag of this program"),
     (("--run=folder",), "--run=folder is for evaluation: add --notrain"),
     (("--notrain", "--run=folder"), "--run=folder and --logdir="),
     (("--datasource=miniimagenet",), "--data_path must name"),
@@ -773,9 +775,9 @@ def test_a_task_of_the_data_source_is_classified(own_images, tmp_path, capsys):
     assert program.run(*arguments) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2 + 4
     assert (tmp_path / "sheet.png").is_file()
-    assert "takes images of (16, 16, 3), got (18, 18, 3)" in refused(
-        capsys, *arguments, "--image_size=18"
-    )
+    line = refused(capsys, *arguments, "--image_size=18")
+    assert "takes images of 16 x 16 pixels, in colours" in line
+    assert "gives images of 18 x 18 pixels, in colours" in line
 
 
 @pytest.mark.parametrize(

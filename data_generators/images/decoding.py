@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import os
 import struct
 import sys
@@ -25,6 +26,8 @@ from data_generators.images.shades import (
 CHANNELS = {"L": 1, "RGB": 3}
 
 Image.init()
+# What Pillow logs of a damaged image lacks the file's name; what matters of it is an error here.
+logging.getLogger("PIL").setLevel(logging.CRITICAL)
 # Pillow only knows what these are, or has another program (Ghostscript) draw them.
 _NOT_READ = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
 _FORMATS = [name for name in Image.ID if name not in _NOT_READ]
@@ -32,14 +35,26 @@ SUFFIXES = tuple(
     suffix for suffix, name in Image.registered_extensions().items() if name in {*_FORMATS, "MPO"}
 )
 
-# What Pillow's decoders raise for damaged or too large files.
+# What Pillow's decoders raise for damaged or too large files: every format's others.
 _DAMAGE = (
     OSError,
+    EOFError,
     SyntaxError,
     ValueError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
     MemoryError,
+    RuntimeError,
+    TypeError,
+    struct.error,
+    zlib.error,
     Image.DecompressionBombError,
 )
+
+
+class _DamagedError(Exception):
+    """Pillow cannot read the file; the text says why."""
 
 
 def read_image(tree: FileTree, name: str, mode: str, side: int) -> np.ndarray:
@@ -57,10 +72,7 @@ def read_image(tree: FileTree, name: str, mode: str, side: int) -> np.ndarray:
     data = tree.read(name)
     try:
         image = _decode(data, mode)
-    except UnidentifiedImageError as error:  # Its text names an object in memory.
-        why = "it is damaged, or of no format that Pillow knows"
-        raise DataError(f"cannot read the image {tree.root / name}: {why}") from error
-    except (*_DAMAGE, UnknownRangeError) as error:
+    except (_DamagedError, UnknownRangeError, OSError, ValueError, MemoryError) as error:
         raise DataError(f"cannot read the image {tree.root / name}: {reason(error)}") from error
     if image.size != (side, side):
         image = image.resize((side, side), Image.Resampling.LANCZOS)
@@ -70,12 +82,24 @@ def read_image(tree: FileTree, name: str, mode: str, side: int) -> np.ndarray:
 def _decode(data: bytes, mode: str) -> Image.Image:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # What matters of them is an error here.
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as file:
-            if file.format == "PNG":
+        image, upright = _loaded(data)
+        # Pillow resizes one-bit and palette images by nearest neighbor: convert first.
+        return _as_shown(image, upright, bits_a_number(image, data)).convert(mode)
+
+
+def _loaded(data: bytes) -> tuple[Image.Image, Image.Image]:
+    """The image as stored, and turned upright; whatever Pillow raises is damage to the file."""
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            if image.format == "PNG":
                 _check_png(data)
-            with _silent_libtiff() if file.format == "TIFF" else contextlib.nullcontext():
-                # Pillow resizes one-bit and palette images by nearest neighbor: convert first.
-                return _as_shown(file, bits_a_number(file, data)).convert(mode)
+            with _silent_libtiff() if image.format == "TIFF" else contextlib.nullcontext():
+                image.load()
+                return image, ImageOps.exif_transpose(image)
+    except UnidentifiedImageError as error:  # Its text names an object in memory.
+        raise _DamagedError("it is damaged, or of no format that Pillow knows") from error
+    except _DAMAGE as error:
+        raise _DamagedError(reason(error)) from error
 
 
 @contextlib.contextmanager
@@ -105,12 +129,11 @@ def _check_png(data: bytes) -> None:
         place = end + 4
 
 
-def _as_shown(image: Image.Image, bits: int | None) -> Image.Image:
-    """Turn upright what a camera stored lying, bring its numbers to 8 bits, lay it on white.
+def _as_shown(image: Image.Image, upright: Image.Image, bits: int | None) -> Image.Image:
+    """Bring the numbers of an image, turned `upright`, to 8 bits and lay it on white.
 
     Pillow's `convert` alone drops the transparency and cuts larger numbers off at 255.
     """
-    upright = ImageOps.exif_transpose(image)
     if has_many_shades(image):
         return Image.fromarray(shades(image, np.asarray(upright), bits))
     if bits is None or bits == 16:

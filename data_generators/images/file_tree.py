@@ -114,7 +114,9 @@ class FolderTree:
         elif name in self.files:
             self.left_out[name] = "the name of another file is written the same"
         else:
-            self.files[name] = f"{status.st_size} {status.st_mtime_ns}"
+            # The last, which no program can set, tells files of one size and one date apart.
+            times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
+            self.files[name] = f"{status.st_size} {times}"
             self._paths[name] = path
 
     def read(self, name: str) -> bytes:
@@ -157,9 +159,17 @@ class ZipTree:
             name = entry.filename
             if entry.create_system == _WINDOWS:  # whose programs often keep its "\\"
                 name = name.replace("\\", "/")
-            name = printable(name)
-            if name.endswith("/") or any(map(_is_hidden, name.split("/"))):
+            # Some programs begin names with "/" or "./".
+            parts = [part for part in printable(name).split("/") if part not in ("", ".")]
+            if name.endswith("/") or any(map(_is_hidden, parts)):
                 self._check_name(entry)
+                if ".." in parts:
+                    self.left_out[printable(name)] = "a name that leads out of the zip"
+                continue
+            name = "/".join(parts)
+            if name in self.files:
+                self._check_name(entry)
+                self.left_out[name] = "the zip has another file of this name, which is used"
                 continue
             self.files[name] = f"{changed} {entry.file_size} {entry.CRC}"
             self._entries[name] = entry

@@ -181,6 +181,8 @@ def _list_classes(tree: FileTree, left_out: LeftOut) -> dict[str, ClassFiles]:
 
 
 def _what_else(tree: FileTree) -> str:
+    if loose := len(loose_images(tree)):
+        return f"it has {loose} images that are in no class folder"
     return f"it has {other_files(tree) or 'no other files'}"
 
 

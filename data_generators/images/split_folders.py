@@ -6,7 +6,7 @@ from typing import NamedTuple
 from data_generators.errors import DataError
 from data_generators.images.file_tree import FileTree
 from data_generators.images.folders import ClassFiles, some
-from data_generators.images.split_names import split_named
+from data_generators.images.split_names import split_named, split_suspected
 from data_generators.random_streams import SPLITS
 
 
@@ -38,6 +38,7 @@ def split_folders(tree: FileTree, folders: ClassFiles) -> SplitFolders | None:
     split_of = _split_of(folders)
     if not split_of:
         _check_no_class_is_a_split(tree, folders)
+        _check_none_is_suspected(tree, folders)
         return None
     if len(split_of) == 1 and all(_split_folder(folder) for folder in folders):
         return None
@@ -89,6 +90,23 @@ def _check_no_class_is_a_split(tree: FileTree, folders: ClassFiles) -> None:
                     "hold images themselves; a split's folder must hold class folders, and a class "
                     "must be in one split alone"
                 )
+
+
+def _check_none_is_suspected(tree: FileTree, folders: ClassFiles) -> None:
+    """Raise DataError if folders of class folders, side by side, may be meant as two splits."""
+    first: dict[str, str] = {}
+    for folder in folders:
+        parts = folder.split("/")
+        for depth, part in enumerate(parts[:-1]):
+            if split := split_suspected(part):
+                path = "/".join(parts[: depth + 1])
+                other = first.setdefault("/".join(parts[:depth]), path)
+                if split_suspected(posixpath.basename(other)) != split:
+                    raise DataError(
+                        f"--data_path={tree.root}: {other}/ and {path}/ may be meant as splits; "
+                        "call the folders of the splits train/, val/ and test/, and others "
+                        "otherwise"
+                    )
 
 
 def _check_three(tree: FileTree, folders: ClassFiles, split_of: dict[str, str]) -> None:

@@ -18,3 +18,12 @@ def split_named(name: str) -> str | None:
     """
     match = _NAME.fullmatch(re.sub(r"[\W_]", "", name).lower())
     return SPLITS[match.lastindex - 1] if match and match.lastindex else None
+
+
+def split_suspected(name: str) -> str | None:
+    """The split that a word of a name is, such as of 01_train or train2017; None if there is none.
+
+    A class may have such a name, too.
+    """
+    words = re.findall(r"[^\W\d_]+", name.lower())
+    return next((split for word in words if (split := split_named(word))), None)

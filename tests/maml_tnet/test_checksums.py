@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 
@@ -29,6 +30,14 @@ def test_sha256sum_reads_it(sums):
         text=True,
     )
     assert done.stdout.splitlines() == ["a: OK", "below/b c: OK"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_in_the_place_of_the_list_is_named(sums):
+    sums.unlink()
+    os.mkfifo(sums)
+    with pytest.raises(ChecksumError, match=f"cannot read {sums}: it is no file"):
+        verify(sums)
 
 
 def test_another_content_is_named(sums):

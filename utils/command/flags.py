@@ -37,6 +37,13 @@ RETIRED = {
     "recompute": "a meta-batch is computed in parts, which needs less memory than it saved",
 }
 
+# What works of the flags that absl defines in every program. Its --log_dir, --only_check_args and
+# the like would be passed over.
+_OF_ABSL = {
+    *("help", "helpshort", "helpfull", "helpxml", "undefok", "flagfile"),
+    *("verbosity", "v", "stderrthreshold", "showprefixforinfo", "logger_levels"),
+}
+
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagValues:
     """Define every flag of the program on `flag_values`, and return it."""
@@ -167,8 +174,8 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> l
         the program's name alone.
 
     Raises:
-        UsageError: an unknown or retired flag, a value that cannot be read, a stray argument, a
-            --flagfile that is none.
+        UsageError: an unknown or retired flag or one of absl's, a value that cannot be read, a
+            stray argument, a --flagfile that is none.
     """
     argv = [*argv[:1], *with_flag_files(argv[1:])]
     for argument in argv[1:]:
@@ -178,8 +185,13 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> l
                 raise UsageError(f"--{retired} is retired: {reason}")
     try:
         program, *rest = flag_values(argv)
-    except flags.Error as error:
+    except (flags.Error, ValueError) as error:  # ValueError: of --nouse_T=1, and the like
         raise UsageError(" ".join(str(error).split())) from error
+    for module, of_absl in flag_values.flags_by_module_dict().items():
+        for flag in of_absl:
+            if module.startswith("absl.") and flag.name not in _OF_ABSL and flag.present:
+                hint = "; the folder of the runs is --logdir" if flag.name == "log_dir" else ""
+                raise UsageError(f"--{flag.name} is no flag of this program{hint}")
     if rest:
         raise UsageError(f"unexpected argument {rest[0]!r}: flags are written --name=value")
     return [program]
@@ -314,6 +326,18 @@ def chosen_checkpoint(flag_values: flags.FlagValues = flags.FLAGS) -> int | str:
     if flag_values.test_best:
         return "best"
     return "last" if flag_values.test_iter == LATEST else flag_values.test_iter
+
+
+def check_purpose(flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Raise a UsageError for a flag that what is asked for would pass over."""
+    for_other: dict[str, str] = {}
+    if not flag_values.predict:
+        for_other |= dict.fromkeys(("model", "support", "query", "json"), "--predict")
+        if flag_values.train:
+            for_other |= dict.fromkeys(("test_iter", "test_best"), "--notrain")
+    for name, needed in for_other.items():
+        if flag_values[name].value != flag_values[name].default:
+            raise UsageError(f"--{name} is for {needed}: add it, or leave --{name} out")
 
 
 def check_prediction_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:

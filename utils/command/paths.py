@@ -59,10 +59,16 @@ def export_folder(path: str) -> Path:
     """The absolute path of a SavedModel to write.
 
     Raises:
-        UsageError: something else than a SavedModel is there.
+        UsageError: something else than a SavedModel is there, or nothing can be.
     """
     folder = Path(os.path.abspath(path))
-    if os.path.lexists(folder) and not (folder / "saved_model.pb").is_file():
+    try:
+        os.lstat(folder)
+    except FileNotFoundError:
+        return folder
+    except OSError as error:  # its name is too long, or what it lies in is a file
+        raise UsageError(f"--export_dir={path} cannot be written: {error.strerror}") from error
+    if not (folder / "saved_model.pb").is_file():
         raise UsageError(
             f"--export_dir={path} exists and is not a SavedModel: name a new folder, or one that "
             "an earlier export wrote"

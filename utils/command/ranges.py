@@ -55,6 +55,8 @@ def check_range(name: str, value: float, bounds: tuple[float, float] | None = No
         raise UsageError(f"--{name} must be finite, got {value}")
     if value <= 0 and least == SMALLEST:
         raise UsageError(f"--{name} must be positive, got {shown(value)}")
+    if least == 0 and 0 < value < SMALLEST:
+        raise UsageError(f"--{name} must be 0 or at least {SMALLEST}, got {shown(value)}")
     if value < least:
         raise UsageError(f"--{name} must be at least {least}, got {shown(value)}")
     if value > most:

@@ -63,20 +63,26 @@ def read_task(support: str, query: str, image_input: ImageInput) -> ImageTask:
     return ImageTask(classes, support_x, labels, *_read_queries(query, image_input))
 
 
-def held_out_task(source: TaskSource, config: Config) -> ImageTask:
+def held_out_task(source: TaskSource, config: Config, image_input: ImageInput) -> ImageTask:
     """One task of the test split.
 
     Args:
         source: of the task.
         config: whose seed is the task's number, and its numbers of examples.
+        image_input: what the model takes.
 
     Raises:
-        UsageError: the source has no images.
+        UsageError: the source has no images, or others than the model takes.
     """
     if source.image_input is None:
         raise UsageError(
             f"--predict needs --support and --query, or --datasource="
             f"{' or '.join(IMAGE_SOURCES)}, got {config.datasource!r}"
+        )
+    if source.image_input != image_input:
+        raise UsageError(
+            f"--model takes images of {_in_words(image_input)}, but --datasource="
+            f"{config.datasource} gives images of {_in_words(source.image_input)}"
         )
     episode = source.held_out(
         "test",
@@ -92,6 +98,14 @@ def held_out_task(source: TaskSource, config: Config) -> ImageTask:
     return ImageTask(
         classes, episode.support_x[0].numpy(), labels, names, episode.query_x[0].numpy(), truth
     )
+
+
+def _in_words(image_input: ImageInput) -> str:
+    """What a person has to know of it."""
+    colours = "grey" if image_input.grey else "in colours"
+    black = int(image_input.ink_is_one)
+    side = image_input.size
+    return f"{side} x {side} pixels, {colours}, black = {black}"
 
 
 def _read_support(folder: str, image_input: ImageInput) -> tuple[list[str], np.ndarray, np.ndarray]:

@@ -18,11 +18,12 @@ from system.errors import FileError
 from system.files import read_text
 from utils.errors import UsageError
 
-_FILE = re.compile(r"model-(?P<number>\d+)\.(?P<part>index|sha256|data-\d{5}-of-(?P<parts>\d{5}))")
+_NUMBER = r"(?P<number>[0-9]{1,10})"  # int32
+_FILE = re.compile(rf"model-{_NUMBER}\.(?P<part>index|sha256|data-\d{{5}}-of-(?P<parts>\d{{5}}))")
 _TEMPORARY = re.compile(r"model-\d+_temp")  # TensorFlow's folder
 # As TensorFlow writes the pointer, whose programs go on reading it: a comment is nothing to them.
 _ENTRY = re.compile(
-    r'(?P<key>model_checkpoint_path|all_model_checkpoint_paths): "(?:.*/)?model-(?P<number>\d+)"'
+    rf'(?P<key>model_checkpoint_path|all_model_checkpoint_paths): "(?:.*/)?model-{_NUMBER}"'
     r"|(?:all_model_checkpoint_timestamps|last_preserved_timestamp): [0-9.e+]+"
 )
 _CHECKSUM = "# sha256 "

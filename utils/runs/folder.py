@@ -206,8 +206,9 @@ class Run:
     def _check_folders(self) -> None:
         folders = self.checkpoint_folder, self.best_folder, self.evaluation_folder
         for folder in (*folders, self.tensorboard_folder):
-            if folder.exists() and not folder.is_dir():
-                raise UsageError(f"{folder} is a file where a run has a folder: move it away")
+            if os.path.lexists(folder) and not folder.is_dir():
+                kind = "a link to nothing" if folder.is_symlink() else "a file"
+                raise UsageError(f"{folder} is {kind} where a run has a folder: move it away")
 
     def _move_aside(self) -> None:
         number = 1

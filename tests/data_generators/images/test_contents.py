@@ -70,6 +70,19 @@ def test_place_times_and_order_of_the_files_do_not_matter(pictures, copy, tmp_pa
     assert source.data_record == expected
 
 
+def test_other_files_of_the_same_names_sizes_and_dates_are_other_data(tmp_path):
+    records = []
+    for number, folder in enumerate((tmp_path / "a", tmp_path / "b")):
+        for label in range(6):
+            for image in range(3):
+                file = folder / f"class{label}" / f"{image}.bmp"  # all of one size
+                file.parent.mkdir(parents=True, exist_ok=True)
+                Image.new("L", (8, 8), 100 * number + 10 * label + image).save(file)
+                os.utime(file, (0, 0))
+        records.append(record(folder, tmp_path / "cache"))
+    assert records[0].differences(records[1])
+
+
 CHANGES = {
     "a class is added": (
         lambda root: shutil.copytree(root / "val" / "class10", root / "val" / "class12"),

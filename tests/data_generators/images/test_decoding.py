@@ -1,5 +1,6 @@
 """Images come out as a viewer shows them."""
 
+import io
 import struct
 import zlib
 
@@ -237,6 +238,28 @@ def test_what_a_library_prints_of_a_damaged_image_is_not_shown(tmp_path, capfd):
     with pytest.raises(DataError, match=r"cannot read the image .*x\.tif: "):
         read_bytes(tmp_path, bytes(data), name="x.tif")
     assert capfd.readouterr() == ("", "")
+
+
+def encoded(kind):
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((SIDE, SIDE, 4), np.uint8)).save(buffer, kind)
+    return buffer.getvalue()
+
+
+# Pillow raises a RuntimeError, a NotImplementedError and an AttributeError.
+DAMAGED = {
+    "x.avif": lambda: encoded("AVIF").partition(b"mdat")[0] + b"mdat" + bytes(100),
+    "x.dds": lambda: encoded("DDS")[:80] + bytes(4) + encoded("DDS")[84:],
+    "x.blp": lambda: b"BLP1" + b"\xff" * 200,
+}
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_damage_is_one_line_whatever_pillow_raises(tmp_path, name):
+    if name == "x.avif" and "AVIF" not in Image.SAVE:
+        pytest.skip("this Pillow does not write AVIF")
+    with pytest.raises(DataError, match=rf"cannot read the image .*{name}: "):
+        read_bytes(tmp_path, DAMAGED[name](), name=name)
 
 
 def good_png():

@@ -161,6 +161,23 @@ def test_folders_as_windows_writes_them_are_folders(tmp_path):
     assert {name: tree.read(name) for name in tree.files} == {"b/c": b"b\\c", "b\\d": b"b\\d"}
 
 
+def test_names_of_a_zip_are_those_below_its_root(tmp_path):
+    names = {"/a/0.png": b"0", "./a/1.png": b"1", "b//0.png": b"2", "a/../c.png": b"3"}
+    tree = ZipTree(zipped(tmp_path / "x.zip", names))
+    assert {name: tree.read(name) for name in tree.files} == {
+        "a/0.png": b"0",
+        "a/1.png": b"1",
+        "b/0.png": b"2",
+    }
+    assert tree.left_out == {"a/../c.png": "a name that leads out of the zip"}
+
+
+def test_a_second_file_of_one_name_in_a_zip_is_left_out(tmp_path):
+    tree = ZipTree(zipped(tmp_path / "x.zip", {"a/0.png": b"0", "/a/0.png": b"1"}))
+    assert tree.read("a/0.png") == b"0"
+    assert tree.left_out == {"a/0.png": "the zip has another file of this name, which is used"}
+
+
 def changed(path, offset, value):
     """Change a byte of the first entry of the list of files at the end of a zip."""
     data = bytearray(path.read_bytes())

@@ -36,6 +36,9 @@ def test_splits_are_what_a_person_means(tmp_path, top, named):
         ("bus", "car", "train"),  # a class called train
         ("train/cat", "train/dog"),  # all classes in a folder of this name
         ("Latin/a", "Greek/a"),
+        ("test tube", "train station"),  # classes
+        ("toys/train 1", "toys/train 2", "toys/test tube"),
+        ("train station/a", "tower/b"),  # of two splits there is one alone
     ],
 )
 def test_folders_without_splits_say_none(tmp_path, folders):
@@ -53,6 +56,8 @@ def test_folders_without_splits_say_none(tmp_path, folders):
         (("train/a", "val/b", "valid/c", "test/d"), r"valid/ is a second val split"),
         (("x/train/a", "x/val/b", "y/test/c"), r"x/train/, x/val/, y/test/ .* not lie side by"),
         (("cat/train", "cat/test", "dog/train"), r"cat/test/ and cat/train/ .* hold images"),
+        (("train2017/a", "val2017/b", "test2017/c"), r"test2017/ and train2017/ may be meant as"),
+        (("x/01_train/a", "x/02_val/b"), r"x/01_train/ and x/02_val/ may be meant as splits"),
         (("train", "test"), r"test/ and train/ .* hold images themselves"),
     ],
 )

@@ -6,6 +6,7 @@ from absl import flags
 from utils.command.flags import (
     cache_folder,
     check_prediction_flags,
+    check_purpose,
     chosen_checkpoint,
     config_from_flags,
     contradictions,
@@ -375,3 +376,30 @@ def test_cache_folder_follows_flag_then_xdg_then_home(monkeypatch, tmp_path):
     monkeypatch.setenv("XDG_CACHE_HOME", "relative")
     assert cache_folder(parsed()) == tmp_path / ".cache" / "maml_tnet"
     assert cache_folder(parsed("--cache_dir=/data")) == Path("/data")
+
+
+def test_a_switch_with_no_takes_no_value():
+    with pytest.raises(UsageError, match="--nouse_T=1 does not take an argument"):
+        parsed("--nouse_T=1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "needed"),
+    [
+        ("--model=m", "--predict"),
+        ("--support=a --query=b", "--predict"),
+        ("--notrain --json", "--predict"),
+        ("--test_best", "--notrain"),
+        ("--test_iter=5", "--notrain"),
+    ],
+)
+def test_a_flag_that_would_be_passed_over_is_refused(arguments, needed):
+    with pytest.raises(UsageError, match=f"is for {needed}: add it, or leave"):
+        check_purpose(parsed(arguments))
+
+
+@pytest.mark.parametrize(
+    "arguments", ["", "--test_iter=-1", "--notrain --test_best", "--predict --json"]
+)
+def test_flags_of_what_is_asked_for_pass(arguments):
+    check_purpose(parsed(arguments))

@@ -71,3 +71,11 @@ def test_an_export_goes_to_a_new_folder_or_replaces_a_saved_model(tmp_path, monk
     assert export_folder(".") == tmp_path
     with pytest.raises(UsageError, match="exists and is not a SavedModel"):
         export_folder("saved_model.pb")
+
+
+@pytest.mark.parametrize(
+    ("path", "why"), [("a" * 300, "File name too long"), ("/dev/null/x", "Not a directory")]
+)
+def test_where_no_export_can_be_is_said_before_anything_starts(path, why):
+    with pytest.raises(UsageError, match=f"^--export_dir={path} cannot be written: {why}"):
+        export_folder(path)

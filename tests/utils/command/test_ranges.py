@@ -62,3 +62,7 @@ def test_floats_are_what_the_computation_tells_from_0_and_infinity(name):
 def test_bounds_can_be_others():
     check_range("seeds", 3, (1, 3))
     assert refused("seeds", 4, (1, 3)).endswith("must be at most 3, got 4")
+
+
+def test_what_a_float32_takes_for_0_is_not_0():
+    assert refused("meta_grad_clip", 1e-50).endswith("must be 0 or at least 1.2e-38, got 1e-50")

@@ -1,4 +1,5 @@
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -83,7 +84,7 @@ def test_a_task_of_the_test_split_is_the_one_that_its_source_draws():
     images = np.random.RandomState(0).randint(0, 256, (1300, 20, 28, 28), np.uint8)
     source = Omniglot([f"{i:04}" for i in range(1300)], images, 3)
     flags = ("--datasource=omniglot", "--num_classes=3", "--update_batch_size=2", "--seed=4")
-    task = held_out_task(source, config(*flags, "--query_batch_size=4"))
+    task = held_out_task(source, config(*flags, "--query_batch_size=4"), source.image_input)
     episode = source.held_out("test", [4], shot=2, query=4)
     np.testing.assert_array_equal(task.support_x, episode.support_x[0])
     np.testing.assert_array_equal(np.eye(3)[task.support_labels], episode.support_y[0])
@@ -94,6 +95,17 @@ def test_a_task_of_the_test_split_is_the_one_that_its_source_draws():
         assert name == f"query {number + 1} (class {label + 1})"
 
 
+def test_a_task_of_other_images_than_the_model_takes_is_refused():
+    """A model of Omniglot takes black as 1, other sources give it as 0."""
+    images = np.zeros((1300, 20, 28, 28), np.uint8)
+    source = Omniglot([f"{i:04}" for i in range(1300)], images, 3)
+    takes = replace(source.image_input, ink_is_one=False)
+    with pytest.raises(
+        UsageError, match=r"takes .* grey, black = 0, but --datasource=omniglot .* black = 1$"
+    ):
+        held_out_task(source, config("--datasource=omniglot"), takes)
+
+
 def test_a_source_without_images_has_nothing_to_classify():
     with pytest.raises(UsageError, match=r"needs --support and --query, or --datasource=omniglot"):
-        held_out_task(Polynomial(1), config("--datasource=polynomial"))
+        held_out_task(Polynomial(1), config("--datasource=polynomial"), INPUT)

@@ -14,6 +14,7 @@ from absl import flags
 from utils.command.flags import config_from_flags, define, parse
 from utils.errors import TrainingDiverged, UsageError
 from utils.runs.assembly import build_learner, build_source
+from utils.runs.checkpoint_files import CheckpointFolder
 from utils.runs.checkpoints import KEPT_CHECKPOINTS, Checkpoints
 from utils.runs.folder import Run
 
@@ -222,6 +223,14 @@ def test_no_turned_byte_gives_other_weights(copied, name, earlier):
             assert restored(run, of) == 10
             # TensorFlow's own checksums leave out what it does not read.
             assert earlier
+
+
+def test_a_pointer_to_a_number_without_end_is_one_line(run):
+    run.checkpoint_folder.mkdir(parents=True)
+    line = f'model_checkpoint_path: "model-{"9" * 5000}"\n'
+    (run.checkpoint_folder / "checkpoint").write_text(line)
+    with pytest.raises(UsageError, match="checkpoint, which names the last checkpoint, is corrupt"):
+        CheckpointFolder(run.checkpoint_folder, KEPT_CHECKPOINTS)
 
 
 def test_files_of_other_names_are_no_checkpoints(copied):

@@ -65,6 +65,14 @@ def test_a_file_in_the_place_of_a_folder_is_named(run, folder):
         run.start(resume=True)
 
 
+def test_a_link_to_nothing_in_the_place_of_a_folder_is_named(run):
+    """Such as to a disk that is not there: without this the run would be trained anew."""
+    run.folder.mkdir()
+    (run.folder / "checkpoints").symlink_to("nowhere")
+    with pytest.raises(UsageError, match="checkpoints is a link to nothing where a run has a fo"):
+        run.start(resume=True)
+
+
 def test_what_was_killed_is_removed_at_the_next_start_of_its_run_alone(run):
     hexadecimal = "0123456789abcdef" * 2
     other = run.folder.with_name("another")

@@ -1,0 +1,38 @@
+import pytest
+from absl import flags
+
+from experiments import command
+from utils.command.flags import parse
+
+
+@pytest.fixture
+def program(monkeypatch, tmp_path):
+    """Runs an experiment of the parts a and b; returns its exit code and the parts done."""
+    values = command.define("name", "ab", flags.FlagValues())
+    monkeypatch.setattr(command, "FLAGS", values)
+    monkeypatch.setattr(command, "parse", lambda argv: parse(argv, values))
+
+    def run(*arguments):
+        done = []
+        argv = ["name", f"--output={tmp_path}/new", *arguments]
+        return command.main(argv, "ab", done.extend), done
+
+    return run
+
+
+def test_parts_are_done_in_their_order(program):
+    assert program("--only=b,a") == (0, ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("argument", "line"),
+    [
+        ("--only=", "--only must be some of a,b, got none"),
+        ("--only=a,c", "--only must be some of a,b, got 'c'"),
+        ("--output=/dev/null", "[Errno 17] File exists: '/dev/null'"),
+        ("--output=/dev/null/x", "[Errno 20] Not a directory: '/dev/null/x'"),
+    ],
+)
+def test_what_cannot_be_done_is_said_before_anything_starts(program, capsys, argument, line):
+    assert program(argument) == (2, [])
+    assert capsys.readouterr().err == f"error: {line}\n"
