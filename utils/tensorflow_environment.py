@@ -1,9 +1,11 @@
-"""What TensorFlow reads when it is imported; every program imports this before it.
+"""What must be so before TensorFlow is imported; every program imports this before it.
 
-A variable that the user has set is left as it is.
+The variables are those that TensorFlow reads. One that the user has set is left as it is.
 """
 
 import os
+import sys
+from types import TracebackType
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # By itself TensorFlow uses oneDNN only on processors with instructions for neural networks. Others
@@ -12,3 +14,14 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # One thread an operation and as many operations at a time as there are cores: for operations as
 # small as a task's this is faster than several threads inside each (maml_tnet/kernels/parts.py).
 os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+
+
+def _one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print("interrupted", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+# TensorFlow takes seconds to import, in which Ctrl-C would show where it was.
+sys.excepthook = _one_line

@@ -48,3 +48,16 @@ def test_programs_are_quiet_and_compute_with_onednn_one_thread_an_operation(prog
 def test_what_the_user_has_set_stays():
     chosen = dict(zip(VARIABLES, ["0", "0", "4"], strict=True))
     assert at_import_of_tensorflow("main", **chosen) == ["0", "0", "4"]
+
+
+def test_ctrl_c_while_tensorflow_is_imported_is_one_line():
+    interrupted = LOOK.replace("sys.exit()", "raise KeyboardInterrupt")
+    done = subprocess.run(
+        [sys.executable, "-c", interrupted.format("main")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == "interrupted\n"
+    assert done.returncode != 0
