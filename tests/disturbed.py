@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,7 +79,7 @@ def serve(
 
     def watch(prefix: Path) -> None:
         while not any(prefix.parent.glob(f"{prefix.name}[._]*")):
-            os.sched_yield()
+            time.sleep(0.0005)
         strike()
 
     sys.addaudithook(lambda event, values: happened(event_of(event, values, folder)))
