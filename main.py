@@ -75,7 +75,7 @@ def train_run() -> None:
     check_memory(config)
     check_memory(config, settings)
     run = Run.named_by(config, FLAGS.logdir)
-    target = export_folder(FLAGS.export_dir or str(run.folder / "saved_model"))
+    target = export_folder(FLAGS.export_dir) if FLAGS.export_dir else run.folder / "saved_model"
     cache_dir = str(cache_folder(FLAGS))
     source = build_source(config, FLAGS.data_path, cache_dir)
     learner = _learner(config, source, settings)
