@@ -46,7 +46,7 @@ def _check_way(model: Path, task: ImageTask, way: int) -> None:
             "--queries=alone takes any number of classes"
         )
     _log.warning(
-        "%s has the paper's form: by its batch normalization, if it has one, queries are answered by "
+        "%s has the paper's form: by its batch normalization, if any, queries are answered by "
         "the statistics of all of them, and one alone, or few of one class, badly; train with "
         "--queries=alone for those",
         model,
