@@ -4,7 +4,7 @@ A flag whose default is None takes its value from the recipe of the data source.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -47,7 +47,7 @@ _OF_ABSL = {
 
 def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagValues:
     """Define every flag of the program on `flag_values`, and return it."""
-    kinds = {
+    kinds: dict[str, Callable[..., Any]] = {
         "string": flags.DEFINE_string,
         "integer": flags.DEFINE_integer,
         "float": flags.DEFINE_float,
@@ -246,7 +246,7 @@ def contradictions(flag_values: flags.FlagValues, trained: Config) -> list[str]:
         lines as of `Config.differences`.
     """
     stated = [name for name in Config.__dataclass_fields__ if flag_values[name].present]
-    given = {name: flag_values[name].value for name in stated}
+    given: dict[str, Any] = {name: flag_values[name].value for name in stated}
     if given.get("datasource", trained.datasource) != trained.datasource:
         # Of another kind of tasks the other flags would say no more.
         return [f"datasource is {trained.datasource} there, {given['datasource']} here"]

@@ -2,6 +2,7 @@
 
 import logging
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -45,7 +46,7 @@ def plot_contact_sheet(path: Path, predictions: Predictions) -> None:
     for axes in cells.flat:
         axes.set_axis_off()
     for row, (name, images) in zip(cells, rows, strict=False):
-        _title(row[0], f"learned: {drawable(name, LEARNED)}", loc="left")
+        _title(row[0], f"learned: {drawable(name, LEARNED)}", at="left")
         for axes, image in zip(row, images, strict=False):
             _show(axes, task.support_x[image])
     for i, axes in enumerate(cells[len(rows) :].flat[:queries]):
@@ -59,9 +60,11 @@ def plot_contact_sheet(path: Path, predictions: Predictions) -> None:
     save_figure(figure, path)
 
 
-def _title(axes: Axes, text: str, **options: str) -> None:
+def _title(
+    axes: Axes, text: str, at: Literal["left", "center"] = "center", color: str = "black"
+) -> None:
     # In a name a "$" is a "$": it begins no formula.
-    axes.set_title(text, fontsize=7, parse_math=False, **options)
+    axes.set_title(text, loc=at, fontsize=7, parse_math=False, color=color)
 
 
 def _show(axes: Axes, x: np.ndarray) -> None:
