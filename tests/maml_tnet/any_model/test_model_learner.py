@@ -68,7 +68,7 @@ def eager():
 
 
 class Stop(keras.callbacks.Callback):
-    """Ends the program in an epoch."""
+    """Ends the program in an epoch, after some of its steps."""
 
     def __init__(self, epoch, steps):
         super().__init__()
@@ -78,8 +78,8 @@ class Stop(keras.callbacks.Callback):
     def on_epoch_begin(self, epoch, logs=None):
         self.epoch = epoch
 
-    def on_train_batch_end(self, batch, logs=None):
-        if self.epoch == self.at and batch == self.steps - 1:
+    def on_train_batch_begin(self, batch, logs=None):
+        if self.epoch == self.at and batch == self.steps:
             raise KeyboardInterrupt
 
 
