@@ -6,18 +6,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
 from data_generators.errors import DataError
-from data_generators.images.decoding import SUFFIXES
 from data_generators.images.file_tree import FileTree
+from data_generators.images.formats import is_image
 
 SHOWN = 5  # names of a list that one line holds
 
 ClassFiles = dict[str, list[str]]
 """Name of a class -> paths of its images, sorted."""
-
-
-def is_image(name: str) -> bool:
-    """Whether `read_image` reads files of this name's suffix."""
-    return name.lower().endswith(SUFFIXES)
 
 
 def image_folders(tree: FileTree) -> ClassFiles:

@@ -63,8 +63,8 @@ def warn_of_repeated_images(
         _log.warning(
             "the same image in several classes of a split (%d in all): %s", len(found), some(found)
         )
-    if found := _in_several_splits(same, name):
-        _log.warning("the same image in several splits, which should share none: %s", found)
+    if shared := _in_several_splits(same, name):
+        _log.warning("the same image in several splits, which should share none: %s", shared)
 
 
 def _same_images(
