@@ -23,7 +23,7 @@ MOST_ENTRIES, MOST_OTHERS = 5_000_000, 1_000_000
 
 # What zipfile raises for a damaged zip. RuntimeError: encrypted, or a compression or version that
 # this Python lacks; ValueError: also names that are not in the encoding that the zip says.
-_ZIP_DAMAGE = (
+ZIP_DAMAGE = (
     OSError,
     EOFError,
     ValueError,
@@ -186,7 +186,7 @@ class ZipTree:
             self._zip = zipfile.ZipFile(root)
             status = root.stat()
             due = _number_of_entries(root)
-        except _ZIP_DAMAGE as error:
+        except ZIP_DAMAGE as error:
             raise DataError(f"{root} is not a complete zip file: {reason(error)}") from error
         listed = len(self._zip.infolist())
         if not listed or ((listed - due) % 2**16 and due != 2**16 - 1):  # which says: many
@@ -220,7 +220,7 @@ class ZipTree:
         """
         try:
             self._zip.open(entry).close()
-        except _ZIP_DAMAGE as error:
+        except ZIP_DAMAGE as error:
             raise DataError(
                 f"{self.root} is damaged at {printable(entry.filename)}: {reason(error)}"
             ) from error
@@ -236,7 +236,7 @@ class ZipTree:
                 at_once = entry.file_size + 1 if bounded else _COMPRESSED_AT_ONCE
                 while part := file.read(at_once):
                     parts.append(part)
-        except (*_ZIP_DAMAGE, _TooLargeError) as error:
+        except (*ZIP_DAMAGE, _TooLargeError) as error:
             raise DataError(f"cannot read {self.root}/{name}: {reason(error)}") from error
         return b"".join(parts)
 

@@ -38,7 +38,7 @@ def test_every_path_flag_of_every_program_expands_the_home_folder(program, monke
     for name in paths:
         parse(["main.py", f"--{name}=~/below"], values)
         assert values[name].value == f"{tmp_path}/below"
-        with pytest.raises(UsageError, match=rf"^flag --{name}=~nobody-here/x: there is no home"):
+        with pytest.raises(UsageError, match=rf"^--{name}=~nobody-here/x: there is no home"):
             parse(["main.py", f"--{name}=~nobody-here/x"], values)
 
 
