@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data_generators.errors import legible
 from utils.prediction.tasks import ImageTask
+
+LONGEST = 80  # letters of a name in a table
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,9 @@ class Predictions:
     def to_table(self) -> str:
         """One line a query: name, class and probability, in Markdown."""
         rows = [("image", "class", "probability"), ("---", "---", "---:")]
-        rows += [(name, label, f"{row.max():.3f}") for name, label, row in self._answers()]
+        rows += [
+            (_cell(name), _cell(label), f"{row.max():.3f}") for name, label, row in self._answers()
+        ]
         widths = [max(len(row[i]) for row in rows) for i in range(3)]
         lines = [
             "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
@@ -54,3 +59,8 @@ class Predictions:
         """Name, class and probabilities of every query."""
         labels = [self.task.classes[label] for label in self.labels]
         return list(zip(self.task.query_names, labels, self.probabilities, strict=True))
+
+
+def _cell(text: str) -> str:
+    """Of a Markdown table, whose cells end at "|"."""
+    return legible(text, LONGEST).replace("|", "\\|")

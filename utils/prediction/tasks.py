@@ -13,10 +13,10 @@ from data_generators.images.folders import (
     ClassFiles,
     alike,
     check_disjoint,
-    is_image,
     loose_images,
     other_files,
 )
+from data_generators.images.formats import is_image
 from data_generators.images.left_out import LeftOut
 from utils.command.configuration import IMAGE_SOURCES, Config
 from utils.errors import UsageError
