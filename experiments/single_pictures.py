@@ -101,6 +101,9 @@ classes, in one order:
 {table}
 """
 
+# What the cells that are stored must have been measured with.
+MEASURED = ("configuration", "data", "iteration", "tasks")
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -255,8 +258,10 @@ def worth(answers: Answers, temperature: float) -> dict[str, float]:
     }
 
 
-def opened(folder: Path, data_path: str | None, cache_dir: str) -> tuple[Run, MetaLearner, int]:
-    """A run, its learner with the last checkpoint's weights, and their iteration.
+def opened(
+    folder: Path, data_path: str | None, cache_dir: str
+) -> tuple[Run, MetaLearner, int, str | None]:
+    """A run, its learner with the last checkpoint's weights, their iteration, its data.
 
     Raises:
         UsageError: there is no run, or not one of `--queries=alone`.
@@ -271,7 +276,8 @@ def opened(folder: Path, data_path: str | None, cache_dir: str) -> tuple[Run, Me
         config, source, evaluation_updates=max(STEPS, config.num_updates), evaluation_mask="mode"
     )
     _, iteration = Checkpoints(run, learner).restore("last")
-    return run, learner, iteration
+    record = source.data_record
+    return run, learner, iteration, None if record is None else record.fingerprint
 
 
 def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
@@ -279,16 +285,17 @@ def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
     flag_values = command.FLAGS
     data = {"data_path": flag_values.data_path, "cache_dir": flag_values.cache_dir}
     output, pretrained = Path(flag_values.output), Path(flag_values.pretrained)
-    run, learner, iteration = opened(folder, **data)
+    run, learner, iteration, fingerprint = opened(folder, **data)
     document = {
         "configuration": run.config.to_dict(),
+        "data": fingerprint,
         "iteration": iteration,
         "tasks": tasks,
         "measured_with": {key: str(value) for key, value in environment().items()},
     }
     file = output / f"{run.config.run_name}.json"
     stored = read_document(file) or {}
-    same = all(stored.get(key) == document[key] for key in ("configuration", "iteration", "tasks"))
+    same = all(stored.get(key) == document[key] for key in MEASURED)
     cells = stored["cells"] if same else {}
     probabilities = stored.get("probabilities", {}) if same else {}
 

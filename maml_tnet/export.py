@@ -11,13 +11,12 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from maml_tnet.checksums import ChecksumError, checksums, verify
+from maml_tnet.checksums import CHECKSUMS, ChecksumError, checksums, verify
 from maml_tnet.compat import tf_variable
 from maml_tnet.meta_learner import MetaLearner
+from maml_tnet.replacing import EXTRA_FILES, not_replaceable
 
 PARITY_TOLERANCE = 1e-4
-EXTRA_FILES = "assets.extra"
-CHECKSUMS = "SHA256SUMS"
 SIGNATURE = "serving_default"
 
 
@@ -71,9 +70,12 @@ def export(
         extra_files: name -> text of files to put beside the model, into `assets.extra`.
 
     Raises:
-        ExportError: the folder cannot be written or holds something else than a SavedModel, or the
-            predictions differ.
+        ExportError: the folder cannot be written or holds something else than an earlier export, or
+            the predictions differ.
     """
+    folder = Path(folder)
+    if problem := not_replaceable(folder):
+        raise ExportError(f"{folder} {problem}: name a new folder")
     steps = meta_learner.num_updates if num_updates is None else num_updates
     dtype = meta_learner.network.dtype
     inputs = tf.TensorSpec([None, *support_x.shape[2:]], dtype)
@@ -213,8 +215,8 @@ def write_saved_model(
         ExportError: the folder cannot be written or holds something else than a SavedModel, or of
             `check`.
     """
-    if folder.exists() and not (folder / "saved_model.pb").is_file():
-        raise ExportError(f"{folder} exists and is not a SavedModel: name a new folder")
+    if problem := not_replaceable(folder):
+        raise ExportError(f"{folder} {problem}: name a new folder")
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from random_episodes import Episode, image_episode, randomize, regression_episode
+from tensorflow.core.protobuf import saved_model_pb2
 
 from maml_tnet import ConvNet, ExportError, MetaLearner, Regressor, export
 from maml_tnet.losses import cross_entropy, squared_error
@@ -211,7 +212,9 @@ def test_failure_leaves_what_was_there(tmp_path, monkeypatch, failure, earlier):
     folder = tmp_path / "model"
     if earlier:
         folder.mkdir()
-        (folder / "saved_model.pb").write_text("an earlier export")
+        there = saved_model_pb2.SavedModel()
+        there.meta_graphs.add().signature_def["serving_default"].inputs["query_x"].name = "earlier"
+        (folder / "saved_model.pb").write_bytes(there.SerializeToString())
     save = tf.saved_model.save
 
     def fail_half_way(module, path, **kwargs):
@@ -234,7 +237,7 @@ def test_failure_leaves_what_was_there(tmp_path, monkeypatch, failure, earlier):
         write(meta_learner("regression"), folder, episode("regression", 1, 1, 1))
     assert [p.name for p in tmp_path.iterdir()] == (["model"] if earlier else [])
     if earlier:
-        assert (folder / "saved_model.pb").read_text() == "an earlier export"
+        assert (folder / "saved_model.pb").read_bytes() == there.SerializeToString()
 
 
 def test_predictions_that_are_not_numbers_are_no_export(tmp_path):

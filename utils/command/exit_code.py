@@ -8,6 +8,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from data_generators import DataError
+from data_generators.errors import legible
 from maml_tnet import ExportError
 from system.errors import FileError
 from utils.errors import TrainingInterrupted, UsageError, one_line
@@ -33,9 +34,9 @@ def exit_code(work: Callable[[], None]) -> int:
         print("interrupted; nothing but the last checkpoint is saved", file=sys.stderr)
         return 128 + signal.SIGINT
     except (UsageError, DataError, ExportError, FileError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {legible(str(error))}", file=sys.stderr)
         return 2
     except (OSError, tf.errors.ResourceExhaustedError) as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        print(f"error: {legible(one_line(error))}", file=sys.stderr)
         return 2
     return 0

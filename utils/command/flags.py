@@ -16,6 +16,7 @@ from absl import flags
 from maml_tnet.networks import NORMS
 from utils.command.configuration import ALL_CLASSES, DATA_SOURCES, META_OPTIMIZERS, Config, in_words
 from utils.command.evaluation_settings import EvaluationSettings
+from utils.command.flag_errors import explained
 from utils.command.flag_files import with_flag_files
 from utils.command.paths import OptionalPathParser, define_path, define_paths, expanded
 from utils.command.ranges import check_range
@@ -197,7 +198,7 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> l
     try:
         program, *rest = flag_values(argv)
     except (flags.Error, ValueError) as error:  # ValueError: of --nouse_T=1, and the like
-        raise UsageError(" ".join(str(error).split())) from error
+        raise UsageError(explained(error, flag_values)) from error
     for module, of_absl in flag_values.flags_by_module_dict().items():
         for flag in of_absl:
             if module.startswith("absl.") and flag.name not in _OF_ABSL and flag.present:

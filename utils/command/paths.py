@@ -5,6 +5,7 @@ from pathlib import Path
 
 from absl import flags
 
+from maml_tnet.replacing import not_replaceable
 from utils.errors import UsageError
 
 
@@ -83,25 +84,25 @@ def define_paths(name: str, help: str, flag_values: flags.FlagValues = flags.FLA
 
 
 def export_folder(path: str, flag: str = "export_dir") -> Path:
-    """The absolute path of a SavedModel to write.
+    """The absolute path, without links, of a SavedModel to write.
 
     Args:
         path: the value of a flag.
         flag: its name.
 
     Raises:
-        UsageError: something else than a SavedModel is there, or nothing can be.
+        UsageError: something else than an earlier export is there, or nothing can be.
     """
-    folder = Path(os.path.abspath(path))
+    folder = Path(os.path.realpath(path))
     try:
         os.lstat(folder)
+        problem = not_replaceable(folder)
     except FileNotFoundError:
         return folder
     except OSError as error:  # its name is too long, or what it lies in is a file
         raise UsageError(f"--{flag}={path} cannot be written: {error.strerror}") from error
-    if not (folder / "saved_model.pb").is_file():
+    if problem:
         raise UsageError(
-            f"--{flag}={path} exists and is not a SavedModel: name a new folder, or one that "
-            "an earlier export wrote"
+            f"--{flag}={path} {problem}: name a new folder, or one that an earlier export wrote"
         )
     return folder

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from data_generators.errors import legible
 from utils.prediction.tasks import Queries
+
+LONGEST = 80  # letters of a name in a table
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Predictions:
         """One line a query: name, class, probability and margin, in Markdown."""
         rows = [("image", "class", "probability", "margin"), ("---", "---", "---:", "---:")]
         rows += [
-            (name, label, f"{row.max():.3f}", f"{margin:.3f}")
+            (_cell(name), _cell(label), f"{row.max():.3f}", f"{margin:.3f}")
             for name, label, row, margin in self._answers()
         ]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
@@ -65,3 +68,8 @@ class Predictions:
         """Name, class, probabilities and margin of every query."""
         labels = [self.classes[label] for label in self.labels]
         return list(zip(self.queries.names, labels, self.probabilities, self.margins, strict=True))
+
+
+def _cell(text: str) -> str:
+    """Of a Markdown table, whose cells end at "|"."""
+    return legible(text, LONGEST).replace("|", "\\|")

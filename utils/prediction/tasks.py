@@ -15,11 +15,11 @@ from data_generators.images.folders import (
     ClassFiles,
     alike,
     check_disjoint,
-    is_image,
     loose_images,
     other_files,
     some,
 )
+from data_generators.images.formats import is_image
 from data_generators.images.left_out import LeftOut
 from data_generators.images.named_file import NamedFile
 from utils.command.configuration import IMAGE_SOURCES, Config

@@ -133,12 +133,18 @@ def test_oracle_and_none_are_words():
     ("arguments", "line"),
     [
         (["--frobnicate=1"], "Unknown command line flag 'frobnicate'"),
-        (["--num_classes=five"], "flag --num_classes=five: "),
-        (["--update_lr=fast"], "flag --update_lr=fast: "),
-        (["--use_T=maybe"], "flag --use_T=maybe: "),
-        (["--mask=mean"], "flag --mask=mean: value should be one of <sample|mode>"),
-        (["--test_iter=-2"], "flag --test_iter=-2: "),
-        (["--num_classes"], "Missing value for flag --num_classes"),
+        (["--num_classes=five"], "--num_classes must be an integer, got 'five'"),
+        (["--num_classes=1\n2"], r"--num_classes must be an integer, got '1\n2'"),
+        (
+            ["--num_classes=" + "9" * 5000],
+            "--num_classes must be an integer, got '" + "9" * 59 + "...",
+        ),
+        (["--update_lr=0,4"], "--update_lr must be a number, got '0,4'"),
+        (["--update_lr="], "--update_lr must be a number, got ''"),
+        (["--use_T=maybe"], "--use_T must be true or false, got 'maybe'"),
+        (["--mask=mean"], "--mask must be sample or mode, got 'mean'"),
+        (["--test_iter=-2"], "--test_iter must be an integer >= -1, got '-2'"),
+        (["--num_classes"], "--num_classes needs a value: write --num_classes=VALUE"),
         (["--conv"], "--conv is retired: "),
         (["--noconv"], "--conv is retired: "),
         (["--conv=False"], "--conv is retired: "),
@@ -406,7 +412,7 @@ def test_cache_folder_follows_flag_then_xdg_then_home(monkeypatch, tmp_path):
 
 
 def test_a_switch_with_no_takes_no_value():
-    with pytest.raises(UsageError, match="--nouse_T=1 does not take an argument"):
+    with pytest.raises(UsageError, match="--nouse_T takes no value: write it alone, got '1'"):
         parsed("--nouse_T=1")
 
 

@@ -39,3 +39,15 @@ def test_json_has_every_probability(predictions):
         first, second, _ = sorted(row, reverse=True)
         assert answer["margin"] == pytest.approx(first - second)
         assert answer["class"] == data["classes"][row.argmax()]
+
+
+def test_names_do_not_break_the_table():
+    names = ["a|b", "c\u202ed", "e" * 5000]
+    queries = Queries([f"{name}/1.png" for name in names], np.zeros([3, 16, 16, 3], np.float32))
+    heading, rule, *rows = Predictions(names, queries, np.eye(3)).to_table().splitlines()
+    assert len(rows) == 3
+    assert len({len(line) for line in (heading, rule, *rows)}) == 1
+    assert len(heading) < 300
+    assert rows[0].replace("\\|", "").count("|") == heading.count("|")
+    assert "a\\|b/1.png" in rows[0]
+    assert "c\\u202ed" in rows[1]
