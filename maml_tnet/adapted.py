@@ -32,7 +32,7 @@ def export_adapted(
     Args:
         model: loaded by `tf.saved_model.load` of an export with the signatures `learn` and
             `answer`.
-        folder: to write; a SavedModel that is there is replaced.
+        folder: to write; what an earlier export left there is replaced.
         support_x: images to learn from, as the network takes them, [support, ...].
         support_y: their one-hot labels, [support, way].
         classes: the names of the classes.
@@ -40,8 +40,8 @@ def export_adapted(
         extra_files: see `maml_tnet.export`.
 
     Raises:
-        ExportError: the folder cannot be written or holds something else than a SavedModel, or the
-            answers differ.
+        ExportError: the folder cannot be written or holds something else than an earlier export, or
+            the answers differ.
     """
     learn, answer_task = model.signatures["learn"], model.signatures["answer"]
     module = tf.Module()

@@ -73,9 +73,6 @@ def export(
         ExportError: the folder cannot be written or holds something else than an earlier export, or
             the predictions differ.
     """
-    folder = Path(folder)
-    if problem := not_replaceable(folder):
-        raise ExportError(f"{folder} {problem}: name a new folder")
     steps = meta_learner.num_updates if num_updates is None else num_updates
     dtype = meta_learner.network.dtype
     inputs = tf.TensorSpec([None, *support_x.shape[2:]], dtype)
@@ -207,13 +204,13 @@ def write_saved_model(
     Args:
         module: that has the signatures' variables.
         signatures: by name, compiled.
-        folder: to write; a SavedModel that is there is replaced.
+        folder: to write; what an earlier export left there is replaced.
         check: is given the signatures that are loaded; raises an `ExportError` if they are wrong.
         extra_files: name -> text of files to put beside the model, into `assets.extra`.
 
     Raises:
-        ExportError: the folder cannot be written or holds something else than a SavedModel, or of
-            `check`.
+        ExportError: the folder cannot be written or holds something else than an earlier export, or
+            of `check`.
     """
     if problem := not_replaceable(folder):
         raise ExportError(f"{folder} {problem}: name a new folder")

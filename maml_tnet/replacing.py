@@ -15,8 +15,8 @@ _WRITTEN = {"saved_model.pb", "fingerprint.pb", "variables", "assets", EXTRA_FIL
 def not_replaceable(folder: Path) -> str | None:
     """Why an export must not replace a folder.
 
-    In every version a signature takes `query_x`, by which an export is told from the SavedModels of
-    other programs.
+    Every version's exports have a signature that takes `query_x`, by which they are told from the
+    SavedModels of other programs.
 
     Returns:
         what is there, such as "is not a SavedModel"; None if an export may be written.
