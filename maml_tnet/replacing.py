@@ -15,8 +15,8 @@ _WRITTEN = {"saved_model.pb", "fingerprint.pb", "variables", "assets", EXTRA_FIL
 def not_replaceable(folder: Path) -> str | None:
     """Why an export must not replace a folder.
 
-    Every version's signature takes `query_x`, by which an export is told from the SavedModels of
-    other programs.
+    Every version's exports have a signature that takes `query_x`, by which they are told from the
+    SavedModels of other programs.
 
     Returns:
         what is there, such as "is not a SavedModel"; None if an export may be written.
@@ -33,7 +33,7 @@ def not_replaceable(folder: Path) -> str | None:
         graphs = saved_model_pb2.SavedModel.FromString(file.read_bytes()).meta_graphs
     except DecodeError:
         return "holds a SavedModel that is damaged"
-    signatures = [graph.signature_def["serving_default"] for graph in graphs]
+    signatures = [signature for graph in graphs for signature in graph.signature_def.values()]
     if not any("query_x" in signature.inputs for signature in signatures):
         return "holds a SavedModel of another program"
     for entry in sorted(folder.iterdir()):

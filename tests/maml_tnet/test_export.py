@@ -121,6 +121,21 @@ def test_export_depends_on_the_support_set_and_repeats(exported):
     assert np.any(np.abs(other - first) > 1e-3)
 
 
+def test_a_task_is_learned_once_and_asked_at_any_time(exported):
+    root, learners = exported
+    loaded = tf.saved_model.load(str(root / "regression")).signatures
+    data = episode("regression", 1, 3, 4)
+    learned = loaded["learn"](support_x=data.support_x[0], support_y=data.support_y[0])
+    expected = learners["regression"].adapt_and_predict(*data[:3], 2)[0]
+    for query in range(4):
+        found = loaded["answer"](query_x=data.query_x[0, query : query + 1], **learned)
+        np.testing.assert_allclose(
+            found["predictions"], expected[query : query + 1], rtol=1e-4, atol=1e-5
+        )
+    together = tf.saved_model.load(str(root / "classification")).signatures
+    assert set(together) == {"serving_default"}  # queries influence each other
+
+
 def test_process_without_the_package_gives_the_same_answers(exported, tmp_path):
     root, learners = exported
     names = []

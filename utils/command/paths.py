@@ -42,12 +42,27 @@ class PathParser(flags.ArgumentParser[str]):
         return "path"
 
 
+class OptionalPathParser(PathParser):
+    """Of flags whose value is a path, or empty for none."""
+
+    syntactic_help = "a path, in which ~ is the home folder, or empty for none"
+
+    def parse(self, argument: str) -> str:
+        """See `expanded`."""
+        return expanded(argument) if argument else ""
+
+
 def define_path(
-    name: str, default: str | None, help: str, flag_values: flags.FlagValues = flags.FLAGS
+    name: str,
+    default: str | None,
+    help: str,
+    flag_values: flags.FlagValues = flags.FLAGS,
+    *,
+    parser: PathParser | None = None,
 ) -> None:
     """Define a flag whose value is a path, in which ~ and ~user are expanded."""
     flags.DEFINE(
-        PathParser(),
+        parser or PathParser(),
         name,
         default,
         help,
@@ -56,8 +71,24 @@ def define_path(
     )
 
 
-def export_folder(path: str) -> Path:
+def define_paths(name: str, help: str, flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Define a flag that may be given several times, each time with a path; None if it is not."""
+    flags.DEFINE_multi(
+        PathParser(),
+        flags.ArgumentSerializer(),
+        name,
+        None,
+        help,
+        flag_values=flag_values,
+    )
+
+
+def export_folder(path: str, flag: str = "export_dir") -> Path:
     """The absolute path, without links, of a SavedModel to write.
+
+    Args:
+        path: the value of a flag.
+        flag: its name.
 
     Raises:
         UsageError: something else than an earlier export is there, or nothing can be.
@@ -69,9 +100,9 @@ def export_folder(path: str) -> Path:
     except FileNotFoundError:
         return folder
     except OSError as error:  # its name is too long, or what it lies in is a file
-        raise UsageError(f"--export_dir={path} cannot be written: {error.strerror}") from error
+        raise UsageError(f"--{flag}={path} cannot be written: {error.strerror}") from error
     if problem:
         raise UsageError(
-            f"--export_dir={path} {problem}: name a new folder, or one that an earlier export wrote"
+            f"--{flag}={path} {problem}: name a new folder, or one that an earlier export wrote"
         )
     return folder
