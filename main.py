@@ -15,7 +15,7 @@ import utils.tensorflow_environment  # noqa: F401
 
 from absl import app, flags
 
-from data_generators import TaskSource
+from data_generators import ImageInput, TaskSource
 from experiments.paper import paper_figure
 from maml_tnet import MetaLearner
 from utils.command.configuration import Config
@@ -23,6 +23,7 @@ from utils.command.evaluation_settings import EvaluationSettings
 from utils.command.exit_code import exit_code
 from utils.command.flags import (
     cache_folder,
+    check_learned_flags,
     check_prediction_flags,
     check_purpose,
     chosen_checkpoint,
@@ -36,10 +37,18 @@ from utils.command.flags import (
 from utils.command.memory_needs import check_memory
 from utils.command.paths import export_folder
 from utils.errors import UsageError
+from utils.prediction.adapted import adapted_folder, learned_classes, save_adapted
 from utils.prediction.exporting import export_trained
 from utils.prediction.model_input import input_of
-from utils.prediction.saved_model import find_model, predict
-from utils.prediction.tasks import held_out_task, read_task
+from utils.prediction.predictions import Predictions
+from utils.prediction.saved_model import find_model, predict, predict_learned
+from utils.prediction.tasks import (
+    Queries,
+    SupportSet,
+    held_out_task,
+    read_queries,
+    read_support,
+)
 from utils.reports.contact_sheet import plot_contact_sheet
 from utils.reports.evaluation import evaluate_run
 from utils.runs.assembly import build_learner, build_source
@@ -134,23 +143,42 @@ def predict_images() -> None:
     """Learn a support set with a trained model; print and draw what it says of other images."""
     check_prediction_flags(FLAGS)
     model = find_model(FLAGS.model)
-    image_input = input_of(model)
-    if FLAGS.support is None:
-        config = config_from_flags(FLAGS)
-        source = build_source(config, FLAGS.data_path, str(cache_folder(FLAGS)))
-        task = held_out_task(source, config, image_input)
-    else:
-        task = read_task(FLAGS.support, FLAGS.query, image_input)
-    predictions = predict(model, task)
+    classes, image_input = learned_classes(model), input_of(model)
+    check_learned_flags(classes, FLAGS)
+    if classes is not None:
+        show(predict_learned(model, classes, read_queries(FLAGS.query, image_input)), None)
+        return
+    target = adapted_folder(FLAGS.save_adapted) if FLAGS.save_adapted else None
+    support, queries = _task(image_input)
+    if target is not None:
+        save_adapted(model, support, image_input, target)
+        print(f"wrote {FLAGS.save_adapted}", file=sys.stderr)
+    if queries is not None:
+        show(predict(model, support, queries), support)
+
+
+def show(predictions: Predictions, support: SupportSet | None) -> None:
+    """Print predictions, and draw them."""
     print(predictions.to_json() if FLAGS.json else predictions.to_table())
-    plot_contact_sheet(Path(FLAGS.picture), predictions)
-    print(f"wrote {FLAGS.picture}", file=sys.stderr)
+    if FLAGS.picture:
+        plot_contact_sheet(Path(FLAGS.picture), support, predictions)
+        print(f"wrote {FLAGS.picture}", file=sys.stderr)
 
 
 def export(learner: MetaLearner, source: TaskSource, config: Config, folder: Path) -> None:
     """Write the SavedModel."""
     export_trained(learner, source, config, folder, num_updates=FLAGS.test_num_updates)
     print(f"exported to {folder}; checked against the model in memory")
+
+
+def _task(image_input: ImageInput) -> tuple[SupportSet, Queries | None]:
+    """The user's classes and the images to classify, if any, or a task of the test split."""
+    if FLAGS.support is not None:
+        support = read_support(FLAGS.support, image_input)
+        return support, read_queries(FLAGS.query, image_input) if FLAGS.query else None
+    config = config_from_flags(FLAGS)
+    source = build_source(config, FLAGS.data_path, str(cache_folder(FLAGS)))
+    return held_out_task(source, config, image_input)
 
 
 def _where_the_data_is(run: Run) -> tuple[str | None, str]:

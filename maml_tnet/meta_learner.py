@@ -17,6 +17,7 @@ from maml_tnet.distribution import (
     strategy_in_scope,
 )
 from maml_tnet.kernels.parts import map_parts
+from maml_tnet.kernels.task_axis import sizes
 from maml_tnet.losses import TaskLoss, accuracy, task_loss
 from maml_tnet.masks import mask_noise, most_likely_masks, sample_masks
 from maml_tnet.networks import TaskNetwork
@@ -482,10 +483,46 @@ class MetaLearner(keras.Model):
             tf.reshape(value, [-1, *shape]) for value, shape in zip(values, shapes, strict=True)
         ]
 
+    def learn(
+        self, support_x: tf.Tensor, support_y: tf.Tensor, num_updates: int
+    ) -> list[tf.Tensor]:
+        """Learn tasks' support examples, with M at its mode.
+
+        Args:
+            support_x: [tasks, support, ...].
+            support_y: [tasks, support, outputs], regression targets or one-hot labels.
+            num_updates: number of inner steps.
+
+        Returns:
+            what `answer` needs of them.
+        """
+        *_, last = adaptation_path(
+            self.network,
+            self.task_loss.values,
+            examples(self.network, support_x, support_y),
+            tasks=sizes(support_x)[0],
+            step_sizes=self.step_sizes,
+            masks=self.masks(num_updates, noise=[]),
+        )
+        return self.network.learned(support_x, last.fast_weights)
+
+    def answer(self, query_x: tf.Tensor, learned: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Answer the queries of tasks that `learn` has learned.
+
+        Args:
+            query_x: [tasks, queries, ...].
+            learned: of `learn`.
+
+        Returns:
+            [tasks, queries, outputs]: regression values or class probabilities.
+        """
+        outputs = tf.transpose(self.network.answer(query_x, learned), [1, 0, 2])
+        return tf.nn.softmax(outputs) if self.task_loss.classifies else outputs
+
     def adapt_and_predict(
         self, support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor, num_updates: int
     ) -> tf.Tensor:
-        """Learn every task's support examples and answer its queries, with M at its mode.
+        """Learn every task's support examples and answer its queries: `learn`, then `answer`.
 
         Args:
             support_x: [tasks, support, ...].
@@ -499,21 +536,10 @@ class MetaLearner(keras.Model):
 
         def one_task(data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
             support_x, support_y, query_x = (tf.expand_dims(x, 0) for x in data)
-            *_, last = adaptation_path(
-                self.network,
-                self.task_loss.values,
-                examples(self.network, support_x, support_y),
-                tasks=1,
-                step_sizes=self.step_sizes,
-                masks=self.masks(num_updates, noise=[]),
-            )
-            queries = self.network.prepare_queries(query_x, support_x)
-            outputs = self.network.forward(queries, last.fast_weights)
-            return tf.squeeze(outputs, 1)
+            return self.answer(query_x, self.learn(support_x, support_y, num_updates))[0]
 
         # Task by task, as a graph for any number of tasks must run on any machine: grouped
         # convolutions do not.
-        outputs = tf.map_fn(
+        return tf.map_fn(
             one_task, (support_x, support_y, query_x), fn_output_signature=self.network.dtype
         )
-        return tf.nn.softmax(outputs) if self.task_loss.classifies else outputs

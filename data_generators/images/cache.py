@@ -174,7 +174,9 @@ def _build(
         write_json(_seal(path), {"digest": digest.hexdigest()})
         os.replace(part, path)
         sums.unlink()
-    except Exception:  # Not of a process that is stopped: the next one goes on.
+    except Exception:
+        # Whatever it is goes on, and what may be its cause goes away. With what KeyboardInterrupt,
+        # which is no Exception, has left the next process goes on, as after a kill.
         part.unlink(missing_ok=True)
         sums.unlink(missing_ok=True)
         raise

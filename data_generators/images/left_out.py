@@ -4,6 +4,8 @@ import logging
 from collections import Counter
 from collections.abc import Mapping
 
+from data_generators.errors import legible
+
 _log = logging.getLogger(__name__)
 
 
@@ -21,7 +23,7 @@ class LeftOut:
             line: its name and the reason.
         """
         self._counts[kind] += 1
-        _log.warning("left out: %s", line)
+        _log.warning("left out: %s", legible(line))
 
     def add_all(self, kind: str, reasons: Mapping[str, str]) -> None:
         """The same for several: name -> reason."""

@@ -20,6 +20,7 @@ from data_generators.images.class_sampling import (
 from data_generators.images.contents import Contents
 from data_generators.images.image_input import ImageInput
 from data_generators.images.omniglot_files import DRAWINGS, SIDE, load_drawings
+from data_generators.images.repeated_images import warn_of_repeated_images
 from data_generators.random_streams import stream_id
 
 TRAIN, VAL = 1100, 100  # characters; the others, 423 of 1623, are held out for test
@@ -79,7 +80,9 @@ class Omniglot:
     ) -> "Omniglot":
         """Read the drawings under `data_path`, or download them; see `load_drawings`."""
         drawings = load_drawings(data_path, cache_dir, base_url=base_url)
-        return cls(drawings.names, drawings.images, way, num_train_classes, drawings.contents)
+        source = cls(drawings.names, drawings.images, way, num_train_classes, drawings.contents)
+        source.warn_of_repeated_images()
+        return source
 
     def class_ids(self, split: str) -> np.ndarray:
         """Return the places in `class_names` of the characters of a split."""
@@ -88,18 +91,34 @@ class Omniglot:
     @functools.cached_property
     def data_record(self) -> DataRecord:
         """The characters of every split and their drawings."""
-        if self._contents is None:
-            pixels = self._images.numpy()
-            checksums = np.array([zlib.crc32(drawing.tobytes()) for drawing in pixels])
-        else:
-            checksums = self._contents.checksums(np.arange(len(self._images)))
-        drawings = checksums.reshape(-1, DRAWINGS)
+        drawings = self._checksums.reshape(-1, DRAWINGS)
         return DataRecord(
             {
                 split: {self.class_names[i]: image_class(drawings[i]) for i in ids}
                 for split, ids in self._class_ids.items()
             }
         )
+
+    def warn_of_repeated_images(self) -> None:
+        """Say which drawings are there more than once, see `repeated_images`."""
+        rows = np.arange(len(self._images)).reshape(-1, DRAWINGS)
+        contents = self._contents
+        warn_of_repeated_images(
+            {
+                split: {self.class_names[i]: rows[i] for i in ids}
+                for split, ids in self._class_ids.items()
+            },
+            dict(enumerate(self._checksums.tolist())),
+            picture=lambda row: self._images[row].numpy().tobytes(),
+            name=str if contents is None else contents.name,
+        )
+
+    @functools.cached_property
+    def _checksums(self) -> np.ndarray:
+        """CRC-32 of every drawing's file."""
+        if self._contents is None:
+            return np.array([zlib.crc32(drawing.tobytes()) for drawing in self._images.numpy()])
+        return self._contents.checksums(np.arange(len(self._images)))
 
     def check(self, split: str, *, shot: int, query: int) -> None:
         """Raise the DataError that `episodes` would raise for these sizes."""

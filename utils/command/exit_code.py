@@ -8,6 +8,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from data_generators import DataError
+from data_generators.errors import legible
 from maml_tnet import ExportError
 from system.errors import FileError
 from utils.errors import PeerLost, TrainingInterrupted, UsageError, one_line
@@ -41,9 +42,9 @@ def exit_code(work: Callable[[], None]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return TRY_AGAIN
     except (UsageError, DataError, ExportError, FileError) as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {legible(str(error))}", file=sys.stderr)
         return 2
     except (OSError, tf.errors.ResourceExhaustedError) as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        print(f"error: {legible(one_line(error))}", file=sys.stderr)
         return 2
     return 0

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from absl import flags
 
+from maml_tnet.replacing import not_replaceable
 from utils.errors import UsageError
 
 
@@ -41,12 +42,27 @@ class PathParser(flags.ArgumentParser[str]):
         return "path"
 
 
+class OptionalPathParser(PathParser):
+    """Of flags whose value is a path, or empty for none."""
+
+    syntactic_help = "a path, in which ~ is the home folder, or empty for none"
+
+    def parse(self, argument: str) -> str:
+        """See `expanded`."""
+        return expanded(argument) if argument else ""
+
+
 def define_path(
-    name: str, default: str | None, help: str, flag_values: flags.FlagValues = flags.FLAGS
+    name: str,
+    default: str | None,
+    help: str,
+    flag_values: flags.FlagValues = flags.FLAGS,
+    *,
+    parser: PathParser | None = None,
 ) -> None:
     """Define a flag whose value is a path, in which ~ and ~user are expanded."""
     flags.DEFINE(
-        PathParser(),
+        parser or PathParser(),
         name,
         default,
         help,
@@ -55,22 +71,38 @@ def define_path(
     )
 
 
-def export_folder(path: str) -> Path:
-    """The absolute path of a SavedModel to write.
+def define_paths(name: str, help: str, flag_values: flags.FlagValues = flags.FLAGS) -> None:
+    """Define a flag that may be given several times, each time with a path; None if it is not."""
+    flags.DEFINE_multi(
+        PathParser(),
+        flags.ArgumentSerializer(),
+        name,
+        None,
+        help,
+        flag_values=flag_values,
+    )
+
+
+def export_folder(path: str, flag: str = "export_dir") -> Path:
+    """The absolute path, without links, of a SavedModel to write.
+
+    Args:
+        path: the value of a flag.
+        flag: its name.
 
     Raises:
-        UsageError: something else than a SavedModel is there, or nothing can be.
+        UsageError: something else than an earlier export is there, or nothing can be.
     """
-    folder = Path(os.path.abspath(path))
+    folder = Path(os.path.realpath(path))
     try:
         os.lstat(folder)
+        problem = not_replaceable(folder)
     except FileNotFoundError:
         return folder
     except OSError as error:  # its name is too long, or what it lies in is a file
-        raise UsageError(f"--export_dir={path} cannot be written: {error.strerror}") from error
-    if not (folder / "saved_model.pb").is_file():
+        raise UsageError(f"--{flag}={path} cannot be written: {error.strerror}") from error
+    if problem:
         raise UsageError(
-            f"--export_dir={path} exists and is not a SavedModel: name a new folder, or one that "
-            "an earlier export wrote"
+            f"--{flag}={path} {problem}: name a new folder, or one that an earlier export wrote"
         )
     return folder

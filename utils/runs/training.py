@@ -22,6 +22,7 @@ from utils.runs.checkpoints import Checkpoints
 from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes, planned_spans
 from utils.runs.epoch_means import EpochMeans
 from utils.runs.folder import Run
+from utils.runs.log_file import SealLog
 from utils.runs.replicas import ALONE, Replicas
 
 VALIDATION_TASKS = 200
@@ -101,7 +102,7 @@ def train(
     means = EpochMeans(run.epoch_file, learner, start)
     # The row of an epoch that goes on is still to come, also where a shorter run ended in it.
     goes_on = start < total and means.go_on
-    run.trim_log(start - start % per_epoch if goes_on else start)
+    run.log.trim(start - start % per_epoch if goes_on else start)
     if start >= total:
         if progress is None:
             print(f"{run.folder} is trained: {start} iterations")
@@ -139,7 +140,8 @@ def train(
             keras.callbacks.TensorBoard(
                 str(run.tensorboard_folder), histogram_freq=1, write_graph=False
             ),
-            keras.callbacks.CSVLogger(str(run.log_file), append=True),
+            keras.callbacks.CSVLogger(str(run.log.path), append=True),
+            SealLog(run.log),
         ]
     if config.cooldown:
         # After the logger, whose file keeps the columns that the run began with.
