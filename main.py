@@ -8,7 +8,7 @@ python main.py --predict --model=RUN --support=DIR --query=DIR  classify your ow
 
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import utils.tensorflow_environment  # noqa: F401
@@ -54,8 +54,9 @@ from utils.reports.evaluation import evaluate_run
 from utils.runs.assembly import build_learner, build_source
 from utils.runs.checkpoints import Checkpoints
 from utils.runs.folder import Run
+from utils.runs.replicas import Replicas, started
 from utils.runs.training import train
-from utils.runs.used_data import used_data
+from utils.runs.used_data import UsedData, used_data
 
 FLAGS = flags.FLAGS
 
@@ -86,12 +87,20 @@ def train_run() -> None:
     run = Run.named_by(config, FLAGS.logdir)
     target = export_folder(FLAGS.export_dir) if FLAGS.export_dir else run.folder / "saved_model"
     cache_dir = str(cache_folder(FLAGS))
-    source = build_source(config, FLAGS.data_path, cache_dir)
-    learner = _learner(config, source, settings)
-    run.start(resume=FLAGS.resume, data=used_data(source, FLAGS.data_path, cache_dir))
-    iteration = train(run, learner, source, log=FLAGS.log)
-    evaluate_run(run, learner, source, settings, iteration=iteration, published=paper_figure)
-    export(learner, source, config, target)
+    with started(FLAGS.distribute, FLAGS.peer_timeout) as replicas:
+        replicas.check_same("flags", config.to_dict() | asdict(settings))
+        replicas.check_shares(config.meta_batch_size)
+        source = build_source(config, FLAGS.data_path, cache_dir)
+        data = used_data(source, FLAGS.data_path, cache_dir)
+        _check_same_data(replicas, data)
+        learner = _learner(config, source, settings, replicas)
+        run = replicas.own_run(run)
+        run.start(resume=FLAGS.resume, data=data)
+        log = FLAGS.log and replicas.is_chief
+        iteration = train(run, learner, source, log=log, replicas=replicas)
+        evaluate_run(run, learner, source, settings, iteration=iteration, published=paper_figure)
+        if replicas.is_chief:
+            export(learner, source, config, target)
 
 
 def evaluate_checkpoint() -> None:
@@ -107,22 +116,27 @@ def evaluate_checkpoint() -> None:
     check_memory(run.config, settings)
     target = export_folder(FLAGS.export_dir) if FLAGS.export_dir else None
     data_path, cache_dir = _where_the_data_is(run)
-    source = build_source(run.config, data_path, cache_dir)
-    run.check_data(used_data(source, data_path, cache_dir))
-    learner = _learner(run.config, source, settings)
-    checkpoint, iteration = Checkpoints(run, learner).restore(chosen)
-    print(f"evaluating {run.folder} after {iteration} iterations")
-    evaluate_run(
-        run,
-        learner,
-        source,
-        settings,
-        iteration=iteration,
-        checkpoint=checkpoint,
-        published=paper_figure,
-    )
-    if target:
-        export(learner, source, run.config, target)
+    with started(FLAGS.distribute, FLAGS.peer_timeout) as replicas:
+        replicas.check_same("flags", run.config.to_dict() | asdict(settings) | {"of": chosen})
+        source = build_source(run.config, data_path, cache_dir)
+        data = used_data(source, data_path, cache_dir)
+        _check_same_data(replicas, data)
+        if replicas.is_chief:
+            run.check_data(data)
+        learner = _learner(run.config, source, settings, replicas)
+        checkpoint, iteration = Checkpoints(run, learner).restore(chosen)
+        print(f"evaluating {run.folder} after {iteration} iterations")
+        evaluate_run(
+            replicas.own_run(run),
+            learner,
+            source,
+            settings,
+            iteration=iteration,
+            checkpoint=checkpoint,
+            published=paper_figure,
+        )
+        if target and replicas.is_chief:
+            export(learner, source, run.config, target)
 
 
 def predict_images() -> None:
@@ -177,14 +191,22 @@ def _where_the_data_is(run: Run) -> tuple[str | None, str]:
     return data_path, str(cache_folder(FLAGS)) if cache_dir is None else cache_dir
 
 
-def _learner(config: Config, source: TaskSource, settings: EvaluationSettings) -> MetaLearner:
-    return build_learner(
-        config,
-        source,
-        update_lr=settings.update_lr,
-        evaluation_updates=settings.num_steps,
-        evaluation_mask=settings.mask,
-    )
+def _learner(
+    config: Config, source: TaskSource, settings: EvaluationSettings, replicas: Replicas
+) -> MetaLearner:
+    with replicas.scope():
+        return build_learner(
+            config,
+            source,
+            update_lr=settings.update_lr,
+            evaluation_updates=settings.num_steps,
+            evaluation_mask=settings.mask,
+        )
+
+
+def _check_same_data(replicas: Replicas, data: UsedData | None) -> None:
+    fingerprint = None if data is None else data.record.fingerprint
+    replicas.check_same("data", {"the fingerprint of --data_path's images": fingerprint})
 
 
 if __name__ == "__main__":

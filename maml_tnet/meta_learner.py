@@ -7,7 +7,15 @@ import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet.adaptation import Examples, InnerStep, adaptation_path, examples
-from maml_tnet.compat import tf_variable
+from maml_tnet.compat import apply_mean_gradients, tf_variable
+from maml_tnet.distribution import (
+    Engine,
+    MeanOfProcess,
+    mean_over_replicas,
+    on_every_replica,
+    own_share,
+    strategy_in_scope,
+)
 from maml_tnet.kernels.parts import map_parts
 from maml_tnet.kernels.task_axis import sizes
 from maml_tnet.losses import TaskLoss, accuracy, task_loss
@@ -57,6 +65,9 @@ class MetaLearner(keras.Model):
     `evaluate` and `predict` take datasets of (numbers, episode): `predict` returns every task's
     loss (and accuracy) on its queries after 0, 1, ..., `evaluation_updates` inner steps, and where
     the answer to a query depends on the others also the accuracy with each query asked alone.
+
+    Made in the scope of a `tf.distribute` strategy, with its network, and compiled there, it shares
+    the tasks of a meta-batch out over the replicas, see `distribution`.
 
     Args:
         network: the task network.
@@ -119,6 +130,7 @@ class MetaLearner(keras.Model):
         self.evaluation_mask = evaluation_mask
         self.meta_grad_clip = meta_grad_clip
         self.seed = seed
+        self.strategy = strategy_in_scope()
         self.step_size_variables = []
         if meta_sgd:
             self.step_size_variables = [
@@ -129,7 +141,8 @@ class MetaLearner(keras.Model):
                 )
                 for i, shape in enumerate(network.fast_weight_shapes)
             ]
-        self.meters: list[keras.metrics.Metric] = []
+        self.meters: list[Any] = []
+        self.engine: Engine | None = None
         self.built = True
 
     def compile(self, optimizer: Any = "adam", loss: Any = None, **kwargs: Any) -> None:
@@ -148,7 +161,23 @@ class MetaLearner(keras.Model):
         measures = ["pre_loss", "loss"]
         if self.task_loss.classifies:
             measures += ["pre_accuracy", "accuracy"]
-        self.meters = [keras.metrics.Mean(name=name) for name in measures]
+        self.meters = [
+            keras.metrics.Mean(name=name) if self.strategy is None else MeanOfProcess(name)
+            for name in measures
+        ]
+        self.engine = None if self.strategy is None else Engine(self, self.strategy)
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Keras' `fit` on a dataset of spans; under a strategy, `distribution.Engine`'s."""
+        return (super() if self.engine is None else self.engine).fit(x, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Keras' `evaluate` on a dataset of numbered tasks; see `fit`."""
+        return (super() if self.engine is None else self.engine).evaluate(x, *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Keras' `predict` on a dataset of numbered tasks; see `fit`."""
+        return (super() if self.engine is None else self.engine).predict(x, *args, **kwargs)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Keras' `save`, which cannot be: where tasks come from is a function of the program's.
@@ -163,7 +192,12 @@ class MetaLearner(keras.Model):
         raise NotImplementedError(NO_KERAS_FILE)
 
     @property
-    def metrics(self) -> list[keras.metrics.Metric]:
+    def replicas(self) -> int:
+        """Over how many replicas tasks are shared out."""
+        return 1 if self.strategy is None else self.strategy.num_replicas_in_sync
+
+    @property
+    def metrics(self) -> list[Any]:
         """Means over an epoch: loss (and accuracy) before adaptation, on the support examples,
         and after it, on the queries."""
         return self.meters
@@ -277,7 +311,11 @@ class MetaLearner(keras.Model):
         gradient: Callable[[Any], tuple[list[tf.Tensor], list[tf.Tensor]]],
         batch: tuple[EpisodeLike, MaskNoise],
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """Gradients and measures of a meta-batch, each the mean of those of its parts."""
+        """Gradients and measures of a meta-batch, each the mean of those of its parts.
+
+        Of several replicas each has those of its own share.
+        """
+        batch = own_share(batch)
         support_x = batch[0].support_x
         dtype = self.network.dtype
         stacked = map_parts(
@@ -310,12 +348,12 @@ class MetaLearner(keras.Model):
         Returns:
             the measures, scalars.
         """
-        gradients, measures = self.iteration_gradient(iteration)
+        gradients, measures = mean_over_replicas(self.iteration_gradient(iteration))
         if self.meta_grad_clip:
             gradients = [
                 tf.clip_by_value(g, -self.meta_grad_clip, self.meta_grad_clip) for g in gradients
             ]
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        apply_mean_gradients(self.optimizer, gradients, self.trainable_variables)
         return measures
 
     def train_step(self, span: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -335,7 +373,7 @@ class MetaLearner(keras.Model):
             return (iteration < stop) & finite
 
         def run(iteration: tf.Tensor, _: tf.Tensor, *totals: tf.Tensor) -> Sequence[tf.Tensor]:
-            measures = self.meta_step(iteration)
+            measures = on_every_replica(self.strategy, self.meta_step, iteration)
             finite = tf.math.is_finite(measures[1])
             done = iteration + tf.cast(finite, tf.int32)
             return done, finite, *(t + m for t, m in zip(totals, measures, strict=True))
@@ -351,6 +389,17 @@ class MetaLearner(keras.Model):
 
     def test_step(self, numbered: tuple[tf.Tensor, EpisodeLike]) -> dict[str, tf.Tensor]:
         """Measure numbered tasks before adaptation and after `num_updates` steps."""
+        values = self.measure_step(numbered)
+        for meter in self.meters:
+            meter.update_state(values[meter.name])
+        return {meter.name: meter.result() for meter in self.meters}
+
+    def measure_step(self, numbered: tuple[tf.Tensor, EpisodeLike]) -> dict[str, tf.Tensor]:
+        """Every numbered task's measures before adaptation and after `num_updates` steps.
+
+        Returns:
+            [tasks] for every name of `metrics`; of several replicas each has those of its share.
+        """
 
         def measure(part: tuple[EpisodeLike, MaskNoise]) -> list[tf.Tensor]:
             episode, noise = part
@@ -362,9 +411,7 @@ class MetaLearner(keras.Model):
             return [value for pair in zip(before, after, strict=True) for value in pair]
 
         values = self._map_held_out(measure, numbered, self.num_updates, [[]] * len(self.meters))
-        for meter, value in zip(self.meters, values, strict=True):
-            meter.update_state(value)
-        return {meter.name: meter.result() for meter in self.meters}
+        return {meter.name: value for meter, value in zip(self.meters, values, strict=True)}
 
     def predict_step(self, numbered: tuple[tf.Tensor, EpisodeLike]) -> dict[str, tf.Tensor]:
         """Measure every task's queries after 0, 1, ..., `evaluation_updates` inner steps.
@@ -419,9 +466,9 @@ class MetaLearner(keras.Model):
             shapes: of what it returns, without the task axis.
 
         Returns:
-            [tasks, *shape] for every shape.
+            [tasks, *shape] for every shape; of several replicas each has those of its share.
         """
-        numbers, episode = numbered
+        numbers, episode = own_share(numbered)
         noise: MaskNoise = []
         if self.evaluation_mask == "sample":
             noise = self.mask_noise(tf.shape(numbers)[0], steps, evaluation_mask_seeds(numbers))

@@ -65,7 +65,8 @@ class ModelLearner(keras.Model):
 
     Raises:
         RuntimeError: this is Keras 2.
-        ValueError: an unknown word, num_updates < 1, or a model that cannot be meta-learned.
+        ValueError: an unknown word, num_updates < 1, a model that cannot be meta-learned, or a
+            `tf.distribute` strategy of several replicas.
     """
 
     def __init__(
@@ -87,6 +88,12 @@ class ModelLearner(keras.Model):
         **kwargs: Any,
     ):
         require_keras_3()
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            raise ValueError(
+                "a MetaLearner of any Keras model is for one replica, but the strategy has "
+                f"{tf.distribute.get_strategy().num_replicas_in_sync}: take maml_tnet.ConvNet or "
+                "Regressor"
+            )
         super().__init__(autocast=False, **kwargs)
         if num_updates < 1:
             raise ValueError(f"num_updates must be at least 1, got {num_updates}")

@@ -150,6 +150,19 @@ def _define_run_flags(define: SimpleNamespace) -> None:
         "train_update_lr", SAME_AS_EVALUATED, "--notrain: the update_lr of training (-1: same)"
     )
     define.path("export_dir", None, "write a SavedModel there")
+    define.enum(
+        "distribute",
+        None,
+        ["mirrored", "multiworker"],
+        "share tasks out over this machine's devices, or over the machines that TF_CONFIG names",
+    )
+    define.float(
+        "peer_timeout",
+        60.0,
+        "--distribute=multiworker: seconds within which all workers must have met",
+        lower_bound=1.0,
+        upper_bound=86_400.0,
+    )
 
 
 def _define_prediction_flags(define: SimpleNamespace) -> None:
@@ -348,6 +361,10 @@ def check_purpose(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         for_other |= dict.fromkeys(of_prediction, "--predict")
         if flag_values.train:
             for_other |= dict.fromkeys(("test_iter", "test_best"), "--notrain")
+    if flag_values.predict:
+        for_other["distribute"] = "--train"
+    if flag_values.distribute != "multiworker":
+        for_other["peer_timeout"] = "--distribute=multiworker"
     for name, needed in for_other.items():
         if flag_values[name].value != flag_values[name].default:
             raise UsageError(f"--{name} is for {needed}: add it, or leave --{name} out")

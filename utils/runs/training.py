@@ -8,6 +8,7 @@ from tensorflow import keras
 
 from data_generators import TaskSource
 from maml_tnet import MetaLearner
+from maml_tnet.kernels.parts import part_of
 from utils.command.configuration import Config
 from utils.runs.callbacks import (
     EvaluateAveragedWeights,
@@ -22,6 +23,7 @@ from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes, planned_spa
 from utils.runs.epoch_means import EpochMeans
 from utils.runs.folder import Run
 from utils.runs.log_file import SealLog
+from utils.runs.replicas import ALONE, Replicas
 
 VALIDATION_TASKS = 200
 
@@ -71,6 +73,7 @@ def train(
     *,
     log: bool,
     progress: keras.callbacks.Callback | None = None,
+    replicas: Replicas = ALONE,
 ) -> int:
     """Train from the last checkpoint, if there is one, to the run's last iteration.
 
@@ -80,6 +83,7 @@ def train(
         source: of its episodes.
         log: write TensorBoard and CSV logs.
         progress: shows the progress instead of the run's own lines and bar.
+        replicas: of the learner.
 
     Returns:
         the number of iterations that the run has now.
@@ -91,7 +95,9 @@ def train(
     """
     config = run.config
     checkpoints = Checkpoints(run, learner)
-    start, total = checkpoints.restore_latest(), config.total_iterations
+    checkpoints.restore_latest()
+    replicas.copy_from_chief(checkpoints.variables)
+    start, total = int(checkpoints.iteration.numpy()), config.total_iterations
     per_epoch, spans = iterations_per_epoch(config), spans_per_epoch(config)
     means = EpochMeans(run.epoch_file, learner, start)
     # The row of an epoch that goes on is still to come, also where a shorter run ended in it.
@@ -114,11 +120,12 @@ def train(
             source,
             "val",
             tasks=VALIDATION_TASKS,
-            batch=EVALUATION_BATCH[config.datasource],
+            # Which divides them, as the last batch is whole, too.
+            batch=part_of(VALIDATION_TASKS, EVALUATION_BATCH[config.datasource] * replicas.count),
             shot=config.update_batch_size,
             query=config.query_batch_size,
         )
-    signals = SaveOnSignal(checkpoints, means, lambda i: ends_epoch(i) or i == total)
+    signals = SaveOnSignal(checkpoints, means, lambda i: ends_epoch(i) or i == total, replicas.any)
     callbacks = [
         means,
         StopOnDivergence(stop for _, stop in plan_spans(start, total, per_epoch, spans)),
