@@ -83,6 +83,16 @@ def define_paths(name: str, help: str, flag_values: flags.FlagValues = flags.FLA
     )
 
 
+def check_current_folder() -> None:
+    """Raise a UsageError where relative paths lead nowhere, as the current folder was removed."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UsageError(
+            f"the current folder is gone or closed ({error.strerror}): change into another"
+        ) from error
+
+
 def export_folder(path: str, flag: str = "export_dir") -> Path:
     """The absolute path, without links, of a SavedModel to write.
 

@@ -64,6 +64,15 @@ def test_what_is_no_path_is_said(path, line):
         expanded(path)
 
 
+def test_a_current_folder_that_is_gone_is_one_line(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(UsageError, match=r"the current folder is gone .* \(No such file"):
+        parse(["main.py"], define(flags.FlagValues()))
+
+
 def test_an_export_goes_to_a_new_folder_or_replaces_an_earlier_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert export_folder("a/../b") == tmp_path / "b"
