@@ -296,7 +296,8 @@ def list_exports(folder: Path) -> None:
     lines = [
         "# SavedModels of finished runs",
         "",
-        "Classify your own images, in as many class folders as the model's way:",
+        "Classify your own images, in as many class folders as the model's way, or in any number",
+        "where that is said:",
         "`python main.py --predict --model=pretrained/NAME --support=DIR --query=DIR`. Instead of",
         "the two folders, `--datasource=omniglot`, or for photographs `--datasource=miniimagenet",
         "--data_path=FILE`, takes a task of the held-out test split.",
