@@ -24,7 +24,7 @@ from data_generators.images.repeated_images import warn_of_repeated_images
 from data_generators.random_streams import stream_id
 
 TRAIN, VAL = 1100, 100  # characters; the others, 423 of 1623, are held out for test
-# The real data set, which has one drawing twice (docs/own-images.md): nobody needs to hear it again.
+# The real data set, which has one drawing twice (docs/own-images.md), as everybody may know.
 OMNIGLOT = "303b4f807d8b04a5"
 
 
