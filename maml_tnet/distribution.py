@@ -120,9 +120,9 @@ class Engine:
     def __init__(self, learner: Any, strategy: tf.distribute.Strategy):
         self._learner = learner
         self._strategy = strategy
-        self._train = tf.function(learner.train_step)
-        self._measure = tf.function(self._together(learner.measure_step))
-        self._predict = tf.function(self._together(learner.predict_step))
+        self._train = tf.function(learner.train_step, autograph=False)
+        self._measure = tf.function(self._together(learner.measure_step), autograph=False)
+        self._predict = tf.function(self._together(learner.predict_step), autograph=False)
 
     def _together(self, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Of a function of numbered tasks, whose replicas give their shares: what all give."""

@@ -169,18 +169,21 @@ class MetaLearner(keras.Model):
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras' `fit` on a dataset of spans; under a strategy, `distribution.Engine`'s."""
-        fit = super().fit if self.engine is None else self.engine.fit
-        return fit(x, *args, **kwargs)
+        if self.engine is None:
+            return super().fit(x, *args, **kwargs)
+        return self.engine.fit(x, *args, **kwargs)
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras' `evaluate` on a dataset of numbered tasks; see `fit`."""
-        evaluate = super().evaluate if self.engine is None else self.engine.evaluate
-        return evaluate(x, *args, **kwargs)
+        if self.engine is None:
+            return super().evaluate(x, *args, **kwargs)
+        return self.engine.evaluate(x, *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Keras' `predict` on a dataset of numbered tasks; see `fit`."""
-        predict = super().predict if self.engine is None else self.engine.predict
-        return predict(x, *args, **kwargs)
+        if self.engine is None:
+            return super().predict(x, *args, **kwargs)
+        return self.engine.predict(x, *args, **kwargs)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Keras' `save`, which cannot be: where tasks come from is a function of the program's.

@@ -46,6 +46,7 @@ def serve(
     number: int | None,
     at: int | str | None,
     environment: dict[str, str],
+    only_train: bool,
 ) -> None:
     """In the forked process: run `main.py`, with its streams in files, and end.
 
@@ -57,6 +58,7 @@ def serve(
         number: of the signal that the process sends itself, or None.
         at: when: the number of an event, or the name of one that TensorFlow makes.
         environment: variables to set.
+        only_train: leave out the evaluation and the export after training.
     """
     os.environ |= environment
     for stream, suffix in ((1, ".out"), (2, ".err")):
@@ -92,6 +94,9 @@ def serve(
         prefix = Path(folder, at.removeprefix("appears "))
         threading.Thread(target=watch, args=(prefix,), daemon=True).start()
 
+    if only_train:
+        main.evaluate_run = lambda *_, **__: None
+        main.export = lambda *_: None
     main.define(main.FLAGS)
     with program.quick(per_epoch):
         code = main.main(["main.py", *arguments])
@@ -165,12 +170,14 @@ class Disturbed:
         folder: of the run.
         command: the flags.
         per_epoch: iterations between checkpoints.
+        only_train: leave out what follows training.
     """
 
     server: Server
     folder: Path
     command: Sequence[str]
     per_epoch: int
+    only_train: bool = False
 
     def go(self, number: int | None = None, at: int | str | None = None) -> Ended:
         """Start the program; it ends by itself or is stopped by a signal at an event."""
@@ -196,6 +203,7 @@ class Disturbed:
             "number": number,
             "at": at,
             "environment": environment or {},
+            "only_train": self.only_train,
         }
 
     def finish(self) -> Ended:

@@ -67,7 +67,9 @@ class Omniglot:
         self.class_names = list(class_names)
         self.output_size = way
         self._contents = contents
-        self._images = tf.constant(images.reshape(-1, SIDE, SIDE))
+        # Four pixels a word: TensorFlow gathers no bytes on a GPU.
+        drawings = np.ascontiguousarray(images).reshape(-1, SIDE * SIDE)
+        self._words = tf.constant(drawings.view(np.int32))
         self.check("train", shot=0, query=0)
 
     @classmethod
@@ -104,7 +106,7 @@ class Omniglot:
 
     def warn_of_repeated_images(self) -> None:
         """Say which drawings are there more than once, see `repeated_images`."""
-        rows = np.arange(len(self._images)).reshape(-1, DRAWINGS)
+        rows = np.arange(len(self._words)).reshape(-1, DRAWINGS)
         contents = self._contents
         warn_of_repeated_images(
             {
@@ -112,7 +114,7 @@ class Omniglot:
                 for split, ids in self._class_ids.items()
             },
             dict(enumerate(self._checksums.tolist())),
-            picture=lambda row: self._images[row].numpy().tobytes(),
+            picture=lambda row: self._words[row].numpy().tobytes(),
             name=str if contents is None else contents.name,
         )
 
@@ -120,8 +122,8 @@ class Omniglot:
     def _checksums(self) -> np.ndarray:
         """CRC-32 of every drawing's file."""
         if self._contents is None:
-            return np.array([zlib.crc32(drawing.tobytes()) for drawing in self._images.numpy()])
-        return self._contents.checksums(np.arange(len(self._images)))
+            return np.array([zlib.crc32(drawing.tobytes()) for drawing in self._words.numpy()])
+        return self._contents.checksums(np.arange(len(self._words)))
 
     def check(self, split: str, *, shot: int, query: int) -> None:
         """Raise the DataError that `episodes` would raise for these sizes."""
@@ -173,7 +175,8 @@ class Omniglot:
 
     def _tasks(self, class_ids: np.ndarray, sample: ClassSample, shot: int) -> Episode:
         characters = tf.gather(tf.constant(class_ids, tf.int32), sample.classes)
-        images = tf.gather(self._images, characters * DRAWINGS + sample.images)
+        words = tf.gather(self._words, characters * DRAWINGS + sample.images)
+        images = tf.reshape(tf.bitcast(words, tf.uint8), [-1, words.shape[1], SIDE, SIDE])
         images = _rotate(images, sample.quarter_turns)
         # A product: the graph optimizer would turn a division into one, with other bits.
         x = tf.cast(images[..., tf.newaxis], tf.float32) * (1.0 / 255.0)

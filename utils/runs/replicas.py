@@ -8,6 +8,7 @@ import contextlib
 import functools
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -193,6 +194,8 @@ def _met(cluster: Cluster, timeout: float) -> tf.distribute.Strategy:
     watch = subprocess.Popen([*command, *cluster.addresses], stdin=subprocess.PIPE)
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        # TensorFlow has taken it and does nothing with it.
+        signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
         # Nothing is exchanged before the first exchange.
         Replicas(strategy, cluster).any(False)
     finally:

@@ -41,4 +41,4 @@ if __name__ == "__main__":
             file=sys.stderr,
         )
         # TensorFlow may have taken the gentler signals for itself.
-        os.kill(int(process), signal.SIGKILL)
+        os.kill(int(process), getattr(signal, "SIGKILL", signal.SIGTERM))
