@@ -60,13 +60,13 @@ class Cluster:
         addresses = [address for job in JOBS for address in cluster.get(job, [])]
         if len(set(addresses)) < len(addresses):
             raise _refused("must give every worker an address of its own", text)
-        job, index = task.get("type"), task.get("index")
-        if job not in cluster:
+        kind, index = task.get("type"), task.get("index")
+        if kind not in cluster:
             raise _refused(f'must have {" or ".join(cluster)} as "type" of its "task"', text)
-        last = len(cluster[job]) - 1
+        last = len(cluster[kind]) - 1
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index <= last:
             raise _refused(f'must have 0 to {last} as "index" of its "task"', text)
-        return cls(tuple(addresses), addresses.index(cluster[job][index]))
+        return cls(tuple(addresses), addresses.index(cluster[kind][index]))
 
 
 def _member(config: Any, name: str, text: str) -> dict[str, Any]:
@@ -77,8 +77,8 @@ def _member(config: Any, name: str, text: str) -> dict[str, Any]:
 
 
 def _is_address(value: Any) -> bool:
-    match = isinstance(value, str) and _ADDRESS.fullmatch(value)
-    return bool(match) and 0 < int(match["port"]) < 2**16
+    match = _ADDRESS.fullmatch(value) if isinstance(value, str) else None
+    return match is not None and 0 < int(match["port"]) < 2**16
 
 
 def _refused(why: str, text: str) -> UsageError:
