@@ -97,9 +97,7 @@ def trained(case: str, iterations: int, strategy: tf.distribute.Strategy | None)
     held_out = tf.data.Dataset.from_tensors(numbered)
     measured = made.evaluate(held_out, verbose=0, return_dict=True)
     predicted = made.predict(held_out, verbose=0)
-    weights = {
-        f"weight {i}": tf_variable(v).numpy() for i, v in enumerate(made.trainable_variables)
-    }
+    weights = [tf_variable(variable).numpy() for variable in made.trainable_variables]
     return (
         {f"weight {i}": value for i, value in enumerate(weights)}
         | {f"evaluate {name}": np.float64(value) for name, value in measured.items()}

@@ -1,6 +1,7 @@
 """Training a run with Keras' fit: spans of iterations, epochs, callbacks."""
 
 import itertools
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,7 +9,6 @@ from tensorflow import keras
 
 from data_generators import TaskSource
 from maml_tnet import MetaLearner
-from maml_tnet.kernels.parts import even_part
 from utils.command.configuration import Config
 from utils.runs.callbacks import (
     EvaluateAveragedWeights,
@@ -121,7 +121,7 @@ def train(
             "val",
             tasks=VALIDATION_TASKS,
             # Which divides them, as the last batch is whole, too.
-            batch=even_part(VALIDATION_TASKS, EVALUATION_BATCH[config.datasource] * replicas.count),
+            batch=math.gcd(VALIDATION_TASKS, EVALUATION_BATCH[config.datasource] * replicas.count),
             shot=config.update_batch_size,
             query=config.query_batch_size,
         )
