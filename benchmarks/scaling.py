@@ -7,7 +7,7 @@ from benchmarks.workloads import WORKLOADS, Workload
 
 BASE = replace(WORKLOADS["omniglot-5way-mtnet"], name="scaling", tasks=16)
 VALUES = {
-    "tasks": (4, 8, 16, 32, 64),
+    "tasks": (8, 16, 32, 64, 128, 256, 512),
     "way": (2, 5, 10, 20),
     "shot": (1, 2, 5, 10),
     "inner_steps": (1, 2, 3, 5),

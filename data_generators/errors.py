@@ -3,6 +3,8 @@
 import unicodedata
 
 NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # controls, bytes that are not UTF-8, ends of lines
+# Marks that turn the direction of all that follows on a line.
+_TURNS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
 
 class DataError(Exception):
@@ -23,6 +25,12 @@ def printable(name: str) -> str:
     if name.isprintable():
         return name
     return "".join(_escaped(c) if unicodedata.category(c) in NO_TEXT else c for c in name)
+
+
+def legible(text: str, longest: int = 1000) -> str:
+    r"""A text for a person's eyes: `printable`, marks that turn its direction as \u.., cut off."""
+    text = "".join(_escaped(c) if c in _TURNS else c for c in printable(text[: longest + 1]))
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def _escaped(character: str) -> str:

@@ -132,19 +132,42 @@ def do(names: Sequence[str], folders: Folders) -> None:
     for name in names:
         if name != BASELINES_PART:
             finish(EXPERIMENTS[name], folders)
-        elif _baselines(folders.records) is None:
-            write_document(_baselines_file(folders.records), measure_baselines(folders))
+        else:
+            finish_baselines(folders)
         write_readme(folders.records)
         print("wrote", folders.records / "README.md")
+
+
+def finish_baselines(folders: Folders) -> None:
+    """Measure the baselines and write their file, unless it is there.
+
+    Raises:
+        UsageError: it is of other data than that which is given.
+    """
+    file, document = _baselines_file(folders.records), _baselines(folders.records)
+    if document is None:
+        write_document(file, measure_baselines(folders))
+    elif folders.data_path is not None:
+        data = _source(folders).data_record.fingerprint
+        if document.get("data", data) != data:  # earlier versions did not note it
+            raise UsageError(
+                f"{file} was measured on other data: give that data, or another --output and "
+                "--workdir"
+            )
+
+
+def _source(folders: Folders) -> MiniImagenet:
+    config = EXPERIMENTS["maml-1shot"].config
+    return MiniImagenet.load(folders.data_path, folders.cache_dir, config.num_classes)
 
 
 def measure_baselines(folders: Folders) -> Document:
     """Train features, choose on the validation split, measure on the test split.
 
-    What is done stands below the working folder, from which the next call goes on.
+    What is done stands below the working folder, from which the next call on the same data goes on.
     """
-    config = EXPERIMENTS["maml-1shot"].config
-    source = MiniImagenet.load(folders.data_path, folders.cache_dir, config.num_classes)
+    config, source = EXPERIMENTS["maml-1shot"].config, _source(folders)
+    data = source.data_record.fingerprint
 
     def episodes(split: str, shot: int) -> Iterator[Episode]:
         tasks = VALIDATION_TASKS if split == "val" else TEST_TASKS
@@ -181,11 +204,12 @@ def measure_baselines(folders: Folders) -> Document:
         accuracies = fine_tune(features, episodes("test", shot), best.step_size)[best]
         return _result(best._asdict(), accuracies)
 
-    done = folders.workdir / "baselines"
+    done = folders.workdir / f"baselines-{data}"
     untrained = feature_extractor(classifier(source.input_shape, 1, config.num_filters))
     features, curve = _stored_features(done / "features.npz", untrained, trained)
     document: Document = {
         "held_out_tasks": HELD_OUT_TASKS,
+        "data": data,
         "epochs": EPOCHS,
         "validation_accuracy": np.round(curve, 4).tolist(),
     }

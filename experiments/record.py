@@ -1,7 +1,7 @@
 """The result of an experiment as one JSON file, and whether an experiment is finished."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,7 @@ class Record:
         measured: one for each of the experiment's evaluations.
         trained_with: versions and machine of training.
         measured_with: versions and machine of the evaluation.
+        data: fingerprint of the images; None of tasks without, and where it has not been noted.
     """
 
     experiment: Experiment
@@ -80,6 +81,7 @@ class Record:
     measured: Sequence[Measured]
     trained_with: Mapping[str, Any]
     measured_with: Mapping[str, Any]
+    data: str | None = None
 
     def find(
         self, *, shot: int | None = None, split: str = "test", mask: str = "sample"
@@ -118,6 +120,7 @@ class Record:
             "main.py": " ".join(self.experiment.flags),
             "configuration": self.experiment.config.to_dict(),
             "held_out_tasks": HELD_OUT_TASKS,
+            "data": self.data,
             "iterations": self.iterations,
             "diverged_at": self.diverged_at,
             "trained_with": dict(self.trained_with),
@@ -149,6 +152,7 @@ def read_record(experiment: Experiment, folder: Path) -> Record | None:
             measured=[Measured.from_dict(found) for found in document["evaluations"]],
             trained_with=document["trained_with"],
             measured_with=document["measured_with"],
+            data=document.get("data"),
         )
         stored = Config.from_dict(document["configuration"], experiment.name)
     except NOT_OF_THIS_FORM:
@@ -156,6 +160,38 @@ def read_record(experiment: Experiment, folder: Path) -> Record | None:
     evaluated = [measured.settings for measured in record.measured]
     wanted = experiment.evaluations
     return record if stored == experiment.config and evaluated == wanted else None
+
+
+def check_data(record: Record, data: str | None, folder: Path) -> Record:
+    """Check that a record is of this data.
+
+    Records of version 0.3.0 and before do not say of which data they are: such a one is taken to be
+    of this, and written anew.
+
+    Args:
+        record: of a finished experiment.
+        data: fingerprint of the data that is given.
+        folder: of the record's file.
+
+    Returns:
+        the record, which says its data.
+
+    Raises:
+        UsageError: it is of other data.
+    """
+    file = _file(record.experiment, folder)
+    if record.data is None and data is not None:
+        print(
+            f"{file} does not say what data it was measured on, as earlier versions did not note "
+            "it: it is taken to be the data that is given"
+        )
+        record = replace(record, data=data)
+        record.write(folder)
+    if record.data != data:
+        raise UsageError(
+            f"{file} was measured on other data: give that data, or another --output and --workdir"
+        )
+    return record
 
 
 def read_records(experiments: Iterable[Experiment], folder: Path) -> dict[str, Record]:

@@ -20,6 +20,7 @@ from experiments.record import (
     Document,
     Measured,
     Record,
+    check_data,
     earlier_versions,
     read_document,
     read_record,
@@ -29,9 +30,9 @@ from maml_tnet import MetaLearner
 from maml_tnet.compat import tf_variable
 from maml_tnet.export import EXTRA_FILES, verify_export
 from system.atomic_file import write_text
-from system.csv_file import read_columns
 from system.errors import FileError
 from system.files import read_text
+from utils.command.configuration import Config
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.command.memory_needs import check_memory
 from utils.errors import TrainingDiverged, UsageError
@@ -41,6 +42,7 @@ from utils.runs.assembly import build_learner, build_source
 from utils.runs.checkpoints import Checkpoints
 from utils.runs.environment import environment
 from utils.runs.folder import Run
+from utils.runs.log_file import LogFile
 from utils.runs.training import train
 from utils.runs.used_data import UsedData, used_data
 
@@ -98,15 +100,19 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
     """Train, measure, export and record what is not done yet.
 
     Raises:
-        UsageError: the run's folder holds another run, or cannot be written.
+        UsageError: the run's folder holds another run, or cannot be written; or the record is of
+            other data than that which is given.
         TrainingInterrupted: a signal came; the same call goes on from there.
     """
     record = read_record(experiment, folders.records)
     if record is not None:
+        if folders.data_path is not None:
+            record = check_data(record, _fingerprint(experiment.config, folders), folders.records)
         return record
     run = _run(experiment, folders)
     trained = trained_run(experiment, folders)
-    kept = run.evaluation_folder / f"after{trained.iterations}"
+    data = _fingerprint_of(trained.source)
+    kept = run.evaluation_folder / "-".join(filter(None, (f"after{trained.iterations}", data)))
     record = Record(
         experiment=experiment,
         iterations=trained.iterations,
@@ -119,9 +125,10 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
         measured=_all_measured(experiment, trained, kept),
         trained_with=trained.versions,
         measured_with=_versions(environment()),
+        data=data,
     )
-    if run.log_file.exists():
-        write_text(folders.records / f"{experiment.name}-curve.csv", _curve(run.log_file))
+    if run.log.path.exists():
+        write_text(folders.records / f"{experiment.name}-curve.csv", _curve(run.log))
     export = folders.export(experiment)
     if export and _origin_of(export) != origin(experiment):
         export_with_origin(trained, experiment, export)
@@ -177,6 +184,16 @@ def _train(
             return TRIAL
     run.start(resume=True, data=data)
     return train(run, learner, source, log=log)
+
+
+def _fingerprint(config: Config, folders: Folders) -> str | None:
+    """Of the data that is given."""
+    return _fingerprint_of(build_source(config, folders.data_path, folders.cache_dir))
+
+
+def _fingerprint_of(source: TaskSource) -> str | None:
+    record = source.data_record
+    return None if record is None else record.fingerprint
 
 
 def _began_with(run: Run) -> dict[str, Any]:
@@ -288,7 +305,8 @@ def list_exports(folder: Path) -> None:
     lines = [
         "# SavedModels of finished runs",
         "",
-        "Classify your own images, in as many class folders as the model's way:",
+        "Classify your own images, in as many class folders as the model's way, or in any number",
+        "where that is said:",
         "`python main.py --predict --model=pretrained/NAME --support=DIR --query=DIR`. Instead of",
         "the two folders, `--datasource=omniglot`, or for photographs `--datasource=miniimagenet",
         "--data_path=FILE`, takes a task of the held-out test split.",
@@ -300,8 +318,8 @@ def list_exports(folder: Path) -> None:
     write_text(folder / "README.md", "\n".join(lines) + "\n")
 
 
-def _curve(log_file: Path) -> str:
-    rows = zip(*read_columns(log_file, CURVE), strict=True)
+def _curve(log: LogFile) -> str:
+    rows = zip(*log.columns(CURVE), strict=True)
     lines = [",".join(CURVE)]
     lines += [",".join(f"{value:.6g}" for value in row) for row in rows]
     return "\n".join(lines) + "\n"

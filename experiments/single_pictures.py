@@ -4,14 +4,15 @@ python -m experiments.single_pictures --run=FOLDER --data_path=DIR
 python -m experiments.single_pictures --run=FOLDER --data_path=DIR --only=ways
 
 Measures a run of `main.py --queries=alone` on held-out classes, which need not be trained to its
-end: its last checkpoint is taken. Writes every task's mean into --output and a page of tables.
-Stopped at any moment, the same command goes on where it was.
+end: its last checkpoint is taken. Writes every task's mean and a page of tables into --output, and
+the model into --pretrained. Stopped at any moment, the same command goes on where it was.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import utils.tensorflow_environment  # noqa: F401
 
@@ -21,16 +22,25 @@ from absl import app, flags
 
 from data_generators import Episode
 from experiments import command
+from experiments.calibration import (
+    expected_calibration_error,
+    fitted_temperature,
+    margins,
+    strangers_below,
+    strangers_kept,
+    tempered,
+)
 from experiments.domains import AS_TRAINED, DOMAINS
 from experiments.omniglot import EXPERIMENTS as PAPERS
 from experiments.record import Document, read_document, rounded, write_document
-from experiments.runs import restore_export
+from experiments.runs import list_exports, restore_export
 from experiments.tables import markdown, percent
 from maml_tnet import MetaLearner
 from system.atomic_file import write_text
 from utils.command.configuration import Config
 from utils.command.paths import define_path
 from utils.errors import UsageError
+from utils.prediction.exporting import export_trained
 from utils.runs.assembly import build_learner, build_source
 from utils.runs.checkpoints import Checkpoints
 from utils.runs.datasets import held_out_episodes
@@ -47,8 +57,14 @@ BATCH = 20
 PARTS = {
     "ways": [(way, shot, AS_TRAINED) for way in (2, 5, 10, 20, 50) for shot in SHOTS],
     "domains": [(DOMAINS_WAY, shot, domain) for domain in DOMAINS for shot in SHOTS],
+    "probabilities": [(way, shot, AS_TRAINED) for way in (2, 5, 10, 20, 50) for shot in SHOTS],
     "papers": [],
+    "model": [],
 }
+# Names of the SavedModels, by what they learned from.
+MODELS = {"omniglot": "drawings", "miniimagenet": "photographs", "images": "images"}
+# Ways of the validation tasks on which the temperature is fitted: Omniglot has 100 such classes.
+FITTED_WAYS = (5, 20)
 
 PAGE = """# Single pictures, any number of classes
 
@@ -65,7 +81,22 @@ After 0 to 5 inner steps; after 0, the answers are the prototypes' alone ({way}-
 changed by hand):
 
 {steps}
-{papers}"""
+{probabilities}{papers}"""
+
+PROBABILITIES_PAGE = """
+What the probabilities are worth, after {trained} inner step(s). Their expected calibration error
+in % (15 bins), as they are, and with a temperature of {temperature:.2f}, which was fitted on
+{fitted} validation tasks of 5 and 20 ways, 1 and 5 shots:
+
+{calibration}
+
+Each task is also asked pictures of as many other classes, that is, of none of its own. Under
+"margin" stands how often such a stranger has a smaller margin (of the two likeliest classes) than a
+picture of one of the classes, in %: 50 is chance. Under "kept", how many % of the strangers have a
+margin as large as 95 % of the others:
+
+{strangers}
+"""
 
 PAPERS_PAGE = """
 The paper's form on the same tasks, after its own number of inner steps. It is for one number of
@@ -73,6 +104,9 @@ classes, in one order:
 
 {table}
 """
+
+# What the cells that are stored must have been measured with.
+MEASURED = ("configuration", "data", "iteration", "tasks")
 
 
 @dataclass(frozen=True)
@@ -130,8 +164,108 @@ def measure(
     return {name: values[:tasks] for name, values in found.items() if name != "loss"}
 
 
-def opened(folder: Path, data_path: str | None, cache_dir: str) -> tuple[Run, MetaLearner, int]:
-    """A run, its learner with the last checkpoint's weights, and their iteration.
+class Answers(NamedTuple):
+    """What is said of the queries of a cell's tasks.
+
+    Attributes:
+        known: probabilities for queries of the tasks' classes, [queries, way].
+        labels: the classes of these, [queries].
+        strangers: probabilities for queries of as many other classes, [queries, way].
+    """
+
+    known: np.ndarray
+    labels: np.ndarray
+    strangers: np.ndarray
+
+
+def ask(
+    learner: MetaLearner,
+    config: Config,
+    cell: Cell,
+    *,
+    split: str,
+    tasks: int,
+    strangers: bool,
+    data_path: str | None,
+    cache_dir: str,
+) -> Answers:
+    """Ask held-out tasks, and where it is wanted pictures of other classes, too.
+
+    Tasks are drawn with twice as many classes, of which the second half is not learned.
+    """
+    ways = cell.way * (2 if strangers else 1)
+    source = build_source(
+        replace(config, num_classes=ways, update_batch_size=cell.shot), data_path, cache_dir
+    )
+    learned, known = cell.way * cell.shot, cell.way * cell.query
+    found = []
+
+    @tf.function
+    def answer(episode: Episode) -> tuple[tf.Tensor, tf.Tensor]:
+        support_x, support_y = _by_class(episode.support_x, episode.support_y)
+        query_x, query_y = _by_class(episode.query_x, episode.query_y)
+        probabilities = learner.adapt_and_predict(
+            support_x[:, :learned], support_y[:, :learned, : cell.way], query_x, config.num_updates
+        )
+        return probabilities, tf.argmax(query_y, axis=-1)
+
+    episodes = held_out_episodes(
+        source, split, tasks=tasks, batch=BATCH, shot=cell.shot, query=cell.query
+    )
+    with evaluation_weights(learner):
+        for _, episode in episodes:
+            found.append([part.numpy() for part in answer(episode)])
+    probabilities, labels = (np.concatenate(parts)[:tasks] for parts in zip(*found, strict=True))
+    return Answers(
+        probabilities[:, :known].reshape(-1, cell.way),
+        labels[:, :known].reshape(-1),
+        probabilities[:, known:].reshape(-1, cell.way),
+    )
+
+
+def _by_class(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Examples [tasks, examples, ...] in the order of their classes."""
+    order = tf.argsort(tf.argmax(y, axis=-1), axis=1, stable=True)
+    return tf.gather(x, order, batch_dims=1), tf.gather(y, order, batch_dims=1)
+
+
+def temperature(learner: MetaLearner, config: Config, tasks: int, **data: str | None) -> float:
+    """The temperature that fits validation tasks of several ways and shots best."""
+    answers = [
+        ask(
+            learner,
+            config,
+            Cell(way, shot, AS_TRAINED),
+            split="val",
+            tasks=tasks,
+            strangers=False,
+            **data,
+        )
+        for way in FITTED_WAYS
+        for shot in SHOTS
+    ]
+    return fitted_temperature([(found.known, found.labels) for found in answers])
+
+
+def worth(answers: Answers, temperature: float) -> dict[str, float]:
+    """What the probabilities of a cell are worth, by name."""
+    known, labels, strangers = answers
+    of_known, of_strangers = margins(known), margins(strangers)
+    return {
+        "temperature": temperature,
+        "calibration_error": expected_calibration_error(known, labels),
+        "calibration_error_tempered": expected_calibration_error(
+            tempered(known, temperature), labels
+        ),
+        "strangers_below": strangers_below(of_known, of_strangers),
+        "strangers_kept": strangers_kept(of_known, of_strangers),
+    }
+
+
+def opened(
+    folder: Path, data_path: str | None, cache_dir: str
+) -> tuple[Run, MetaLearner, int, str | None]:
+    """A run, its learner with the last checkpoint's weights, their iteration, its data.
 
     Raises:
         UsageError: there is no run, or not one of `--queries=alone`.
@@ -146,7 +280,8 @@ def opened(folder: Path, data_path: str | None, cache_dir: str) -> tuple[Run, Me
         config, source, evaluation_updates=max(STEPS, config.num_updates), evaluation_mask="mode"
     )
     _, iteration = Checkpoints(run, learner).restore("last")
-    return run, learner, iteration
+    record = source.data_record
+    return run, learner, iteration, None if record is None else record.fingerprint
 
 
 def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
@@ -154,27 +289,46 @@ def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
     flag_values = command.FLAGS
     data = {"data_path": flag_values.data_path, "cache_dir": flag_values.cache_dir}
     output, pretrained = Path(flag_values.output), Path(flag_values.pretrained)
-    run, learner, iteration = opened(folder, **data)
+    run, learner, iteration, fingerprint = opened(folder, **data)
     document = {
         "configuration": run.config.to_dict(),
+        "data": fingerprint,
         "iteration": iteration,
         "tasks": tasks,
         "measured_with": {key: str(value) for key, value in environment().items()},
     }
     file = output / f"{run.config.run_name}.json"
     stored = read_document(file) or {}
-    same = all(stored.get(key) == document[key] for key in ("configuration", "iteration", "tasks"))
+    same = all(stored.get(key) == document[key] for key in MEASURED)
     cells = stored["cells"] if same else {}
+    probabilities = stored.get("probabilities", {}) if same else {}
 
-    def keep(key: str, found: dict[str, np.ndarray]) -> None:
-        cells[key] = {name: rounded(values) for name, values in found.items()}
-        write_document(file, document | {"cells": cells})
-        write_text(output / "README.md", page(run.config, document | {"cells": cells}))
+    def keep(key: str) -> None:
+        content = document | {"cells": cells, "probabilities": probabilities}
+        write_document(file, content)
+        write_text(output / "README.md", page(run.config, content))
         print("measured", key, flush=True)
 
-    for cell in (Cell(*sizes) for part in parts for sizes in PARTS[part]):
+    def keep_cell(key: str, found: dict[str, np.ndarray]) -> None:
+        cells[key] = {name: rounded(values) for name, values in found.items()}
+        keep(key)
+
+    accuracies = [part for part in parts if part != "probabilities"]
+    for cell in (Cell(*sizes) for part in accuracies for sizes in PARTS[part]):
         if cell.name not in cells:
-            keep(cell.name, measure(learner, run.config, cell, tasks=tasks, **data))
+            keep_cell(cell.name, measure(learner, run.config, cell, tasks=tasks, **data))
+    if "probabilities" in parts:
+        fitted = None
+        for cell in (Cell(*sizes) for sizes in PARTS["probabilities"]):
+            if cell.name in probabilities:
+                continue
+            if fitted is None:
+                fitted = temperature(learner, run.config, tasks, **data)
+            asked = ask(
+                learner, run.config, cell, split="test", tasks=tasks, strangers=True, **data
+            )
+            probabilities[cell.name] = worth(asked, fitted)
+            keep(f"the probabilities of {cell.name}")
     if "papers" in parts and run.config.datasource == "omniglot":
         for name, experiment in PAPERS.items():
             export, config = pretrained / f"omniglot-{name}", experiment.config
@@ -185,7 +339,22 @@ def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
                 config, build_source(config, **data), evaluation_updates=1, evaluation_mask="mode"
             )
             restore_export(papers, export)
-            keep(name, measure(papers, config, cell, tasks=tasks, **data))
+            keep_cell(name, measure(papers, config, cell, tasks=tasks, **data))
+    if "model" in parts:
+        model = pretrained / MODELS[run.config.datasource]
+        readme = {"README.md": origin(run.config, iteration)}
+        export_trained(learner, build_source(run.config, **data), run.config, model, readme)
+        list_exports(pretrained)
+        print("wrote", model)
+
+
+def origin(config: Config, iteration: int) -> str:
+    """The line that stands beside the model: what it is."""
+    return (
+        f"{config.method}, for any number of classes and for pictures one at a time, trained on "
+        f"{config.num_classes}-way {config.update_batch_size}-shot {config.datasource}, "
+        f"{iteration} iterations: [results](../results/single_pictures/README.md).\n"
+    )
 
 
 def page(config: Config, document: Document) -> str:
@@ -200,7 +369,33 @@ def page(config: Config, document: Document) -> str:
         found = cells.get(Cell(way, shot, domain).name)
         return percent(found["accuracy"][:, steps]) if found else ""
 
+    def share(way: int, shot: int, name: str) -> str:
+        found = document["probabilities"].get(Cell(way, shot, AS_TRAINED).name)
+        return f"{100 * found[name]:.1f}" if found else ""
+
+    def shares(names: Mapping[str, str]) -> str:
+        """A table of some of what `worth` says, by their titles."""
+        return markdown(
+            ["", *(f"{way}-way" for way in ways)],
+            [
+                [f"{shot}-shot, {title}", *(share(way, shot, name) for way in ways)]
+                for shot in SHOTS
+                for title, name in names.items()
+            ],
+        )
+
     ways = sorted({way for way, *_ in PARTS["ways"]})
+    probabilities = ""
+    if document["probabilities"]:
+        probabilities = PROBABILITIES_PAGE.format(
+            trained=trained,
+            fitted=len(FITTED_WAYS) * len(SHOTS) * document["tasks"],
+            temperature=next(iter(document["probabilities"].values()))["temperature"],
+            calibration=shares(
+                {"as it is": "calibration_error", "tempered": "calibration_error_tempered"}
+            ),
+            strangers=shares({"margin": "strangers_below", "kept": "strangers_kept"}),
+        )
     papers = [
         [
             name,
@@ -239,6 +434,7 @@ def page(config: Config, document: Document) -> str:
                 for shot in SHOTS
             ],
         ),
+        probabilities=probabilities,
         papers=PAPERS_PAGE.format(table=markdown(header, papers)) if papers else "",
     )
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+CHECKSUMS = "SHA256SUMS"  # the file of a SavedModel
 _LINE = re.compile(r"(?P<sum>[0-9a-f]{64})  (?P<name>[^\n]+)")
 LARGEST = 1 << 20  # bytes of a file of checksums
 

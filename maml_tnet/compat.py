@@ -58,6 +58,33 @@ def optimizer_variables(optimizer: Any) -> list[tf.Variable]:
     return list(optimizer.weights if is_legacy else optimizer.variables)
 
 
+def apply_mean_gradients(optimizer: Any, gradients: list[tf.Tensor], variables: list[Any]) -> None:
+    """Take the optimizer's step with gradients that are the same on every replica.
+
+    Of itself it would sum them over the replicas, so many times too much: Keras 2 has an argument
+    against that, Keras 3 has a method that does it, and nothing else.
+
+    Raises:
+        RuntimeError: it has no such method in this version.
+    """
+    pairs = zip(gradients, variables, strict=True)
+    if tf.distribute.get_replica_context().num_replicas_in_sync == 1:
+        optimizer.apply_gradients(pairs)
+        return
+    if not hasattr(keras, "StatelessScope"):  # Keras 2
+        optimizer.apply_gradients(pairs, experimental_aggregate_gradients=False)
+        return
+    for own in (optimizer, getattr(optimizer, "inner_optimizer", None)):
+        if own is not None and not hasattr(own, "_all_reduce_sum_gradients"):
+            raise RuntimeError(
+                f"under a tf.distribute strategy of several replicas {type(own).__name__} of Keras "
+                f"{keras_version()} cannot be kept from adding gradients up: take another version"
+            )
+        if own is not None:
+            own._all_reduce_sum_gradients = list
+    optimizer.apply_gradients(pairs)
+
+
 def keras_version() -> str:
     """Return the version of the Keras that TensorFlow uses."""
     return getattr(keras, "__version__", None) or __import__("keras").__version__

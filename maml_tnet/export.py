@@ -3,20 +3,21 @@
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
-from maml_tnet.checksums import ChecksumError, checksums, verify
+from maml_tnet.checksums import CHECKSUMS, ChecksumError, checksums, verify
 from maml_tnet.compat import tf_variable
 from maml_tnet.meta_learner import MetaLearner
+from maml_tnet.replacing import EXTRA_FILES, not_replaceable
 
 PARITY_TOLERANCE = 1e-4
-EXTRA_FILES = "assets.extra"
-CHECKSUMS = "SHA256SUMS"
+SIGNATURE = "serving_default"
 
 
 class ExportError(Exception):
@@ -31,6 +32,7 @@ def export(
     support_y: tf.Tensor,
     query_x: tf.Tensor,
     num_updates: int | None = None,
+    inputs_of: Callable[[tf.Tensor], tf.Tensor] | None = None,
     extra_files: Mapping[str, str] | None = None,
 ) -> None:
     """Write a SavedModel whose default signature adapts and predicts, and check it.
@@ -40,6 +42,18 @@ def export(
     tasks, support examples and queries, for a `PrototypeConvNet` also of classes, and returns
     {"predictions": [tasks, queries, outputs]}: regression values or class probabilities. Masks are
     at their mode, so it is deterministic.
+
+    Where queries do not influence each other there are also `learn`, which takes one task's
+    `support_x` [support, ...] and `support_y` [support, outputs] and returns some tensors, and
+    `answer`, which takes these and `query_x` [queries, ...] and returns {"predictions": [queries,
+    outputs]}: a task is learned once and asked at any time.
+
+    With `inputs_of` there is `classify_images`, for one task as a server or a phone has it:
+    `support_images` and `query_images` in the form that `inputs_of` takes, each of the two of one
+    size, and `support_labels` int32 [support], the number of each image's class. It returns
+    {"class": [queries], the number of the likeliest; "classes": [way], the numbers of the columns;
+    "probabilities": [queries, way]}. The numbers are 0 to way - 1; for a `PrototypeConvNet` any
+    numbers, and the columns are in the order in which they first come.
 
     The folder appears under its name only when the SavedModel has been loaded again and gave the
     same predictions for the examples given here as the model in memory. Its file `SHA256SUMS`
@@ -52,45 +66,161 @@ def export(
         support_y: their targets.
         query_x: queries to check it with.
         num_updates: inner steps to take; by default as many as in training.
+        inputs_of: images, uint8 [images, height, width, channels], -> what the network takes.
         extra_files: name -> text of files to put beside the model, into `assets.extra`.
 
     Raises:
-        ExportError: the folder cannot be written or holds something else than a SavedModel, or the
-            predictions differ.
+        ExportError: the folder cannot be written or holds something else than an earlier export, or
+            the predictions differ.
     """
-    folder = Path(folder)
-    if folder.exists() and not (folder / "saved_model.pb").is_file():
-        raise ExportError(f"{folder} exists and is not a SavedModel: name a new folder")
     steps = meta_learner.num_updates if num_updates is None else num_updates
     dtype = meta_learner.network.dtype
-    inputs = [None, None, *support_x.shape[2:]]
-    targets = [None, None, *support_y.shape[2:]]
+    inputs = tf.TensorSpec([None, *support_x.shape[2:]], dtype)
+    targets = tf.TensorSpec([None, *support_y.shape[2:]], dtype)
     if getattr(meta_learner.network, "outputs_per_example", 0) is None:
-        targets[-1] = None  # for any number of classes
+        targets = tf.TensorSpec([*targets.shape[:-1], None], dtype)  # for any number of classes
+    signatures: dict[str, Any] = {}
+    if isinstance(meta_learner, MetaLearner):
+        learn, answer = _of_one_task(meta_learner, inputs, targets, steps)
+        if not meta_learner.network.queries_influence_each_other:
+            signatures |= {"learn": learn, "answer": answer}
+        if inputs_of is not None:
+            signatures["classify_images"] = _of_images(learn, answer, inputs_of, targets)
 
-    @tf.function(
-        input_signature=[
-            tf.TensorSpec(inputs, dtype, "support_x"),
-            tf.TensorSpec(targets, dtype, "support_y"),
-            tf.TensorSpec(inputs, dtype, "query_x"),
-        ]
-    )
+        def one_task(task: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+            support_x, support_y, query_x = task
+            learned = learn(support_x=support_x, support_y=support_y)
+            return answer(query_x=query_x, **learned)["predictions"]
+
+    @tf.function
     def adapt_and_predict(
         support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor
     ) -> dict[str, tf.Tensor]:
+        if isinstance(meta_learner, MetaLearner):
+            tasks = (support_x, support_y, query_x)
+            return {"predictions": tf.map_fn(one_task, tasks, fn_output_signature=dtype)}
         return {"predictions": meta_learner.adapt_and_predict(support_x, support_y, query_x, steps)}
+
+    signatures[SIGNATURE] = adapt_and_predict.get_concrete_function(
+        support_x=_of_tasks(inputs), support_y=_of_tasks(targets), query_x=_of_tasks(inputs)
+    )
 
     # Only the variables: Keras would otherwise add its own description of the whole model.
     module = tf.Module()
     module.parameters = [tf_variable(v) for v in meta_learner.trainable_variables]
-    module.adapt_and_predict = adapt_and_predict
+    # Compiled, too: many inner steps amplify the rounding in which eager execution differs.
+    batch = {"support_x": support_x, "support_y": support_y, "query_x": query_x}
+    expected = signatures[SIGNATURE](**batch)["predictions"]
+
+    def check(loaded: Mapping[str, Any]) -> None:
+        check_same(loaded[SIGNATURE](**batch)["predictions"], expected, folder)
+        if "learn" in loaded:
+            learned = loaded["learn"](support_x=support_x[0], support_y=support_y[0])
+            answers = loaded["answer"](query_x=query_x[0], **learned)["predictions"]
+            check_same(answers, expected[0], folder)
+
+    write_saved_model(module, signatures, Path(folder), check, extra_files)
+
+
+def _of_tasks(spec: tf.TensorSpec) -> tf.TensorSpec:
+    return tf.TensorSpec([None, *spec.shape], spec.dtype)
+
+
+def _of_one_task(
+    meta_learner: MetaLearner, inputs: tf.TensorSpec, targets: tf.TensorSpec, steps: int
+) -> tuple[Any, Any]:
+    """The signatures `learn` and `answer`, compiled."""
+
+    @tf.function
+    def learn(support_x: tf.Tensor, support_y: tf.Tensor) -> dict[str, tf.Tensor]:
+        learned = meta_learner.learn(support_x[tf.newaxis], support_y[tf.newaxis], steps)
+        return {f"learned_{i:03}": value for i, value in enumerate(learned)}
+
+    @tf.function
+    def answer(query_x: tf.Tensor, **learned: tf.Tensor) -> dict[str, tf.Tensor]:
+        in_order = [learned[name] for name in sorted(learned)]
+        return {"predictions": meta_learner.answer(query_x[tf.newaxis], in_order)[0]}
+
+    compiled = learn.get_concrete_function(support_x=inputs, support_y=targets)
+    learned = {
+        name: tf.TensorSpec(value.shape, value.dtype, name)
+        for name, value in compiled.structured_outputs.items()
+    }
+    return compiled, answer.get_concrete_function(query_x=inputs, **learned)
+
+
+def _of_images(
+    learn: Any, answer: Any, inputs_of: Callable[[tf.Tensor], tf.Tensor], targets: tf.TensorSpec
+) -> Any:
+    """The signature `classify_images`, compiled."""
+    way = targets.shape[-1]
+
+    @tf.function
+    def classify_images(
+        support_images: tf.Tensor, support_labels: tf.Tensor, query_images: tf.Tensor
+    ) -> dict[str, tf.Tensor]:
+        if way is None:
+            classes = tf.unique(support_labels).y
+        else:
+            tf.debugging.assert_non_negative(support_labels)
+            tf.debugging.assert_less(support_labels, way)
+            classes = tf.range(way)
+        one_hot = tf.cast(support_labels[:, tf.newaxis] == classes, targets.dtype)
+        learned = learn(support_x=inputs_of(support_images), support_y=one_hot)
+        probabilities = answer(query_x=inputs_of(query_images), **learned)["predictions"]
+        return {
+            "class": tf.gather(classes, tf.argmax(probabilities, axis=-1)),
+            "classes": classes,
+            "probabilities": probabilities,
+        }
+
+    images = tf.TensorSpec([None, None, None, None], tf.uint8)
+    return classify_images.get_concrete_function(
+        support_images=images,
+        support_labels=tf.TensorSpec([None], tf.int32),
+        query_images=images,
+    )
+
+
+def check_same(found: tf.Tensor, expected: tf.Tensor, folder: str | os.PathLike[str]) -> None:
+    """Raise an `ExportError` if what is to be `folder` does not answer as the model in memory."""
+    difference = float(np.max(np.abs(found - expected)))
+    if not difference <= PARITY_TOLERANCE * max(1.0, float(np.max(np.abs(expected)))):
+        raise ExportError(
+            f"the SavedModel predicts differently from the model in memory (by {difference}); "
+            f"{folder} was not written"
+        )
+
+
+def write_saved_model(
+    module: tf.Module,
+    signatures: Mapping[str, Any],
+    folder: Path,
+    check: Callable[[Mapping[str, Any]], None],
+    extra_files: Mapping[str, str] | None = None,
+) -> None:
+    """Write a SavedModel with checksums, which appears only when it has been loaded and checked.
+
+    Args:
+        module: that has the signatures' variables.
+        signatures: by name, compiled.
+        folder: to write; what an earlier export left there is replaced.
+        check: is given the signatures that are loaded; raises an `ExportError` if they are wrong.
+        extra_files: name -> text of files to put beside the model, into `assets.extra`.
+
+    Raises:
+        ExportError: the folder cannot be written or holds something else than an earlier export, or
+            of `check`.
+    """
+    if problem := not_replaceable(folder):
+        raise ExportError(f"{folder} {problem}: name a new folder")
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         tf.saved_model.save(
             module,
             str(temporary),
-            signatures=adapt_and_predict,
+            signatures=dict(signatures),
             options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
         )
         _forget_gradients(temporary / "saved_model.pb")
@@ -98,17 +228,7 @@ def export(
             (temporary / EXTRA_FILES).mkdir(exist_ok=True)
             (temporary / EXTRA_FILES / name).write_text(text, encoding="utf-8")
         _list_checksums(temporary)
-        # Compiled, too: many inner steps amplify the rounding in which eager execution differs.
-        expected = adapt_and_predict(support_x, support_y, query_x)["predictions"]
-        exported = tf.saved_model.load(str(temporary)).signatures["serving_default"](
-            support_x=support_x, support_y=support_y, query_x=query_x
-        )["predictions"]
-        difference = float(np.max(np.abs(exported - expected)))
-        if not difference <= PARITY_TOLERANCE * max(1.0, float(np.max(np.abs(expected)))):
-            raise ExportError(
-                f"the SavedModel predicts differently from the model in memory (by {difference}); "
-                f"{folder} was not written"
-            )
+        check(tf.saved_model.load(str(temporary)).signatures)
         if folder.exists():
             shutil.rmtree(folder)
         temporary.rename(folder)

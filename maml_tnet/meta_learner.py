@@ -7,8 +7,17 @@ import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet.adaptation import Examples, InnerStep, adaptation_path, examples
-from maml_tnet.compat import tf_variable
+from maml_tnet.compat import apply_mean_gradients, tf_variable
+from maml_tnet.distribution import (
+    Engine,
+    MeanOfProcess,
+    mean_over_replicas,
+    on_every_replica,
+    own_share,
+    strategy_in_scope,
+)
 from maml_tnet.kernels.parts import map_parts
+from maml_tnet.kernels.task_axis import sizes
 from maml_tnet.losses import TaskLoss, accuracy, task_loss
 from maml_tnet.masks import mask_noise, most_likely_masks, sample_masks
 from maml_tnet.networks import TaskNetwork
@@ -56,6 +65,9 @@ class MetaLearner(keras.Model):
     `evaluate` and `predict` take datasets of (numbers, episode): `predict` returns every task's
     loss (and accuracy) on its queries after 0, 1, ..., `evaluation_updates` inner steps, and where
     the answer to a query depends on the others also the accuracy with each query asked alone.
+
+    Made in the scope of a `tf.distribute` strategy, with its network, and compiled there, it shares
+    the tasks of a meta-batch out over the replicas, see `distribution`.
 
     Args:
         network: the task network.
@@ -118,6 +130,7 @@ class MetaLearner(keras.Model):
         self.evaluation_mask = evaluation_mask
         self.meta_grad_clip = meta_grad_clip
         self.seed = seed
+        self.strategy = strategy_in_scope()
         self.step_size_variables = []
         if meta_sgd:
             self.step_size_variables = [
@@ -128,7 +141,8 @@ class MetaLearner(keras.Model):
                 )
                 for i, shape in enumerate(network.fast_weight_shapes)
             ]
-        self.meters: list[keras.metrics.Metric] = []
+        self.meters: list[Any] = []
+        self.engine: Engine | None = None
         self.built = True
 
     def compile(self, optimizer: Any = "adam", loss: Any = None, **kwargs: Any) -> None:
@@ -147,7 +161,29 @@ class MetaLearner(keras.Model):
         measures = ["pre_loss", "loss"]
         if self.task_loss.classifies:
             measures += ["pre_accuracy", "accuracy"]
-        self.meters = [keras.metrics.Mean(name=name) for name in measures]
+        self.meters = [
+            keras.metrics.Mean(name=name) if self.strategy is None else MeanOfProcess(name)
+            for name in measures
+        ]
+        self.engine = None if self.strategy is None else Engine(self, self.strategy)
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Keras' `fit` on a dataset of spans; under a strategy, `distribution.Engine`'s."""
+        if self.engine is None:
+            return super().fit(x, *args, **kwargs)
+        return self.engine.fit(x, *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Keras' `evaluate` on a dataset of numbered tasks; see `fit`."""
+        if self.engine is None:
+            return super().evaluate(x, *args, **kwargs)
+        return self.engine.evaluate(x, *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """Keras' `predict` on a dataset of numbered tasks; see `fit`."""
+        if self.engine is None:
+            return super().predict(x, *args, **kwargs)
+        return self.engine.predict(x, *args, **kwargs)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Keras' `save`, which cannot be: where tasks come from is a function of the program's.
@@ -162,7 +198,12 @@ class MetaLearner(keras.Model):
         raise NotImplementedError(NO_KERAS_FILE)
 
     @property
-    def metrics(self) -> list[keras.metrics.Metric]:
+    def replicas(self) -> int:
+        """Over how many replicas tasks are shared out."""
+        return 1 if self.strategy is None else self.strategy.num_replicas_in_sync
+
+    @property
+    def metrics(self) -> list[Any]:
         """Means over an epoch: loss (and accuracy) before adaptation, on the support examples,
         and after it, on the queries."""
         return self.meters
@@ -276,7 +317,11 @@ class MetaLearner(keras.Model):
         gradient: Callable[[Any], tuple[list[tf.Tensor], list[tf.Tensor]]],
         batch: tuple[EpisodeLike, MaskNoise],
     ) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
-        """Gradients and measures of a meta-batch, each the mean of those of its parts."""
+        """Gradients and measures of a meta-batch, each the mean of those of its parts.
+
+        Of several replicas each has those of its own share.
+        """
+        batch = own_share(batch)
         support_x = batch[0].support_x
         dtype = self.network.dtype
         stacked = map_parts(
@@ -309,12 +354,12 @@ class MetaLearner(keras.Model):
         Returns:
             the measures, scalars.
         """
-        gradients, measures = self.iteration_gradient(iteration)
+        gradients, measures = mean_over_replicas(self.iteration_gradient(iteration))
         if self.meta_grad_clip:
             gradients = [
                 tf.clip_by_value(g, -self.meta_grad_clip, self.meta_grad_clip) for g in gradients
             ]
-        self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
+        apply_mean_gradients(self.optimizer, gradients, self.trainable_variables)
         return measures
 
     def train_step(self, span: tuple[tf.Tensor, tf.Tensor]) -> dict[str, tf.Tensor]:
@@ -334,7 +379,7 @@ class MetaLearner(keras.Model):
             return (iteration < stop) & finite
 
         def run(iteration: tf.Tensor, _: tf.Tensor, *totals: tf.Tensor) -> Sequence[tf.Tensor]:
-            measures = self.meta_step(iteration)
+            measures = on_every_replica(self.strategy, self.meta_step, iteration)
             finite = tf.math.is_finite(measures[1])
             done = iteration + tf.cast(finite, tf.int32)
             return done, finite, *(t + m for t, m in zip(totals, measures, strict=True))
@@ -350,6 +395,17 @@ class MetaLearner(keras.Model):
 
     def test_step(self, numbered: tuple[tf.Tensor, EpisodeLike]) -> dict[str, tf.Tensor]:
         """Measure numbered tasks before adaptation and after `num_updates` steps."""
+        values = self.measure_step(numbered)
+        for meter in self.meters:
+            meter.update_state(values[meter.name])
+        return {meter.name: meter.result() for meter in self.meters}
+
+    def measure_step(self, numbered: tuple[tf.Tensor, EpisodeLike]) -> dict[str, tf.Tensor]:
+        """Every numbered task's measures before adaptation and after `num_updates` steps.
+
+        Returns:
+            [tasks] for every name of `metrics`; of several replicas each has those of its share.
+        """
 
         def measure(part: tuple[EpisodeLike, MaskNoise]) -> list[tf.Tensor]:
             episode, noise = part
@@ -361,9 +417,7 @@ class MetaLearner(keras.Model):
             return [value for pair in zip(before, after, strict=True) for value in pair]
 
         values = self._map_held_out(measure, numbered, self.num_updates, [[]] * len(self.meters))
-        for meter, value in zip(self.meters, values, strict=True):
-            meter.update_state(value)
-        return {meter.name: meter.result() for meter in self.meters}
+        return {meter.name: value for meter, value in zip(self.meters, values, strict=True)}
 
     def predict_step(self, numbered: tuple[tf.Tensor, EpisodeLike]) -> dict[str, tf.Tensor]:
         """Measure every task's queries after 0, 1, ..., `evaluation_updates` inner steps.
@@ -418,9 +472,9 @@ class MetaLearner(keras.Model):
             shapes: of what it returns, without the task axis.
 
         Returns:
-            [tasks, *shape] for every shape.
+            [tasks, *shape] for every shape; of several replicas each has those of its share.
         """
-        numbers, episode = numbered
+        numbers, episode = own_share(numbered)
         noise: MaskNoise = []
         if self.evaluation_mask == "sample":
             noise = self.mask_noise(tf.shape(numbers)[0], steps, evaluation_mask_seeds(numbers))
@@ -435,10 +489,46 @@ class MetaLearner(keras.Model):
             tf.reshape(value, [-1, *shape]) for value, shape in zip(values, shapes, strict=True)
         ]
 
+    def learn(
+        self, support_x: tf.Tensor, support_y: tf.Tensor, num_updates: int
+    ) -> list[tf.Tensor]:
+        """Learn tasks' support examples, with M at its mode.
+
+        Args:
+            support_x: [tasks, support, ...].
+            support_y: [tasks, support, outputs], regression targets or one-hot labels.
+            num_updates: number of inner steps.
+
+        Returns:
+            what `answer` needs of them.
+        """
+        *_, last = adaptation_path(
+            self.network,
+            self.task_loss.values,
+            examples(self.network, support_x, support_y),
+            tasks=sizes(support_x)[0],
+            step_sizes=self.step_sizes,
+            masks=self.masks(num_updates, noise=[]),
+        )
+        return self.network.learned(support_x, last.fast_weights)
+
+    def answer(self, query_x: tf.Tensor, learned: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Answer the queries of tasks that `learn` has learned.
+
+        Args:
+            query_x: [tasks, queries, ...].
+            learned: of `learn`.
+
+        Returns:
+            [tasks, queries, outputs]: regression values or class probabilities.
+        """
+        outputs = tf.transpose(self.network.answer(query_x, learned), [1, 0, 2])
+        return tf.nn.softmax(outputs) if self.task_loss.classifies else outputs
+
     def adapt_and_predict(
         self, support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor, num_updates: int
     ) -> tf.Tensor:
-        """Learn every task's support examples and answer its queries, with M at its mode.
+        """Learn every task's support examples and answer its queries: `learn`, then `answer`.
 
         Args:
             support_x: [tasks, support, ...].
@@ -452,21 +542,10 @@ class MetaLearner(keras.Model):
 
         def one_task(data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
             support_x, support_y, query_x = (tf.expand_dims(x, 0) for x in data)
-            *_, last = adaptation_path(
-                self.network,
-                self.task_loss.values,
-                examples(self.network, support_x, support_y),
-                tasks=1,
-                step_sizes=self.step_sizes,
-                masks=self.masks(num_updates, noise=[]),
-            )
-            queries = self.network.prepare_queries(query_x, support_x)
-            outputs = self.network.forward(queries, last.fast_weights)
-            return tf.squeeze(outputs, 1)
+            return self.answer(query_x, self.learn(support_x, support_y, num_updates))[0]
 
         # Task by task, as a graph for any number of tasks must run on any machine: grouped
         # convolutions do not.
-        outputs = tf.map_fn(
+        return tf.map_fn(
             one_task, (support_x, support_y, query_x), fn_output_signature=self.network.dtype
         )
-        return tf.nn.softmax(outputs) if self.task_loss.classifies else outputs

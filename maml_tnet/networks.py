@@ -14,16 +14,22 @@ from tensorflow import keras
 
 from maml_tnet.compat import build_layer
 from maml_tnet.kernels.folding import PatchStatistics, fold, patch_statistics
-from maml_tnet.kernels.parts import part_of
+from maml_tnet.kernels.parts import even_part
 from maml_tnet.kernels.pooling import max_pool
 from maml_tnet.kernels.task_axis import merge_tasks, sizes, split_tasks
 from maml_tnet.layers import TransformConv2D, TransformDense, TransformLayer, for_every_task
 from maml_tnet.normalization import TaskBatchNormalization, TaskLayerNormalization
-from maml_tnet.support_statistics import standardize_with_support
+from maml_tnet.support_statistics import (
+    SupportStatistics,
+    standardize_queries,
+    standardize_with_support,
+    support_statistics,
+)
 
 NORMS = ("batch_norm", "layer_norm", None)
-# Float32 numbers in 2 MB, which is what a core of today has as its own cache.
-CACHED_NUMBERS = 2**19
+# Float32 numbers in 1 MB, half of what a core of today has as its own cache: 2 MB are no faster on
+# two cores, and half as many tasks at a time keep twice as many cores at work.
+CACHED_NUMBERS = 2**18
 
 
 class TaskNetwork(keras.Model):
@@ -105,6 +111,20 @@ class TaskNetwork(keras.Model):
     def prepare_each(self, x: tf.Tensor) -> Any:
         """The same for inputs of which each is to be answered as if it were alone."""
         return self.prepare(x)
+
+    def learned(self, support_x: tf.Tensor, fast_weights: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """All that answers need of tasks: their weights, and what else the support set gives.
+
+        Args:
+            support_x: [tasks, support, ...].
+            fast_weights: the tasks' own, after their inner steps.
+        """
+        del support_x
+        return list(fast_weights)
+
+    def answer(self, x: tf.Tensor, learned: Sequence[tf.Tensor]) -> tf.Tensor:
+        """Outputs [queries, tasks, outputs] for queries [tasks, queries, ...], from `learned`."""
+        return self.forward(self.prepare(x), learned)
 
     def start(self, inputs: Any, targets: tf.Tensor, tasks: int | tf.Tensor) -> list[tf.Tensor]:
         """The fast weights from which the tasks' inner steps start, each [..., tasks, units].
@@ -224,11 +244,14 @@ class PreparedImages(NamedTuple):
             together by batch norm.
         support: how many first images are the support set, beside which each of the others, the
             only ones that are answered, is normalized by itself; None: all are normalized together.
+        support_statistics: of every block, where each image is normalized by itself beside a
+            support set of which no more is known.
     """
 
     images: tf.Tensor
     statistics: PatchStatistics | None = None
     support: int | tf.Tensor | None = None
+    support_statistics: Sequence[SupportStatistics] = ()
 
 
 @keras.utils.register_keras_serializable("maml_tnet")
@@ -367,7 +390,7 @@ class ConvNet(TaskNetwork):
             return 1
         first = self.transform_layers[0]
         numbers = examples * -(-height // first.strides) * -(-width // first.strides) * first.units
-        return part_of(tasks, max(1, CACHED_NUMBERS // numbers))
+        return even_part(tasks, max(1, CACHED_NUMBERS // numbers))
 
     def prepare(self, x: tf.Tensor) -> PreparedImages:
         """[tasks, examples, height, width, channels] -> `PreparedImages`."""
@@ -412,25 +435,49 @@ class ConvNet(TaskNetwork):
                 hidden, offset = self._folded_convolution(inputs.images, inputs.statistics, weights)
             else:
                 hidden = layer(hidden, weights)
-                hidden, offset = self._normalized(block, hidden, inputs.support)
-            # The largest of four numbers stays the largest under an offset and under ReLU, so
-            # pooling comes first: there is less to add to and to rectify.
-            if self.max_pool:
-                hidden = split_tasks(max_pool(merge_tasks(hidden)), layer.units)
-            hidden = tf.nn.relu(hidden if offset is None else _add_offset(hidden, offset))
+                hidden, offset = self._normalized(block, hidden, inputs)
+            hidden = self._rectified(hidden, offset)
         return self._features(hidden if inputs.support is None else hidden[inputs.support :])
 
+    def _rectified(self, hidden: tf.Tensor, offset: tf.Tensor | None) -> tf.Tensor:
+        """The end of a block: offset, ReLU and pooling.
+
+        The largest of four numbers stays the largest under an offset and under ReLU, so pooling
+        comes first: there is less to add to and to rectify.
+        """
+        if self.max_pool:
+            hidden = split_tasks(max_pool(merge_tasks(hidden)), hidden.shape[-1])
+        return tf.nn.relu(hidden if offset is None else _add_offset(hidden, offset))
+
+    def _support_statistics(
+        self, support_x: tf.Tensor, fast_weights: Sequence[tf.Tensor]
+    ) -> list[SupportStatistics]:
+        """Of every block's activations on the support set, where there is batch normalization."""
+        if not self._has_batch_norm:
+            return []
+        found = []
+        inputs = PreparedImages(tf.transpose(support_x, [1, 2, 3, 0, 4]))
+        hidden = inputs.images
+        for block, (layer, weights) in enumerate(self._by_layer(fast_weights)[: self.blocks]):
+            hidden = layer(hidden, weights)
+            found.append(support_statistics(hidden))
+            hidden = self._rectified(*self._normalized(block, hidden, inputs))
+        return found
+
     def _normalized(
-        self, block: int, hidden: tf.Tensor, support: int | tf.Tensor | None
+        self, block: int, hidden: tf.Tensor, inputs: PreparedImages
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Activations without the normalization's offset, and the offset."""
         if not self.normalizations:
             return hidden, None
         normalization = self.normalizations[block]
-        if support is None:
-            standardized = normalization.standardize(hidden)
+        if inputs.support_statistics:
+            known = inputs.support_statistics[block]
+            standardized = standardize_queries(hidden, known, normalization.epsilon)
+        elif inputs.support is not None:
+            standardized = standardize_with_support(hidden, inputs.support, normalization.epsilon)
         else:
-            standardized = standardize_with_support(hidden, support, normalization.epsilon)
+            standardized = normalization.standardize(hidden)
         return standardized, tf.convert_to_tensor(normalization.beta)
 
     def _folded_convolution(

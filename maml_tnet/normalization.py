@@ -4,12 +4,29 @@ Activations are [examples, height, width, tasks, features]. There is an offset b
 meta-learned and not adapted, and no scale; epsilon is 1e-3.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
-from maml_tnet.kernels.statistics import standardize
+
+def standardize(x: tf.Tensor, axes: Sequence[int], epsilon: float) -> tf.Tensor:
+    """Subtract the mean and divide by the deviation.
+
+    Not by `tf.nn.moments`, whose second derivative is wrong: it holds the mean constant.
+
+    Args:
+        x: activations.
+        axes: over which mean and variance are taken.
+        epsilon: added to the variance.
+
+    Returns:
+        (x - mean) / sqrt(variance + epsilon), of the shape of x.
+    """
+    centered = x - tf.reduce_mean(x, axes, keepdims=True)
+    variance = tf.reduce_mean(tf.square(centered), axes, keepdims=True)
+    return centered * tf.math.rsqrt(variance + epsilon)
 
 
 class _OffsetNormalization(keras.layers.Layer):

@@ -1,5 +1,6 @@
 """The network for single pictures and any number of classes, in any order."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from tensorflow import keras
 from maml_tnet.compat import build_layer
 from maml_tnet.networks import ConvNet, PreparedImages
 from maml_tnet.prototypes import PrototypeHead
+from maml_tnet.support_statistics import SupportStatistics
 
 # s times the number of features at the start.
 SCALE = 64.0
@@ -55,6 +57,22 @@ class PrototypeConvNet(ConvNet):
     def prepare_queries(self, x: tf.Tensor, support_x: tf.Tensor) -> PreparedImages:
         """Queries [tasks, queries, ...], each to be normalized with the support set and itself."""
         return self._beside(support_x, x)
+
+    def learned(self, support_x: tf.Tensor, fast_weights: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """The tasks' weights, then size, mean and variance of the support set in every block."""
+        statistics = self._support_statistics(support_x, fast_weights)
+        return [*fast_weights, *itertools.chain.from_iterable(statistics)]
+
+    def answer(self, x: tf.Tensor, learned: Sequence[tf.Tensor]) -> tf.Tensor:
+        """As `forward` of `prepare_queries`, without the support set itself."""
+        weights = len(self.fast_weight_shapes)
+        rest = learned[weights:]
+        if not rest:
+            return self.forward(self.prepare(x), learned)
+        images = tf.transpose(x, [1, 2, 3, 0, 4])
+        statistics = [SupportStatistics(*rest[i : i + 3]) for i in range(0, len(rest), 3)]
+        inputs = PreparedImages(images, support_statistics=statistics)
+        return self.forward(inputs, learned[:weights])
 
     @property
     def outputs_per_example(self) -> int | None:

@@ -15,7 +15,46 @@ Statistics of the support set and of each input, weighted by the size of the sup
 TaskNorm blends, by a learned weight in place of 1 / (n + 1) (Bronskill et al., arXiv 2003.03284).
 """
 
+from typing import NamedTuple
+
 import tensorflow as tf
+
+
+class SupportStatistics(NamedTuple):
+    """What the normalization of a query needs of a task's support set.
+
+    Attributes:
+        size: n, a number.
+        mean: m of every feature, [1, 1, 1, tasks, features].
+        variance: v, of the same shape.
+    """
+
+    size: tf.Tensor
+    mean: tf.Tensor
+    variance: tf.Tensor
+
+
+def support_statistics(x: tf.Tensor) -> SupportStatistics:
+    """n, m and v of support images [support, height, width, tasks, features]."""
+    own_mean, _, own_variance = _of_each_image(x)
+    return _of_all_images(own_mean, own_variance)
+
+
+def standardize_queries(x: tf.Tensor, support: SupportStatistics, epsilon: float) -> tf.Tensor:
+    """Standardize each query with the support set whose statistics are known.
+
+    Args:
+        x: [queries, height, width, tasks, features].
+        support: of the same tasks.
+        epsilon: added to the variance.
+
+    Returns:
+        of the shape of x.
+    """
+    own_mean, centered, own_variance = _of_each_image(x)
+    mean, variance = _with_query(support, own_mean, own_variance)
+    scale = tf.math.rsqrt(variance + epsilon)
+    return centered * scale + (own_mean - mean) * scale
 
 
 def standardize_with_support(x: tf.Tensor, support: int | tf.Tensor, epsilon: float) -> tf.Tensor:
@@ -29,27 +68,42 @@ def standardize_with_support(x: tf.Tensor, support: int | tf.Tensor, epsilon: fl
     Returns:
         of the shape of x.
     """
-    n = tf.cast(support, x.dtype)
-    own_mean = tf.reduce_mean(x, [1, 2], keepdims=True)
-    centered = x - own_mean
-    own_variance = tf.reduce_mean(tf.square(centered), [1, 2], keepdims=True)
+    own_mean, centered, own_variance = _of_each_image(x)
+    of_support = _of_all_images(own_mean[:support], own_variance[:support])
+    joint_mean, joint_variance = _with_query(of_support, own_mean[support:], own_variance[support:])
+    means = tf.concat([tf.repeat(of_support.mean, support, axis=0), joint_mean], axis=0)
+    variances = tf.concat([tf.repeat(of_support.variance, support, axis=0), joint_variance], axis=0)
+    scale = tf.math.rsqrt(variances + epsilon)
+    return centered * scale + (own_mean - means) * scale
 
-    def over_support(values: tf.Tensor) -> tf.Tensor:
-        total = tf.reduce_sum(values[:support], axis=0, keepdims=True)
-        return total / tf.maximum(n, 1)
 
-    mean = over_support(own_mean)
-    variance = over_support(own_variance + tf.square(own_mean - mean))
+def _of_each_image(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Means over positions, what is left without them, and variances."""
+    mean = tf.reduce_mean(x, [1, 2], keepdims=True)
+    centered = x - mean
+    return mean, centered, tf.reduce_mean(tf.square(centered), [1, 2], keepdims=True)
 
-    query_mean, query_variance = own_mean[support:], own_variance[support:]
+
+def _of_all_images(own_mean: tf.Tensor, own_variance: tf.Tensor) -> SupportStatistics:
+    """Of images together, from each image's own."""
+    size = tf.cast(tf.shape(own_mean)[0], own_mean.dtype)
+
+    def over_images(values: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_sum(values, axis=0, keepdims=True) / tf.maximum(size, 1)
+
+    mean = over_images(own_mean)
+    return SupportStatistics(size, mean, over_images(own_variance + tf.square(own_mean - mean)))
+
+
+def _with_query(
+    support: SupportStatistics, query_mean: tf.Tensor, query_variance: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """M and V of the support set with each query in it."""
+    n, mean, variance = support
     joint_mean = mean + (query_mean - mean) / (n + 1)
     joint_variance = (
         n * (variance + tf.square(mean - joint_mean))
         + query_variance
         + tf.square(query_mean - joint_mean)
     ) / (n + 1)
-
-    means = tf.concat([tf.repeat(mean, support, axis=0), joint_mean], axis=0)
-    variances = tf.concat([tf.repeat(variance, support, axis=0), joint_variance], axis=0)
-    scale = tf.math.rsqrt(variances + epsilon)
-    return centered * scale + (own_mean - means) * scale
+    return joint_mean, joint_variance

@@ -28,12 +28,13 @@ SERVER = """
 import json, os, sys
 import disturbed
 for line in sys.stdin:
-    request = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        disturbed.serve(**request)
-    _, status = os.waitpid(child, 0)
-    print(json.dumps(os.waitstatus_to_exitcode(status)), flush=True)
+    children = []
+    for request in json.loads(line):
+        children.append(os.fork())
+        if children[-1] == 0:
+            disturbed.serve(**request)
+    ends = [os.waitpid(child, 0)[1] for child in children]
+    print(json.dumps([os.waitstatus_to_exitcode(end) for end in ends]), flush=True)
 """
 
 
@@ -44,6 +45,8 @@ def serve(
     output: str,
     number: int | None,
     at: int | str | None,
+    environment: dict[str, str],
+    only_train: bool,
 ) -> None:
     """In the forked process: run `main.py`, with its streams in files, and end.
 
@@ -54,7 +57,10 @@ def serve(
         output: prefix of the files for what is written: .out, .err and .events.
         number: of the signal that the process sends itself, or None.
         at: when: the number of an event, or the name of one that TensorFlow makes.
+        environment: variables to set.
+        only_train: leave out the evaluation and the export after training.
     """
+    os.environ |= environment
     for stream, suffix in ((1, ".out"), (2, ".err")):
         os.dup2(os.open(output + suffix, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
     events: list[str] = []
@@ -88,6 +94,9 @@ def serve(
         prefix = Path(folder, at.removeprefix("appears "))
         threading.Thread(target=watch, args=(prefix,), daemon=True).start()
 
+    if only_train:
+        main.evaluate_run = lambda *_, **__: None
+        main.export = lambda *_: None
     main.define(main.FLAGS)
     with program.quick(per_epoch):
         code = main.main(["main.py", *arguments])
@@ -118,6 +127,13 @@ class Ended(NamedTuple):
     events: list[str]
 
 
+def ended(code: int, request: dict[str, Any]) -> Ended:
+    """How the process of a request ended."""
+    texts = (Path(request["output"] + suffix).read_text() for suffix in (".out", ".err"))
+    events = Path(request["output"] + ".events")
+    return Ended(code, *texts, json.loads(events.read_text()) if events.exists() else [])
+
+
 class Server:
     """The process that forks; a context manager."""
 
@@ -136,11 +152,11 @@ class Server:
     def __exit__(self, *_: Any) -> None:
         self.process.communicate()
 
-    def ask(self, **request: Any) -> int:
-        """Run one process to its end; return its exit code."""
+    def ask(self, requests: Sequence[dict[str, Any]]) -> list[int]:
+        """Run processes side by side to their ends; return their exit codes."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps(request) + "\n")
+        self.process.stdin.write(json.dumps(requests) + "\n")
         self.process.stdin.flush()
         return json.loads(self.process.stdout.readline())
 
@@ -154,28 +170,41 @@ class Disturbed:
         folder: of the run.
         command: the flags.
         per_epoch: iterations between checkpoints.
+        only_train: leave out what follows training.
     """
 
     server: Server
     folder: Path
     command: Sequence[str]
     per_epoch: int
+    only_train: bool = False
 
     def go(self, number: int | None = None, at: int | str | None = None) -> Ended:
         """Start the program; it ends by itself or is stopped by a signal at an event."""
-        output = Path(f"{self.folder}.process")
+        request = self.request("process", number, at)
+        (code,) = self.server.ask([request])
+        return ended(code, request)
+
+    def request(
+        self,
+        name: str,
+        number: int | None = None,
+        at: int | str | None = None,
+        environment: dict[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """What the server is asked for to start the program once; see `serve`."""
+        output = Path(f"{self.folder}.{name}")
         output.parent.mkdir(parents=True, exist_ok=True)
-        code = self.server.ask(
-            arguments=list(self.command),
-            per_epoch=self.per_epoch,
-            folder=str(self.folder),
-            output=str(output),
-            number=number,
-            at=at,
-        )
-        out, errors = (Path(f"{output}{suffix}").read_text() for suffix in (".out", ".err"))
-        events = Path(f"{output}.events")
-        return Ended(code, out, errors, json.loads(events.read_text()) if events.exists() else [])
+        return {
+            "arguments": list(self.command),
+            "per_epoch": self.per_epoch,
+            "folder": str(self.folder),
+            "output": str(output),
+            "number": number,
+            "at": at,
+            "environment": environment or {},
+            "only_train": self.only_train,
+        }
 
     def finish(self) -> Ended:
         """Run to the end."""

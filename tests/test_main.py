@@ -92,6 +92,7 @@ def test_training_leaves_every_file_that_docs_runs_lists(trained):
         "config.json",
         "environment.json",
         "log.csv",
+        "log.json",
         "checkpoints/checkpoint",
         "checkpoints/model-20.index",
         "evaluation/test-5shot.csv",
@@ -512,8 +513,8 @@ BAD_INPUT = [
     (("--dim_hidden=90000", "--use_T"), "of memory, and there are "),
     (("--flagfile=/bin/true",), "--flagfile=/bin/true is not a text in UTF-8"),
     (("--flagfile=/dev/zero",), "--flagfile=/dev/zero is not a file"),
-    (("--cache_dir=~nobody-here/x",), "flag --cache_dir=~nobody-here/x: there is no home folder"),
-    (("--data_path=",), "flag --data_path=: must name a file or folder, got an empty text"),
+    (("--cache_dir=~nobody-here/x",), "--cache_dir=~nobody-here/x: there is no home folder"),
+    (("--data_path=",), "--data_path=: must name a file or folder, got an empty text"),
     (("--export_dir=.",), "--export_dir=. exists and is not a SavedModel: name a new folder"),
     (("--log_dir=x",), "--log_dir is no flag of this program; the folder of the runs is --logdir"),
     (("--only_check_args",), "--only_check_args is no flag of this program"),
@@ -755,8 +756,13 @@ def test_own_images_are_classified_by_a_run_trained_on_others(own_images, tmp_pa
     assert f"wrote {picture}" in printed.err
     with Image.open(picture) as image:
         assert min(image.size) > 100
-    assert program.run(*arguments, f"--query={query}", f"--picture={picture}") == 0
-    assert "| class4.png | " in capsys.readouterr().out
+    picture.unlink()
+    files = [f"--query={query / name}" for name in ("class4.png", "class1.png")]
+    assert program.run(*arguments, *files, "--picture=") == 0
+    printed = capsys.readouterr()
+    assert re.findall(r"(\w+)\.png \| ", printed.out) == ["class4", "class1"]
+    assert "wrote" not in printed.err
+    assert not list(picture.parent.iterdir())
 
 
 def test_a_task_of_the_data_source_is_classified(own_images, tmp_path, capsys):
@@ -785,8 +791,25 @@ def test_a_task_of_the_data_source_is_classified(own_images, tmp_path, capsys):
     [
         ((), "--predict needs --model"),
         (("--model=nowhere",), "--model=nowhere is neither a SavedModel nor"),
-        (("--model={run}", "--support={data}"), "--support and --query belong together"),
-        (("--model={run}", "--picture=sheet.xyz"), "--picture must end in .png or .pdf, got"),
+        (("--model={run}", "--support={data}"), "--support needs --query, the images to"),
+        (("--model={run}", "--query={data}"), "--query needs --support: --model="),
+        (("--model={run}", "--save_adapted=d"), "--save_adapted needs --support, the classes"),
+        (
+            ("--model={run}", "--support={data}", "--save_adapted={data}"),
+            "exists and is not a SavedModel",
+        ),
+        (
+            ("--model={run}", "--support={data}", "--save_adapted={run}/saved_model"),
+            "is a model that has learned no classes: name a new folder",
+        ),
+        (
+            ("--model={run}", "--support={data}", "--save_adapted={run}/new"),
+            "--save_adapted cannot save what --model=",
+        ),
+        (
+            ("--model={run}", "--picture=sheet.xyz"),
+            "--picture must end in .png or .pdf, or be",
+        ),
         (("--model={run}", "--support={data}", "--query={data}"), "tells 2 classes apart"),
         (("--model={run}",), "--predict needs --support and --query, or --datasource=omniglot or"),
     ],

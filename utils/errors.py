@@ -22,6 +22,10 @@ class TrainingDiverged(UsageError):  # noqa: N818
         self.iteration = iteration
 
 
+class PeerLost(UsageError):  # noqa: N818
+    """Another process of the run has ended before its time."""
+
+
 class TrainingInterrupted(Exception):  # noqa: N818  (like KeyboardInterrupt, not an error)
     """A signal stopped training after a checkpoint was saved.
 

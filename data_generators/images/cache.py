@@ -78,7 +78,8 @@ def open_image_cache(
                     _build(path, tree, files, record, mode, skip_unreadable)
         except OSError as error:
             raise DataError(
-                f"cannot write the cache of resized images, {path}: {error.strerror}"
+                f"cannot write the cache of resized images, {path}: {error.strerror}; --cache_dir "
+                "can name another folder"
             ) from error
         images = _map(path, len(files), record)
     raise DataError(f"cannot read {path} back after writing it")
@@ -174,7 +175,9 @@ def _build(
         write_json(_seal(path), {"digest": digest.hexdigest()})
         os.replace(part, path)
         sums.unlink()
-    except Exception:  # Not of a process that is stopped: the next one goes on.
+    except Exception:
+        # Whatever it is goes on, and what may be its cause goes away. With what KeyboardInterrupt,
+        # which is no Exception, has left the next process goes on, as after a kill.
         part.unlink(missing_ok=True)
         sums.unlink(missing_ok=True)
         raise

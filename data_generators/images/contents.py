@@ -29,6 +29,10 @@ class Contents:
         self._files = files
         self._cache_dir = Path(cache_dir)
 
+    def name(self, row: int) -> str:
+        """The name of a row's file in its tree."""
+        return self._files[row][1]
+
     def checksums(self, rows: np.ndarray) -> np.ndarray:
         """CRC-32 of the files of some rows, uint32 [rows].
 

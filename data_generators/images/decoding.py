@@ -15,6 +15,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from data_generators.errors import DataError, reason
 from data_generators.images.file_tree import FileTree
+from data_generators.images.formats import FORMATS
 from data_generators.images.shades import (
     UnknownRangeError,
     bits_a_number,
@@ -25,15 +26,8 @@ from data_generators.images.shades import (
 
 CHANNELS = {"L": 1, "RGB": 3}
 
-Image.init()
 # What Pillow logs of a damaged image lacks the file's name; what matters of it is an error here.
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
-# Pillow only knows what these are, or has another program (Ghostscript) draw them.
-_NOT_READ = {"BUFR", "EPS", "GRIB", "HDF5", "MPEG", "WMF"}
-_FORMATS = [name for name in Image.ID if name not in _NOT_READ]
-SUFFIXES = tuple(
-    suffix for suffix, name in Image.registered_extensions().items() if name in {*_FORMATS, "MPO"}
-)
 
 # What Pillow's decoders raise for damaged or too large files: every format's others.
 _DAMAGE = (
@@ -90,7 +84,7 @@ def _decode(data: bytes, mode: str) -> Image.Image:
 def _loaded(data: bytes) -> tuple[Image.Image, Image.Image]:
     """The image as stored, and turned upright; whatever Pillow raises is damage to the file."""
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.format == "PNG":
                 _check_png(data)
             with _silent_libtiff() if image.format == "TIFF" else contextlib.nullcontext():

@@ -19,6 +19,7 @@ from data_generators.images.class_sampling import (
 )
 from data_generators.images.contents import Contents
 from data_generators.images.image_input import ImageInput
+from data_generators.images.repeated_images import warn_of_repeated_images
 from data_generators.random_streams import SPLITS, stream_id
 
 ClassRows = Mapping[str, np.ndarray]
@@ -75,22 +76,48 @@ class ImageEpisodes:
     @functools.cached_property
     def data_record(self) -> DataRecord:
         """The classes of every split and their images."""
-        ids = np.concatenate([self._class_ids[split] for split in SPLITS])
-        used = np.concatenate([self._rows_of(i) for i in ids])
-        if self._contents is None:
-            found = np.array([zlib.crc32(self._pixels[row].tobytes()) for row in used])
-        else:
-            found = self._contents.checksums(used)
-        of_row = dict(zip(used.tolist(), found.tolist(), strict=True))
+        found = self._checksums
         return DataRecord(
             {
                 split: {
-                    self.class_names[i]: image_class([of_row[row] for row in self._rows_of(i)])
-                    for i in self._class_ids[split]
+                    label: image_class([found[row] for row in rows])
+                    for label, rows in classes.items()
                 }
-                for split in SPLITS
+                for split, classes in self._used.items()
             }
         )
+
+    def warn_of_repeated_images(self) -> None:
+        """Say which images are there more than once, see `repeated_images`.
+
+        Raises:
+            DataError: a file cannot be read.
+        """
+        contents = self._contents
+        warn_of_repeated_images(
+            self._used,
+            self._checksums,
+            picture=lambda row: self._pixels[row].tobytes(),
+            name=str if contents is None else contents.name,
+        )
+
+    @property
+    def _used(self) -> dict[str, ClassRows]:
+        """The classes of every split that tasks are drawn from."""
+        return {
+            split: {self.class_names[i]: self._rows_of(i) for i in self._class_ids[split]}
+            for split in SPLITS
+        }
+
+    @functools.cached_property
+    def _checksums(self) -> dict[int, int]:
+        """Row -> CRC-32 of its file."""
+        rows = np.concatenate([rows for part in self._used.values() for rows in part.values()])
+        if self._contents is None:
+            found = np.array([zlib.crc32(self._pixels[row].tobytes()) for row in rows])
+        else:
+            found = self._contents.checksums(rows)
+        return dict(zip(rows.tolist(), found.tolist(), strict=True))
 
     def _rows_of(self, class_id: int) -> np.ndarray:
         first = self._first_rows[class_id]

@@ -1,5 +1,6 @@
 """Files of a folder or of a zip, read the same way."""
 
+import contextlib
 import hashlib
 import lzma
 import os
@@ -10,15 +11,19 @@ import zlib
 from collections import deque
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from data_generators.errors import DataError, printable, reason
+from data_generators.images.formats import is_image
 
 LARGEST_FILE = 2**28  # bytes; what is larger is no image, or made to fill the memory
+# Of a folder: entries, which the memory must hold, and files that are no images, where there is not
+# one image to 100 of them. ImageNet has 544,000, which are listed before its images.
+MOST_ENTRIES, MOST_OTHERS = 5_000_000, 1_000_000
 
 # What zipfile raises for a damaged zip. RuntimeError: encrypted, or a compression or version that
 # this Python lacks; ValueError: also names that are not in the encoding that the zip says.
-_ZIP_DAMAGE = (
+ZIP_DAMAGE = (
     OSError,
     EOFError,
     ValueError,
@@ -58,6 +63,27 @@ class FileTree(Protocol):
         ...
 
 
+class _Entry(NamedTuple):
+    path: str
+    name: str  # below the root, as text
+
+    def entry(self, name: str) -> "_Entry":
+        written = printable(name)
+        return _Entry(
+            os.path.join(self.path, name), f"{self.name}/{written}" if self.name else written
+        )
+
+
+def _folders_above(root: Path) -> dict[tuple[int, int], str]:
+    """(Device, inode) of each -> its path."""
+    found = {}
+    for folder in Path(os.path.realpath(root)).parents:
+        with contextlib.suppress(OSError):
+            status = os.stat(folder)
+            found[status.st_dev, status.st_ino] = str(folder)
+    return found
+
+
 def _is_hidden(part: str) -> bool:
     return part.startswith((".", "__MACOSX"))
 
@@ -65,50 +91,51 @@ def _is_hidden(part: str) -> bool:
 class FolderTree:
     """The files below a folder, each folder once, even where several links lead to it.
 
+    What lies above it is not below it, even where a link leads there.
+
     Raises:
-        DataError: the folder itself cannot be listed.
+        DataError: the folder itself cannot be listed, or it is far too large to be one of images.
     """
 
     def __init__(self, root: Path):
         self.root = root
         self.files: dict[str, str] = {}
         self.left_out: dict[str, str] = {}
-        self._paths: dict[str, Path] = {}
-        met: dict[tuple[int, int], str] = {}
-        folders, links = deque([root]), deque[Path]()
+        self._paths: dict[str, str] = {}
+        self._images = self._entries = 0
+        met = _folders_above(root)
+        top = _Entry(str(root), "")
+        folders, links = deque([top]), deque[_Entry]()
         # Data sets are often a folder of links to folders. They come last, so that a folder that
         # lies here itself is met under its own name.
         while folders or links:
             folder = (folders or links).popleft()
-            name = self._name(folder)
             try:
-                status = os.stat(folder)
-                entries = sorted(os.listdir(folder))
+                status = os.stat(folder.path)
+                entries = sorted(os.listdir(folder.path))
             except OSError as error:
-                if folder == root:
+                if folder == top:
                     raise DataError(f"cannot read {root}: {reason(error)}") from error
-                self.left_out[name] = reason(error)
+                self.left_out[folder.name] = reason(error)
                 continue
-            first = met.setdefault((status.st_dev, status.st_ino), name)
-            if first != name:
-                self.left_out[name] = f"it is the same folder as {first or root}"
+            first = met.setdefault((status.st_dev, status.st_ino), folder.name or str(root))
+            if folder != top and first != folder.name:
+                self.left_out[folder.name] = f"it is the same folder as {first}"
                 continue
             for entry in entries:
                 if not _is_hidden(entry):
-                    self._list(folder / entry, folders, links)
+                    self._list(folder.entry(entry), folders, links)
 
-    def _name(self, path: Path) -> str:
-        return "" if path == self.root else printable(path.relative_to(self.root).as_posix())
-
-    def _list(self, path: Path, folders: deque[Path], links: deque[Path]) -> None:
-        name = self._name(path)
+    def _list(self, entry: "_Entry", folders: deque["_Entry"], links: deque["_Entry"]) -> None:
+        path, name = entry
+        self._count()
         try:
             status = os.stat(path)
         except OSError as error:
-            self.left_out[name] = "a link to nothing" if path.is_symlink() else reason(error)
+            self.left_out[name] = "a link to nothing" if os.path.islink(path) else reason(error)
             return
         if stat.S_ISDIR(status.st_mode):
-            (links if path.is_symlink() else folders).append(path)
+            (links if os.path.islink(path) else folders).append(entry)
         elif not stat.S_ISREG(status.st_mode):  # Reading a pipe or a device may never end.
             self.left_out[name] = "neither a file nor a folder"
         elif name in self.files:
@@ -118,6 +145,18 @@ class FolderTree:
             times = f"{status.st_mtime_ns} {status.st_ctime_ns}"
             self.files[name] = f"{status.st_size} {times}"
             self._paths[name] = path
+            self._images += is_image(name)
+
+    def _count(self) -> None:
+        """Stop at a folder that would be listed for minutes, such as / itself."""
+        self._entries += 1
+        others = len(self.files) - self._images
+        if self._entries > MOST_ENTRIES or others > max(MOST_OTHERS, 100 * self._images):
+            raise DataError(
+                f"{self.root} has too much in it for a folder of images: among its first "
+                f"{len(self.files)} files are {self._images} images; name the folder of the images "
+                "alone"
+            )
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes; raises DataError naming the file when it cannot."""
@@ -147,7 +186,7 @@ class ZipTree:
             self._zip = zipfile.ZipFile(root)
             status = root.stat()
             due = _number_of_entries(root)
-        except _ZIP_DAMAGE as error:
+        except ZIP_DAMAGE as error:
             raise DataError(f"{root} is not a complete zip file: {reason(error)}") from error
         listed = len(self._zip.infolist())
         if not listed or ((listed - due) % 2**16 and due != 2**16 - 1):  # which says: many
@@ -181,7 +220,7 @@ class ZipTree:
         """
         try:
             self._zip.open(entry).close()
-        except _ZIP_DAMAGE as error:
+        except ZIP_DAMAGE as error:
             raise DataError(
                 f"{self.root} is damaged at {printable(entry.filename)}: {reason(error)}"
             ) from error
@@ -197,7 +236,7 @@ class ZipTree:
                 at_once = entry.file_size + 1 if bounded else _COMPRESSED_AT_ONCE
                 while part := file.read(at_once):
                     parts.append(part)
-        except (*_ZIP_DAMAGE, _TooLargeError) as error:
+        except (*ZIP_DAMAGE, _TooLargeError) as error:
             raise DataError(f"cannot read {self.root}/{name}: {reason(error)}") from error
         return b"".join(parts)
 

@@ -5,19 +5,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 
-from data_generators.errors import DataError
-from data_generators.images.decoding import SUFFIXES
+from data_generators.errors import DataError, legible
 from data_generators.images.file_tree import FileTree
+from data_generators.images.formats import is_image
 
 SHOWN = 5  # names of a list that one line holds
 
 ClassFiles = dict[str, list[str]]
 """Name of a class -> paths of its images, sorted."""
-
-
-def is_image(name: str) -> bool:
-    """Whether `read_image` reads files of this name's suffix."""
-    return name.lower().endswith(SUFFIXES)
 
 
 def image_folders(tree: FileTree) -> ClassFiles:
@@ -46,8 +41,9 @@ def other_files(tree: FileTree, known: Collection[str] = ()) -> str | None:
 
 
 def one_name(label: str) -> str:
-    """A class's name without what the eye does not see: blanks around it, forms of Unicode."""
-    return unicodedata.normalize("NFC", " ".join(label.split()))
+    """A class's name without what the eye does not see: blanks, forms and marks of Unicode."""
+    seen = "".join(c for c in label if unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFC", " ".join(seen.split()))
 
 
 def check_disjoint(tree: FileTree, splits: Mapping[str, ClassFiles]) -> None:
@@ -58,8 +54,8 @@ def check_disjoint(tree: FileTree, splits: Mapping[str, ClassFiles]) -> None:
             other_split, other = seen.setdefault(one_name(label), (split, label))
             if other != label:
                 raise DataError(
-                    f"{tree.root}: the classes {other!r} and {label!r} differ in blanks or in the "
-                    "form of a letter alone; give one class one name"
+                    f"{tree.root}: the classes {other!a} and {label!a} differ in blanks or in the "
+                    "form of a letter alone, or in marks that nobody sees; give one class one name"
                 )
             if other_split != split:
                 raise DataError(
@@ -93,7 +89,7 @@ def alike(labels: Iterable[str]) -> str | None:
 
 
 def some(names: Iterable[str]) -> str:
-    """The first of some names, and how many there are more."""
+    """The first of some names, legible, and how many there are more."""
     names = list(names)
     more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-    return ", ".join(names[:SHOWN]) + more
+    return ", ".join(legible(name, 200) for name in names[:SHOWN]) + more

@@ -3,9 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
+import tensorflow as tf
 
 from data_generators.images.decoding import read_image
 from data_generators.images.file_tree import FileTree
+from data_generators.images.resizing import resize
 
 
 @dataclass(frozen=True)
@@ -31,3 +33,24 @@ class ImageInput:
         pixels = read_image(tree, name, "L" if self.grey else "RGB", self.size)
         x = pixels.reshape(self.size, self.size, -1).astype(np.float32) / 255
         return 1 - x if self.ink_is_one else x
+
+    def of_pixels(self, images: tf.Tensor) -> tf.Tensor:
+        """Images as a camera or a server has them, as the network takes them: in TensorFlow.
+
+        As `read`, but for what a file may say of its numbers, and for the rounding of the resized
+        pixels (`resizing`).
+
+        Args:
+            images: uint8 [images, height, width, channels], of three channels or a grey one.
+
+        Returns:
+            float32 [images, size, size, channels] in [0, 1].
+        """
+        shape = tf.shape(images)
+        pixels = tf.broadcast_to(tf.cast(images, tf.float32), [*tf.unstack(shape[:3]), 3])
+        if self.grey:
+            # In integers these are Pillow's weights; 65536 in all, so that a grey stays as it is.
+            weights = tf.constant([[19595.0], [38470.0], [7471.0]])
+            pixels = tf.floor((tf.matmul(pixels, weights) + 32768.0) / 65536.0)
+        x = resize(pixels, self.size) / 255.0
+        return 1.0 - x if self.ink_is_one else x

@@ -53,7 +53,9 @@ class MiniImagenet(ImageEpisodes):
             split: {label: np.array([row[file] for file in names]) for label, names in part.items()}
             for split, part in splits.items()
         }
-        return cls("miniimagenet", rows, cache["pixels"], way, num_train_classes, contents)
+        source = cls("miniimagenet", rows, cache["pixels"], way, num_train_classes, contents)
+        source.warn_of_repeated_images()
+        return source
 
 
 def list_classes(tree: FileTree) -> dict[str, ClassFiles]:

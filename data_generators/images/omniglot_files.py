@@ -11,7 +11,13 @@ from data_generators.errors import DataError
 from data_generators.images.contents import Contents
 from data_generators.images.decoding import read_image
 from data_generators.images.download import download
-from data_generators.images.file_tree import FileTree, FolderTree, ZipTree, fingerprint
+from data_generators.images.file_tree import (
+    ZIP_DAMAGE,
+    FileTree,
+    FolderTree,
+    ZipTree,
+    fingerprint,
+)
 from data_generators.images.folders import some
 from system.atomic_file import atomic_write
 from system.progress import Progress
@@ -24,6 +30,10 @@ SIDE = 28  # pixels; the files have 105
 
 CharacterFiles = dict[str, tuple[FileTree, list[str]]]
 """Name of a character -> where its drawings are, and their sorted paths there."""
+
+# What a cache that is damaged raises: it is a zip of arrays, whose headers NumPy reads before the
+# zip's checksums are compared.
+_DAMAGE = (*ZIP_DAMAGE, LookupError, TypeError, AttributeError, ArithmeticError, MemoryError)
 
 _log = logging.getLogger(__name__)
 
@@ -173,7 +183,7 @@ def _read_cache(path: Path) -> Drawings | None:
         # A .npz is a zip: its checksums are verified while it is read.
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             names, images = file["names"].tolist(), file["images"]
-    except Exception as error:  # NumPy raises whatever the damage leads it to.
+    except _DAMAGE as error:
         _log.warning("%s is damaged (%s): reading the drawings again", path, error)
         return None
     shape = (TOTAL, DRAWINGS, SIDE, SIDE)

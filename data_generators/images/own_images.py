@@ -97,7 +97,7 @@ class Images(ImageEpisodes):
             splits = _usable_of(tree, parts, usable, way, per_class)
         else:
             splits = split_classes(tree, rows, usable, way, split_seed)
-        return cls(
+        source = cls(
             "images",
             {split: {label: rows[label] for label in splits[split]} for split in SPLITS},
             images.pixels,
@@ -105,6 +105,8 @@ class Images(ImageEpisodes):
             num_train_classes,
             Contents([(tree, file) for file in files], cache_dir),
         )
+        source.warn_of_repeated_images()
+        return source
 
 
 def split_classes(

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from data_generators.errors import DataError, printable, reason
 from data_generators.images.file_tree import FileTree
-from data_generators.images.folders import ClassFiles, is_image, some
+from data_generators.images.folders import ClassFiles, some
+from data_generators.images.formats import is_image
 from data_generators.images.split_names import split_named
 from data_generators.random_streams import SPLITS
 

@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from maml_tnet.kernels.statistics import standardize
+from maml_tnet.normalization import standardize
 
 
 def _precise(x: tf.Tensor) -> tf.Tensor:

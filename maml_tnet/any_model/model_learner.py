@@ -9,6 +9,7 @@ from tensorflow import keras
 
 from maml_tnet.adaptation import Examples
 from maml_tnet.any_model.adapting_weights import AdaptingWeights, Values
+from maml_tnet.any_model.callback_counts import CallbackCounts
 from maml_tnet.any_model.copying import exact_copy, plain_copy
 from maml_tnet.any_model.episode import (
     ModelEpisode,
@@ -64,7 +65,8 @@ class ModelLearner(keras.Model):
 
     Raises:
         RuntimeError: this is Keras 2.
-        ValueError: an unknown word, num_updates < 1, or a model that cannot be meta-learned.
+        ValueError: an unknown word, num_updates < 1, a model that cannot be meta-learned, or a
+            `tf.distribute` strategy of several replicas.
     """
 
     def __init__(
@@ -86,6 +88,12 @@ class ModelLearner(keras.Model):
         **kwargs: Any,
     ):
         require_keras_3()
+        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+            raise ValueError(
+                "a MetaLearner of any Keras model is for one replica, but the strategy has "
+                f"{tf.distribute.get_strategy().num_replicas_in_sync}: take maml_tnet.ConvNet or "
+                "Regressor"
+            )
         super().__init__(autocast=False, **kwargs)
         if num_updates < 1:
             raise ValueError(f"num_updates must be at least 1, got {num_updates}")
@@ -386,9 +394,12 @@ class ModelLearner(keras.Model):
         """Keras' `fit` on episodes.
 
         With `keras.callbacks.BackupAndRestore`, a run that is started again goes on in its
-        `tf.data.Dataset` where it stopped.
+        `tf.data.Dataset` where it stopped, and its callbacks with what they had counted.
         """
-        if isinstance(x, tf.data.Dataset) and _will_be_restored(callbacks):
+        given = [] if callbacks is None else tf.nest.flatten(callbacks)
+        backups = [c for c in given if isinstance(c, keras.callbacks.BackupAndRestore)]
+        others = [c for c in given if c not in backups]
+        if isinstance(x, tf.data.Dataset) and any(os.path.isdir(b.backup_dir) for b in backups):
             start = int(self.optimizer.iterations)
             done = tf.Variable(0, dtype=tf.int64, trainable=False)
             x = going_on(x, done)
@@ -397,9 +408,9 @@ class ModelLearner(keras.Model):
                 done.assign(int(self.optimizer.iterations) - start)
 
             # What is restored is known only when `fit` has begun.
-            counting = keras.callbacks.LambdaCallback(on_epoch_begin=count)
-            callbacks = [*tf.nest.flatten(callbacks), counting]
-        return super().fit(x, *args, callbacks=callbacks, **kwargs)
+            others.append(keras.callbacks.LambdaCallback(on_epoch_begin=count))
+        counts = [CallbackCounts(others, backup.backup_dir) for backup in backups]
+        return super().fit(x, *args, callbacks=[*others, *counts, *backups], **kwargs)
 
     # A model that has learned a task.
 
@@ -495,12 +506,3 @@ def _count(parts: Any) -> int | tf.Tensor:
 def _join_tasks(x: tf.Tensor) -> tf.Tensor:
     """[tasks, examples, ...] -> [tasks * examples, ...]."""
     return tf.reshape(x, tf.concat([[-1], tf.shape(x)[2:]], axis=0))
-
-
-def _will_be_restored(callbacks: Any) -> bool:
-    """Whether `fit` will go on from a backup."""
-    return any(
-        isinstance(callback, keras.callbacks.BackupAndRestore)
-        and os.path.isdir(callback.backup_dir)
-        for callback in tf.nest.flatten(callbacks)
-    )

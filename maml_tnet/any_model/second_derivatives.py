@@ -1,4 +1,4 @@
-"""A look for operations whose second derivatives TensorFlow gets wrong without a word."""
+"""A look for operations whose second derivatives TensorFlow lacks, or gets wrong without a word."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,13 +8,25 @@ from tensorflow import keras
 
 from maml_tnet.compat import tf_variable
 
+# The gradients of these have no gradient, or none that is right.
+WITHOUT_SECOND_DERIVATIVE = {
+    "Dilation2D": "tf.nn.dilation2d",
+    "FractionalAvgPool": "tf.nn.fractional_avg_pool",
+    "FractionalMaxPool": "tf.nn.fractional_max_pool",
+    "LRN": "tf.nn.local_response_normalization",
+    "ResizeBicubic": "tf.image.resize",
+    "ResizeBilinear": "tf.image.resize",
+    "ResizeNearestNeighbor": "tf.image.resize",
+    "Softsign": "softsign",
+}
+
 
 def checked_outputs(model: keras.Model, inputs: Any, *, first_order: bool) -> Any:
     """Trace a call of a model, and refuse an operation that would make meta-gradients wrong.
 
-    `tf.nn.moments` holds the mean constant in the variance's derivative, and the gradient of
-    `tf.image.resize` has no gradient. Keras' own layers with these are replaced before
-    (`exact_normalization`, `exact_upsampling`); what is left is in layers of one's own.
+    `tf.nn.moments` holds the mean constant in the variance's derivative. Keras' own layers with it
+    or with `tf.image.resize` are replaced before (`exact_normalization`, `exact_upsampling`); what
+    is left is in activations and in layers of one's own.
 
     Args:
         model: to call.
@@ -31,11 +43,11 @@ def checked_outputs(model: keras.Model, inputs: Any, *, first_order: bool) -> An
     if not first_order:
         for operation in _after_trainable_weights(model, call.graph):
             is_moments = operation.type == "StopGradient" and "/moments" in operation.name
-            if is_moments or operation.type == "ResizeBilinear":
+            name = "tf.nn.moments" if is_moments else WITHOUT_SECOND_DERIVATIVE.get(operation.type)
+            if name is not None:
                 raise ValueError(
-                    f"TensorFlow's second derivative of {operation.name} "
-                    f"({'tf.nn.moments' if is_moments else 'tf.image.resize'}) is wrong: compute "
-                    "it by other operations in this layer, or take first_order=True"
+                    f"{operation.name} ({name}) has no right second derivative in TensorFlow: "
+                    "compute it by other operations in this layer, or take first_order=True"
                 )
     return tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), call.structured_outputs)
 

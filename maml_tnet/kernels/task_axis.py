@@ -11,7 +11,10 @@ def merge_tasks(x: tf.Tensor) -> tf.Tensor:
 
 def split_tasks(x: tf.Tensor, features: int) -> tf.Tensor:
     """Undo `merge_tasks`: [..., tasks * features] -> [..., tasks, features]."""
-    return tf.reshape(x, [*sizes(x)[:-1], -1, features])
+    *others, joined = sizes(x)
+    # Where the graph knows the number of tasks, it goes on knowing it.
+    tasks = joined // features if isinstance(joined, int) else -1
+    return tf.reshape(x, [*others, tasks, features])
 
 
 def sizes(x: tf.Tensor) -> list[int | tf.Tensor]:

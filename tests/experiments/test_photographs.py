@@ -1,6 +1,7 @@
 """Short runs on small images, from the folders to the table."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -46,6 +47,12 @@ def folders(tmp_path_factory):
         pretrained=root / "models",
         prefix="photographs-",
     )
+
+
+def kept(folders):
+    """The folder of what the baselines have done."""
+    (folder,) = folders.workdir.glob("baselines-*")
+    return folder
 
 
 def without_checksum(document):
@@ -113,13 +120,13 @@ def test_baselines_that_were_stopped_go_on(folders, readme, monkeypatch):
     document = json.loads((folders.records / "baselines.json").read_text())
     shorten(monkeypatch)
     monkeypatch.setattr(photographs, "train_features", lambda *_, **__: pytest.fail("trained"))
-    (folders.workdir / "baselines" / "nearest_neighbour-5shot.json").unlink()
+    (kept(folders) / "nearest_neighbour-5shot.json").unlink()
     assert photographs.measure_baselines(folders) == without_checksum(document)
 
 
 def test_a_damaged_baseline_is_named(folders, readme, monkeypatch):
     shorten(monkeypatch)
-    file = folders.workdir / "baselines" / "nearest_neighbour-1shot.json"
+    file = kept(folders) / "nearest_neighbour-1shot.json"
     content = file.read_text()
     file.write_text("{")
     with pytest.raises(FileError, match=r"nearest_neighbour-1shot\.json .*remove it"):
@@ -145,7 +152,7 @@ def half(content):
 
 @pytest.mark.parametrize("broken", [b"", b"junk", half])
 def test_damaged_features_are_one_line(folders, readme, monkeypatch, broken):
-    file = folders.workdir / "baselines" / "features.npz"
+    file = kept(folders) / "features.npz"
     content = file.read_bytes()
     monkeypatch.setattr(photographs, "EXPERIMENTS", SHORTENED)
     file.write_bytes(broken(content) if callable(broken) else broken)
@@ -172,3 +179,27 @@ def test_baselines_on_earlier_tasks_count_as_missing(folders, readme, monkeypatc
     monkeypatch.setattr(photographs, "measure_baselines", lambda folders: measured)
     photographs.do(["baselines"], folders)
     assert json.loads(file.read_text()) == json.loads(content)
+
+
+def test_what_is_finished_is_not_mixed_with_other_data(folders, readme, monkeypatch):
+    shorten(monkeypatch)
+    other = replace(folders, data_path=f"{folders.data_path}-other")
+    shutil.copytree(folders.data_path, other.data_path)
+    shutil.copy(f"{other.data_path}/test/test0/0.png", f"{other.data_path}/test/test1/0.png")
+    for part, file in (("maml-1shot", "maml-1shot.json"), ("baselines", "baselines.json")):
+        with pytest.raises(UsageError, match=rf"{file} was measured on other data: give that"):
+            photographs.do([part], other)
+        photographs.do([part], folders)
+
+
+def test_a_record_of_an_earlier_version_gets_its_data(folders, readme, monkeypatch, capsys):
+    shorten(monkeypatch)
+    file = folders.records / "maml-1shot.json"
+    content = json.loads(file.read_text())
+    earlier = without_checksum(content)
+    del earlier["data"]
+    file.write_text(json.dumps(earlier))
+    for said in (True, False):
+        photographs.do(["maml-1shot"], folders)
+        assert ("does not say what data it was measured on" in capsys.readouterr().out) == said
+        assert json.loads(file.read_text()) == content

@@ -8,9 +8,11 @@ import pytest
 from absl import flags
 
 from experiments import command, single_pictures
+from experiments.calibration import expected_calibration_error, margins, strangers_below
 from experiments.single_pictures import Cell, do, opened
 from utils.command.flags import config_from_flags, define, parse
 from utils.errors import UsageError
+from utils.prediction.model_input import input_of
 from utils.runs.assembly import build_learner, build_source
 from utils.runs.checkpoints import Checkpoints
 from utils.runs.folder import Run
@@ -37,14 +39,20 @@ def settings(omniglot_path, omniglot_cache, tmp_path, monkeypatch):
         "data_path": str(omniglot_path),
         "cache_dir": omniglot_cache,
         "output": str(tmp_path / "results"),
-        "pretrained": "pretrained",
+        "pretrained": str(tmp_path / "pretrained"),
     }.items():
         flags.DEFINE_string(name, value, "", flag_values=values)
     values(["test"])
     monkeypatch.setattr(command, "FLAGS", values)
-    parts = {"ways": [(6, 1, "as trained")], "domains": [(5, 1, "dim")]}
+    parts = {
+        "ways": [(6, 1, "as trained")],
+        "domains": [(5, 1, "dim")],
+        "probabilities": [(6, 1, "as trained")],
+    }
     monkeypatch.setattr(single_pictures, "PARTS", parts)
     monkeypatch.setattr(single_pictures, "STEPS", 1)
+    monkeypatch.setattr(single_pictures, "FITTED_WAYS", (3,))
+    monkeypatch.setattr(single_pictures, "SHOTS", (1,))
     return values
 
 
@@ -53,13 +61,15 @@ def test_a_run_is_measured_cell_by_cell_and_goes_on(
 ):
     folder, learner = saved_run(tmp_path, omniglot_path, omniglot_cache, "--queries=alone")
     do(["ways"], folder, 4)
-    do(["ways", "domains"], folder, 4)
+    do(["ways", "domains", "probabilities", "model"], folder, 4)
     measured = [line for line in capsys.readouterr().out.splitlines() if line[:8] == "measured"]
     names = ["6-way 1-shot, as trained", "5-way 1-shot, dim"]
-    assert measured == [f"measured {name}" for name in names]
+    asked = f"the probabilities of {names[0]}"
+    assert measured == [f"measured {name}" for name in [*names, asked]]
 
     (file,) = (tmp_path / "results").glob("*.json")
-    cells = json.loads(file.read_text())["cells"]
+    document = json.loads(file.read_text())
+    cells = document["cells"]
     source = build_source(config_with_way(learner, folder, 6), str(omniglot_path), omniglot_cache)
     episode = source.held_out("test", np.arange(4), shot=1, query=2)
     answers = learner.adapt_and_predict(*episode[:3], 1)
@@ -69,6 +79,30 @@ def test_a_run_is_measured_cell_by_cell_and_goes_on(
     page = (tmp_path / "results" / "README.md").read_text()
     assert "after 7 iterations" in page
     assert f"| 1-shot | {100 * np.mean(stored):.2f} ± " in page
+    assert input_of(tmp_path / "pretrained" / "drawings") == source.image_input
+    listed = (tmp_path / "pretrained" / "README.md").read_text()
+    assert "- `drawings`: MAML (queries alone), for any number of classes" in listed
+
+    # Tasks of twelve classes, of which the first six are learned.
+    source = build_source(config_with_way(learner, folder, 12), str(omniglot_path), omniglot_cache)
+    answers, strangers, labels = [], [], []
+    for number in range(4):
+        task = source.held_out("test", np.array([number]), shot=1, query=2)
+        of_support, of_query = (np.argmax(y[0], -1) for y in (task.support_y, task.query_y))
+        learned = np.eye(6, dtype=np.float32)[of_support[of_support < 6]]
+        found = learner.adapt_and_predict(
+            task.support_x[0][of_support < 6][np.newaxis], learned[np.newaxis], task.query_x, 1
+        )[0].numpy()
+        answers.append(found[of_query < 6])
+        labels.append(of_query[of_query < 6])
+        strangers.append(found[of_query >= 6])
+    answers, strangers, labels = map(np.concatenate, (answers, strangers, labels))
+    worth = document["probabilities"][names[0]]
+    expected = expected_calibration_error(answers, labels)
+    assert worth["calibration_error"] == pytest.approx(expected, abs=1e-3)
+    below = strangers_below(margins(answers), margins(strangers))
+    assert worth["strangers_below"] == pytest.approx(below, abs=1e-3)
+    assert f"| 1-shot, as it is | {100 * expected:.1f} |" in page
 
 
 def config_with_way(learner, folder, way):

@@ -15,6 +15,7 @@ from PIL import Image
 
 from data_generators.images.cache import open_image_cache
 from data_generators.images.file_tree import FolderTree
+from data_generators.images.omniglot_files import _read_cache as _read_omniglot_cache
 from experiments.record import read_document, write_document
 from maml_tnet import MetaLearner
 from maml_tnet.checksums import checksums
@@ -28,6 +29,7 @@ from utils.runs.assembly import build_learner, build_source
 from utils.runs.checkpoint_files import CheckpointFolder
 from utils.runs.checkpoints import Checkpoints
 from utils.runs.folder import Run
+from utils.runs.log_file import LogFile
 
 from .damage import damaged
 
@@ -70,9 +72,15 @@ def _read_record(random: Random, folder: Path) -> None:
 
 
 def _read_log(random: Random, folder: Path) -> None:
-    shutil.copy(RUN / "log.csv", folder)
-    _damage_one([folder / "log.csv"], random)
-    Run(folder, CONFIG).trim_log(random.randrange(30))
+    log, written = LogFile(folder), (RUN / "log.csv").read_bytes()
+    log.path.write_bytes(written)
+    sealed = random.random() < 0.5  # as version 0.3.0 and before did not
+    if sealed:
+        log.seal()
+    gone = _damage_one([log.path, folder / "log.json"][: 1 + sealed], random)
+    log.trim(20)
+    if sealed and gone.exists():
+        assert log.path.read_bytes() == written
 
 
 @functools.cache
@@ -141,6 +149,12 @@ def _read_cache(random: Random, folder: Path) -> None:
     np.testing.assert_array_equal(open_image_cache(*arguments)["pixels"], pixels)
 
 
+def _read_drawings(random: Random, folder: Path) -> None:
+    np.savez_compressed(folder / "x.npz", names=np.array(["a", "b"]), images=np.zeros((2, 3), "u1"))
+    _damage_one([folder / "x.npz"], random)
+    assert _read_omniglot_cache(folder / "x.npz") is None
+
+
 CASES = {
     "config.json": _read_config,
     "environment.json": _read_environment,
@@ -151,4 +165,5 @@ CASES = {
     "model": functools.partial(_read_model, earlier=False),
     "model of 0.2.0": functools.partial(_read_model, earlier=True),
     "cache of images": _read_cache,
+    "cache of Omniglot": _read_drawings,
 }

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from random_episodes import Episode, image_episode, randomize, regression_episode
+from tensorflow.core.protobuf import saved_model_pb2
 
 from maml_tnet import ConvNet, ExportError, MetaLearner, Regressor, export
 from maml_tnet.losses import cross_entropy, squared_error
@@ -120,6 +121,21 @@ def test_export_depends_on_the_support_set_and_repeats(exported):
     assert np.any(np.abs(other - first) > 1e-3)
 
 
+def test_a_task_is_learned_once_and_asked_at_any_time(exported):
+    root, learners = exported
+    loaded = tf.saved_model.load(str(root / "regression")).signatures
+    data = episode("regression", 1, 3, 4)
+    learned = loaded["learn"](support_x=data.support_x[0], support_y=data.support_y[0])
+    expected = learners["regression"].adapt_and_predict(*data[:3], 2)[0]
+    for query in range(4):
+        found = loaded["answer"](query_x=data.query_x[0, query : query + 1], **learned)
+        np.testing.assert_allclose(
+            found["predictions"], expected[query : query + 1], rtol=1e-4, atol=1e-5
+        )
+    together = tf.saved_model.load(str(root / "classification")).signatures
+    assert set(together) == {"serving_default"}  # queries influence each other
+
+
 def test_process_without_the_package_gives_the_same_answers(exported, tmp_path):
     root, learners = exported
     names = []
@@ -196,7 +212,9 @@ def test_failure_leaves_what_was_there(tmp_path, monkeypatch, failure, earlier):
     folder = tmp_path / "model"
     if earlier:
         folder.mkdir()
-        (folder / "saved_model.pb").write_text("an earlier export")
+        there = saved_model_pb2.SavedModel()
+        there.meta_graphs.add().signature_def["serving_default"].inputs["query_x"].name = "earlier"
+        (folder / "saved_model.pb").write_bytes(there.SerializeToString())
     save = tf.saved_model.save
 
     def fail_half_way(module, path, **kwargs):
@@ -219,7 +237,7 @@ def test_failure_leaves_what_was_there(tmp_path, monkeypatch, failure, earlier):
         write(meta_learner("regression"), folder, episode("regression", 1, 1, 1))
     assert [p.name for p in tmp_path.iterdir()] == (["model"] if earlier else [])
     if earlier:
-        assert (folder / "saved_model.pb").read_text() == "an earlier export"
+        assert (folder / "saved_model.pb").read_bytes() == there.SerializeToString()
 
 
 def test_predictions_that_are_not_numbers_are_no_export(tmp_path):

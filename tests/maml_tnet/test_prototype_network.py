@@ -181,6 +181,21 @@ def test_any_number_of_classes_and_pictures_against_the_plain_form(mt_net, rng, 
     np.testing.assert_allclose(found[0], tf.nn.softmax(expected), rtol=1e-8)
 
 
+@pytest.mark.parametrize("name", ["Meta-SGD", "masks per weight"])
+def test_what_is_learned_once_answers_against_the_plain_form(name, rng):
+    """With pooling and without normalization; `mt_net` has neither."""
+    learner = learner_of(name)
+    episode = unequal_episode(rng, [2, 1])
+    steps = learner.num_updates
+    found = learner.answer(episode.query_x, learner.learn(*episode[:2], steps))
+    masks = [
+        [m if isinstance(m, int) else m[..., 0, :] for m in step]
+        for step in learner.masks(steps, noise=[])
+    ]
+    expected = plain_task(learner, Episode(*(part[0] for part in episode)), masks)
+    np.testing.assert_allclose(found[0], tf.nn.softmax(expected), rtol=1e-7, atol=1e-12)
+
+
 def test_a_query_has_the_same_answer_alone_among_others_and_in_any_order(mt_net, rng):
     _, answer = mt_net
     episode = unequal_episode(rng, [1, 2, 1], queries=6)

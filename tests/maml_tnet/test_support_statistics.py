@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from maml_tnet.support_statistics import standardize_with_support
+from maml_tnet.support_statistics import (
+    standardize_queries,
+    standardize_with_support,
+    support_statistics,
+)
 
 EPSILON = 1e-3
 
@@ -31,3 +35,15 @@ def test_the_size_of_the_support_set_may_be_a_tensor(rng):
         np.testing.assert_allclose(
             compiled(tf.constant(support)), standardize_with_support(x, support, EPSILON)
         )
+
+
+def test_the_statistics_of_a_support_set_stand_for_it(rng):
+    support, queries = rng.normal(size=[4, 3, 2, 2, 3]), rng.normal(2.0, size=[3, 3, 2, 2, 3])
+    statistics = support_statistics(tf.constant(support))
+    assert statistics.size == 4
+    np.testing.assert_allclose(np.squeeze(statistics.mean), support.mean((0, 1, 2)))
+    np.testing.assert_allclose(np.squeeze(statistics.variance), support.var((0, 1, 2)))
+    found = standardize_queries(tf.constant(queries), statistics, EPSILON)
+    for query, standardized in zip(queries, found, strict=True):
+        batch = np.concatenate([support, query[np.newaxis]])
+        np.testing.assert_allclose(standardized, batch_norm(batch)[-1], atol=1e-12)

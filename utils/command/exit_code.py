@@ -8,9 +8,14 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from data_generators import DataError
+from data_generators.errors import legible
 from maml_tnet import ExportError
 from system.errors import FileError
-from utils.errors import TrainingInterrupted, UsageError, one_line
+from utils.errors import PeerLost, TrainingInterrupted, UsageError, one_line
+
+# Where another process was lost. Kubernetes' training operator takes 1 to 127 as errors for good,
+# starts what ended by a signal again, and this, which it leaves to programs.
+TRY_AGAIN = 138
 
 
 def exit_code(work: Callable[[], None]) -> int:
@@ -18,7 +23,8 @@ def exit_code(work: Callable[[], None]) -> int:
 
     0 when it is done, 2 after bad input or data and what the system refuses, such as a full disk;
     128 and the signal's number when one stopped it, as shells have it. Whatever is not 0 is said in
-    one line on the standard error. An error of the program's own keeps its traceback.
+    one line on the standard error. An error of the program's own keeps its traceback. 138 where
+    another process of the run was lost, and starting all of them again is the way on.
     """
     tf.get_logger().setLevel("ERROR")  # what it warns of is ours to say, in one line
     for stream in (sys.stdout, sys.stderr):
@@ -32,10 +38,13 @@ def exit_code(work: Callable[[], None]) -> int:
     except KeyboardInterrupt:
         print("interrupted; nothing but the last checkpoint is saved", file=sys.stderr)
         return 128 + signal.SIGINT
-    except (UsageError, DataError, ExportError, FileError) as error:
+    except PeerLost as error:
         print(f"error: {error}", file=sys.stderr)
+        return TRY_AGAIN
+    except (UsageError, DataError, ExportError, FileError) as error:
+        print(f"error: {legible(str(error))}", file=sys.stderr)
         return 2
     except (OSError, tf.errors.ResourceExhaustedError) as error:
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        print(f"error: {legible(one_line(error))}", file=sys.stderr)
         return 2
     return 0

@@ -16,8 +16,15 @@ from absl import flags
 from maml_tnet.networks import NORMS
 from utils.command.configuration import ALL_CLASSES, DATA_SOURCES, META_OPTIMIZERS, Config, in_words
 from utils.command.evaluation_settings import EvaluationSettings
+from utils.command.flag_errors import explained
 from utils.command.flag_files import with_flag_files
-from utils.command.paths import define_path, expanded
+from utils.command.paths import (
+    OptionalPathParser,
+    check_current_folder,
+    define_path,
+    define_paths,
+    expanded,
+)
 from utils.command.ranges import check_range
 from utils.command.recipes import DEFAULT_NUM_CLASSES, SAME_AS_SHOT, recipe
 from utils.errors import UsageError
@@ -54,6 +61,7 @@ def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagValues:
         "bool": flags.DEFINE_bool,
         "enum": flags.DEFINE_enum,
         "path": define_path,
+        "paths": define_paths,
     }
     on_these = {name: partial(kind, flag_values=flag_values) for name, kind in kinds.items()}
     define = SimpleNamespace(**on_these)
@@ -148,6 +156,19 @@ def _define_run_flags(define: SimpleNamespace) -> None:
         "train_update_lr", SAME_AS_EVALUATED, "--notrain: the update_lr of training (-1: same)"
     )
     define.path("export_dir", None, "write a SavedModel there")
+    define.enum(
+        "distribute",
+        None,
+        ["mirrored", "multiworker"],
+        "share tasks out over this machine's devices, or over the machines that TF_CONFIG names",
+    )
+    define.float(
+        "peer_timeout",
+        60.0,
+        "--distribute=multiworker: seconds within which all workers must have met",
+        lower_bound=1.0,
+        upper_bound=86_400.0,
+    )
 
 
 def _define_prediction_flags(define: SimpleNamespace) -> None:
@@ -158,9 +179,19 @@ def _define_prediction_flags(define: SimpleNamespace) -> None:
         None,
         "--predict: class folders to learn from (default: a task of --datasource's test split)",
     )
-    define.path("query", None, "--predict: folder of images to classify")
+    define.paths("query", "--predict: an image, or folder of images, to classify; may be repeated")
+    define.path(
+        "save_adapted",
+        None,
+        "--predict: write a SavedModel that has learned the classes of --support",
+    )
     define.bool("json", False, "--predict: print JSON instead of a table")
-    define.path("picture", "prediction.png", "--predict: contact sheet to write")
+    define.path(
+        "picture",
+        "prediction.png",
+        "--predict: contact sheet to write; empty: none",
+        parser=OptionalPathParser(),
+    )
 
 
 def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> list[str]:
@@ -175,8 +206,9 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> l
 
     Raises:
         UsageError: an unknown or retired flag or one of absl's, a value that cannot be read, a
-            stray argument, a --flagfile that is none.
+            stray argument, a --flagfile that is none; or the current folder is gone.
     """
+    check_current_folder()
     argv = [*argv[:1], *with_flag_files(argv[1:])]
     for argument in argv[1:]:
         name = argument.lstrip("-").partition("=")[0]
@@ -186,7 +218,7 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> l
     try:
         program, *rest = flag_values(argv)
     except (flags.Error, ValueError) as error:  # ValueError: of --nouse_T=1, and the like
-        raise UsageError(" ".join(str(error).split())) from error
+        raise UsageError(explained(error, flag_values)) from error
     for module, of_absl in flag_values.flags_by_module_dict().items():
         for flag in of_absl:
             if module.startswith("absl.") and flag.name not in _OF_ABSL and flag.present:
@@ -332,9 +364,14 @@ def check_purpose(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Raise a UsageError for a flag that what is asked for would pass over."""
     for_other: dict[str, str] = {}
     if not flag_values.predict:
-        for_other |= dict.fromkeys(("model", "support", "query", "json"), "--predict")
+        of_prediction = ("model", "support", "query", "save_adapted", "json")
+        for_other |= dict.fromkeys(of_prediction, "--predict")
         if flag_values.train:
             for_other |= dict.fromkeys(("test_iter", "test_best"), "--notrain")
+    if flag_values.predict:
+        for_other["distribute"] = "--train"
+    if flag_values.distribute != "multiworker":
+        for_other["peer_timeout"] = "--distribute=multiworker"
     for name, needed in for_other.items():
         if flag_values[name].value != flag_values[name].default:
             raise UsageError(f"--{name} is for {needed}: add it, or leave --{name} out")
@@ -342,10 +379,35 @@ def check_purpose(flag_values: flags.FlagValues = flags.FLAGS) -> None:
 
 def check_prediction_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Raise a UsageError if the flags of a prediction do not belong together."""
-    if Path(flag_values.picture).suffix not in (".png", ".pdf"):
-        raise UsageError(f"--picture must end in .png or .pdf, got {flag_values.picture!r}")
-    if (flag_values.support is None) != (flag_values.query is None):
-        raise UsageError("--support and --query belong together: give both or neither")
+    picture = flag_values.picture
+    if picture and Path(picture).suffix not in (".png", ".pdf"):
+        raise UsageError(f"--picture must end in .png or .pdf, or be empty, got {picture!r}")
+    if flag_values.support is None and flag_values.save_adapted is not None:
+        raise UsageError("--save_adapted needs --support, the classes to learn")
+    nothing_to_do = flag_values.query is None and flag_values.save_adapted is None
+    if flag_values.support is not None and nothing_to_do:
+        raise UsageError("--support needs --query, the images to classify, or --save_adapted")
+
+
+def check_learned_flags(
+    classes: Sequence[str] | None, flag_values: flags.FlagValues = flags.FLAGS
+) -> None:
+    """Raise a UsageError if the flags of a prediction do not fit what the model has learned.
+
+    Args:
+        classes: that it has learned; None if it is yet to learn some.
+        flag_values: of `check_prediction_flags`.
+    """
+    model = f"--model={flag_values.model}"
+    if classes is None:
+        if flag_values.support is None and flag_values.query is not None:
+            raise UsageError(f"--query needs --support: {model} is yet to learn classes")
+    elif flag_values.support is not None:
+        raise UsageError(
+            f"{model} has learned its classes, {', '.join(classes)}: leave --support out"
+        )
+    elif flag_values.query is None:
+        raise UsageError(f"{model} has learned its classes: give --query, the images to classify")
 
 
 def cache_folder(flag_values: flags.FlagValues = flags.FLAGS) -> Path:

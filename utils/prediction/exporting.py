@@ -40,9 +40,10 @@ def export_trained(
     episode = source.held_out(
         "val", tf.range(2), shot=config.update_batch_size, query=config.query_batch_size
     )
-    files = dict(extra_files or {})
+    files, inputs_of = dict(extra_files or {}), None
     if source.image_input is not None:
         files |= input_file(source.image_input)
+        inputs_of = source.image_input.of_pixels
     folder = folder.absolute()
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -54,6 +55,7 @@ def export_trained(
                 support_y=episode.support_y,
                 query_x=episode.query_x,
                 num_updates=num_updates,
+                inputs_of=inputs_of,
                 extra_files=files,
             )
     except OSError as error:

@@ -9,12 +9,11 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from maml_tnet import ExportError
-from maml_tnet.export import CHECKSUMS, verify_export
+from maml_tnet.export import CHECKSUMS, SIGNATURE, verify_export
 from system.errors import FileError
 from system.files import read_bytes
 from utils.errors import UsageError, one_line
 
-SIGNATURE = "serving_default"
 # What TensorFlow raises for a graph that is damaged; with checksums such a graph is not loaded.
 UNLOADABLE = (
     tf.errors.OpError,
@@ -44,11 +43,15 @@ def verify_model(model: Path) -> set[str] | None:
         raise UsageError(f"--model={model}: {error}") from error
 
 
-def load_signature(model: Path) -> Any:
-    """Load what a SavedModel computes.
+def load_model(model: Path, *, has_learned: bool = False) -> Any:
+    """Load a SavedModel.
+
+    Args:
+        model: its folder.
+        has_learned: whether it is of `maml_tnet.adapted`, not of `maml_tnet.export`.
 
     Raises:
-        UsageError: it is damaged, or not what `maml_tnet.export` writes.
+        UsageError: it is damaged, or not what `maml_tnet` writes.
     """
     if verify_model(model) is None:
         _log.warning(
@@ -57,24 +60,34 @@ def load_signature(model: Path) -> Any:
             CHECKSUMS,
         )
     try:
-        signature = tf.saved_model.load(str(model)).signatures[SIGNATURE]
-        _ = signature.structured_input_signature[1]["support_y"].shape[-1]
+        loaded = tf.saved_model.load(str(model))
+        inputs = loaded.signatures[SIGNATURE].structured_input_signature[1]
+        _ = inputs["images" if has_learned else "support_y"].shape[-1]
     except UNLOADABLE as error:
         raise UsageError(
             f"--model={model} is damaged, or of another program: {one_line(error)}"
         ) from error
-    return signature
+    return loaded
+
+
+def load_signature(model: Path) -> Any:
+    """Load what a SavedModel that learns a task computes; see `load_model`."""
+    return load_model(model).signatures[SIGNATURE]
 
 
 def input_shape(model: Path) -> list[int]:
     """The shape of an example of a SavedModel, [height, width, channels] of an image.
 
     Raises:
-        UsageError: its graph is damaged, or not what `maml_tnet.export` writes.
+        UsageError: its graph is damaged, or not what `maml_tnet` writes.
     """
     try:
         graph = saved_model_pb2.SavedModel.FromString(read_bytes(model / "saved_model.pb"))
-        inputs = graph.meta_graphs[0].signature_def[SIGNATURE].inputs
+        signatures = graph.meta_graphs[0].signature_def
+        inputs = signatures[SIGNATURE].inputs
+        if "images" in inputs:
+            inputs = signatures["answer"].inputs
     except (FileError, DecodeError, IndexError) as error:
         raise UsageError(f"--model={model} is damaged: {one_line(error)}") from error
-    return [dimension.size for dimension in inputs["support_x"].tensor_shape.dim[2:]]
+    shape = inputs["query_x"].tensor_shape.dim
+    return [dimension.size for dimension in shape[-3:]]

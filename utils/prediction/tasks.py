@@ -1,6 +1,7 @@
 """The task that a model is asked: a user's folders of images, or a task of the test split."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,16 +9,19 @@ import numpy as np
 import tensorflow as tf
 
 from data_generators import DataError, ImageInput, TaskSource
+from data_generators.errors import printable
 from data_generators.images.file_tree import FileTree, FolderTree
 from data_generators.images.folders import (
     ClassFiles,
     alike,
     check_disjoint,
-    is_image,
     loose_images,
     other_files,
+    some,
 )
+from data_generators.images.formats import is_image
 from data_generators.images.left_out import LeftOut
+from data_generators.images.named_file import NamedFile
 from utils.command.configuration import IMAGE_SOURCES, Config
 from utils.errors import UsageError
 
@@ -25,45 +29,114 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ImageTask:
-    """Images to learn from, the support set, and images to classify, the queries.
+class SupportSet:
+    """Images to learn from.
 
     Attributes:
         classes: names of the classes.
-        support_x: float32 [support, height, width, channels].
-        support_labels: the class of every support image, [support].
-        query_names: of the queries.
-        query_x: float32 [queries, height, width, channels].
-        query_labels: the class of every query, [queries], where it is known.
+        x: float32 [support, height, width, channels].
+        labels: the class of every image, [support].
     """
 
     classes: list[str]
-    support_x: np.ndarray
-    support_labels: np.ndarray
-    query_names: list[str]
-    query_x: np.ndarray
-    query_labels: np.ndarray | None = None
+    x: np.ndarray
+    labels: np.ndarray
 
 
-def read_task(support: str, query: str, image_input: ImageInput) -> ImageTask:
-    """Read class folders to learn from, and all images below a folder to classify.
+@dataclass(frozen=True)
+class Queries:
+    """Images to classify.
+
+    Attributes:
+        names: of the images.
+        x: float32 [queries, height, width, channels].
+        labels: the class of every image, [queries], where it is known.
+    """
+
+    names: list[str]
+    x: np.ndarray
+    labels: np.ndarray | None = None
+
+
+def read_support(folder: str, image_input: ImageInput) -> SupportSet:
+    """Read class folders to learn from, with any number of images in each.
 
     What cannot be read is named with its reason, counted and left out.
 
     Args:
-        support: the folder of class folders.
-        query: the other folder.
+        folder: of the class folders.
         image_input: what the model takes.
 
     Raises:
-        UsageError: no class folders, one without a readable image, or no readable query.
-        DataError: a folder cannot be listed, or two classes have names that look alike.
+        UsageError: fewer than two class folders, or one without a readable image.
+        DataError: the folder cannot be listed, or two classes have names that look alike.
     """
-    classes, support_x, labels = _read_support(support, image_input)
-    return ImageTask(classes, support_x, labels, *_read_queries(query, image_input))
+    left_out = LeftOut()
+    tree = _open("support", folder, left_out)
+    classes: ClassFiles = {}
+    for name in sorted(filter(is_image, tree.files)):
+        label, _, file = name.partition("/")
+        if file:
+            classes.setdefault(label, []).append(name)
+    left_out.add_all("image", loose_images(tree))
+    if not classes:
+        raise UsageError(f"--support={folder} has no class folders with images in them")
+    if len(classes) == 1:
+        raise UsageError(
+            f"--support={folder} has one class folder, {next(iter(classes))}: give at least two"
+        )
+    check_disjoint(tree, {"--support": classes})
+    if pairs := alike(classes):
+        _log.warning("taken as different classes: %s", pairs)
+    images, labels = [], []
+    for number, (label, files) in enumerate(classes.items()):
+        readable = _read(tree, files, image_input, left_out)
+        if not readable:
+            raise UsageError(f"--support={folder}: class {label} has no readable image")
+        images += list(readable.values())
+        labels += [number] * len(readable)
+    left_out.say_total()
+    return SupportSet(list(classes), np.stack(images), np.array(labels))
 
 
-def held_out_task(source: TaskSource, config: Config, image_input: ImageInput) -> ImageTask:
+def read_queries(paths: Sequence[str], image_input: ImageInput) -> Queries:
+    """Read images to classify. One that is named twice is read once.
+
+    What cannot be read is named with its reason, counted and left out. The images of one folder are
+    named by their paths in it, all others by their paths as given.
+
+    Args:
+        paths: of images and of folders, below which all images are read.
+        image_input: what the model takes.
+
+    Raises:
+        UsageError: a path is neither a file nor a folder, or no image is readable.
+        DataError: a folder cannot be listed.
+    """
+    left_out = LeftOut()
+    images: dict[str, np.ndarray] = {}
+    for path in paths:
+        if Path(path).is_dir():
+            tree = _open("query", path, left_out)
+            within = "" if len(paths) == 1 else printable(path)
+            names = sorted(filter(is_image, tree.files))
+        elif Path(path).exists():
+            tree, within = NamedFile(Path(path)), ""
+            left_out.add_all("path", tree.left_out)
+            names = list(tree.files)
+        else:
+            raise UsageError(f"--query={path} is neither a file nor a folder")
+        for name, image in _read(tree, names, image_input, left_out).items():
+            images[Path(within, name).as_posix()] = image
+    if not images:
+        raise UsageError(f"--query={some(paths)} has no readable image")
+    left_out.say_total()
+    return Queries(list(images), np.stack(list(images.values())))
+
+
+def held_out_task(
+    source: TaskSource, config: Config, image_input: ImageInput
+) -> tuple[SupportSet, Queries]:
     """One task of the test split.
 
     Args:
@@ -95,8 +168,9 @@ def held_out_task(source: TaskSource, config: Config, image_input: ImageInput) -
         np.argmax(targets[0], axis=1) for targets in (episode.support_y, episode.query_y)
     )
     names = [f"query {number + 1} ({classes[label]})" for number, label in enumerate(truth)]
-    return ImageTask(
-        classes, episode.support_x[0].numpy(), labels, names, episode.query_x[0].numpy(), truth
+    return (
+        SupportSet(classes, episode.support_x[0].numpy(), labels),
+        Queries(names, episode.query_x[0].numpy(), truth),
     )
 
 
@@ -106,41 +180,6 @@ def _in_words(image_input: ImageInput) -> str:
     black = int(image_input.ink_is_one)
     side = image_input.size
     return f"{side} x {side} pixels, {colours}, black = {black}"
-
-
-def _read_support(folder: str, image_input: ImageInput) -> tuple[list[str], np.ndarray, np.ndarray]:
-    left_out = LeftOut()
-    tree = _open("support", folder, left_out)
-    classes: ClassFiles = {}
-    for name in sorted(filter(is_image, tree.files)):
-        label, _, file = name.partition("/")
-        if file:
-            classes.setdefault(label, []).append(name)
-    left_out.add_all("image", loose_images(tree))
-    if not classes:
-        raise UsageError(f"--support={folder} has no class folders with images in them")
-    check_disjoint(tree, {"--support": classes})
-    if pairs := alike(classes):
-        _log.warning("taken as different classes: %s", pairs)
-    images, labels = [], []
-    for number, (label, files) in enumerate(classes.items()):
-        readable = _read(tree, files, image_input, left_out)
-        if not readable:
-            raise UsageError(f"--support={folder}: class {label} has no readable image")
-        images += list(readable.values())
-        labels += [number] * len(readable)
-    left_out.say_total()
-    return list(classes), np.stack(images), np.array(labels)
-
-
-def _read_queries(folder: str, image_input: ImageInput) -> tuple[list[str], np.ndarray]:
-    left_out = LeftOut()
-    tree = _open("query", folder, left_out)
-    readable = _read(tree, sorted(filter(is_image, tree.files)), image_input, left_out)
-    if not readable:
-        raise UsageError(f"--query={folder} has no readable image")
-    left_out.say_total()
-    return list(readable), np.stack(list(readable.values()))
 
 
 def _open(flag: str, folder: str, left_out: LeftOut) -> FileTree:

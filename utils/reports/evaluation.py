@@ -49,9 +49,15 @@ class Evaluation:
 
 
 def evaluation_episodes(
-    config: Config, source: TaskSource, settings: EvaluationSettings
+    config: Config, source: TaskSource, settings: EvaluationSettings, replicas: int = 1
 ) -> tf.data.Dataset:
     """The split's held-out tasks and their numbers, the same for every run of the data source.
+
+    Args:
+        config: of the run.
+        source: of the tasks.
+        settings: of the evaluation.
+        replicas: over which each batch is shared out.
 
     Raises:
         DataError: the split has too few classes or images for them.
@@ -61,7 +67,7 @@ def evaluation_episodes(
         source,
         settings.split,
         tasks=settings.num_tasks,
-        batch=EVALUATION_BATCH[config.datasource],
+        batch=EVALUATION_BATCH[config.datasource] * replicas,
         shot=settings.shot,
         query=settings.query,
     )
@@ -75,7 +81,7 @@ def measure(
     Raises:
         DataError: see `evaluation_episodes`.
     """
-    episodes = evaluation_episodes(config, source, settings)
+    episodes = evaluation_episodes(config, source, settings, learner.replicas)
     with evaluation_weights(learner):
         results = learner.predict(episodes, verbose=0)
     found = {name: values[: settings.num_tasks] for name, values in results.items()}

@@ -109,17 +109,23 @@ class SaveOnSignal(keras.callbacks.Callback):
         checkpoints: of the run.
         means: of the epoch.
         ends_epoch: whether an epoch ends after so many iterations.
+        agree: whether it is so here or in another process of the run, all of which ask.
     """
 
     signals = (signal.SIGINT, signal.SIGTERM)
 
     def __init__(
-        self, checkpoints: Checkpoints, means: EpochMeans, ends_epoch: Callable[[int], bool]
+        self,
+        checkpoints: Checkpoints,
+        means: EpochMeans,
+        ends_epoch: Callable[[int], bool],
+        agree: Callable[[bool], bool] = bool,
     ):
         super().__init__()
         self._checkpoints = checkpoints
         self._means = means
         self._ends_epoch = ends_epoch
+        self._agree = agree
         self._received: int | None = None
         self._previous: dict[int, Any] = {}
 
@@ -130,20 +136,26 @@ class SaveOnSignal(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Save and leave, if a signal came and the epoch goes on."""
         iteration = int((logs or {})["iteration"])
-        if self._received is not None and not self._ends_epoch(iteration):
+        if self._came() and not self._ends_epoch(iteration):
             self._means.keep(iteration)
             self._checkpoints.save(iteration)
-            raise TrainingInterrupted(self._received, iteration)
+            raise self._interrupted(iteration)
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Leave, if a signal came since the last span but one; the epoch was just saved."""
-        if self._received is not None:
-            raise TrainingInterrupted(self._received, int((logs or {})["iteration"]))
+        if self._came():
+            raise self._interrupted(int((logs or {})["iteration"]))
 
     def restore_handlers(self) -> None:
         """Give the signals back."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)
+
+    def _came(self) -> bool:
+        return self._agree(self._received is not None)
+
+    def _interrupted(self, iteration: int) -> TrainingInterrupted:
+        return TrainingInterrupted(self._received or signal.SIGTERM, iteration)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._received = number

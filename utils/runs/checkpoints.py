@@ -36,14 +36,20 @@ class Checkpoints:
         self.iteration = tf.Variable(0, dtype=tf.int64)
         self.best = tf.Variable(-np.inf, dtype=tf.float64)
         self._parameters = [tf_variable(v) for v in learner.trainable_variables]
+        self._optimizer = [tf_variable(v) for v in optimizer_variables(learner.optimizer)]
         self._checkpoint = tf.train.Checkpoint(
             parameters=self._parameters,
-            optimizer=[tf_variable(v) for v in optimizer_variables(learner.optimizer)],
+            optimizer=self._optimizer,
             iteration=self.iteration,
             best=self.best,
         )
         self._latest = CheckpointFolder(run.checkpoint_folder, KEPT_CHECKPOINTS)
         self._best = CheckpointFolder(run.best_folder, 1)
+
+    @property
+    def variables(self) -> list[tf.Variable]:
+        """All that a checkpoint holds of a run."""
+        return [*self._parameters, *self._optimizer, self.iteration, self.best]
 
     def save(self, iteration: int, validation: float | None = None) -> None:
         """Save, and save once more as the best if `validation` is better than ever before.

@@ -3,7 +3,7 @@
 config.json         the flags that determine the run; another configuration is refused
 data.json           the classes of the images that it is trained on; other data is refused
 environment.json    command, versions, git commit, one entry for each start
-log.csv             one row per epoch
+log.csv, log.json   one row per epoch, and the checksum of these rows
 epoch.json          the sums behind the means of an epoch that was interrupted
 tensorboard/        event files
 checkpoints/        model-ITERATION.*, the newest ten, and the pointer to the last complete one
@@ -18,15 +18,14 @@ import os
 from pathlib import Path
 from typing import Any
 
-from system.atomic_file import remove_remains, write_text
-from system.csv_file import number, read_table
-from system.errors import FileError
+from system.atomic_file import remove_remains
 from system.json_file import read_objects, write_json
 from system.lock import hold, let_go
 from utils.command.configuration import Config
 from utils.errors import UsageError
 from utils.runs.checkpoint_files import CheckpointFolder
 from utils.runs.environment import environment
+from utils.runs.log_file import LogFile
 from utils.runs.used_data import UsedData
 
 OTHER_LOGDIR = "another --logdir, or --noresume, which moves it aside and trains anew"
@@ -47,7 +46,7 @@ class Run:
         self.best_folder = folder / "best"
         self.evaluation_folder = folder / "evaluation"
         self.tensorboard_folder = folder / "tensorboard"
-        self.log_file = folder / "log.csv"
+        self.log = LogFile(folder)
         self.data_file = folder / "data.json"
         self.epoch_file = folder / "epoch.json"
 
@@ -160,21 +159,6 @@ class Run:
             )
         if data != stored:
             data.write(self.data_file)
-
-    def trim_log(self, iteration: int) -> None:
-        """Drop the rows of the log that are newer than the checkpoint training goes on from."""
-        if not self.log_file.exists():
-            return
-        header, rows = read_table(self.log_file)
-        if not rows and "iteration" not in header:  # half a header
-            self.log_file.unlink()
-            return
-        if "iteration" not in header:
-            raise FileError(f"{self.log_file} is damaged: it has no column iteration; remove it")
-        column = header.index("iteration")
-        kept = [row for row in rows if number(row[column]) <= iteration]
-        lines = [",".join(row) + "\r\n" for row in [header, *kept]]  # as CSVLogger ends them
-        write_text(self.log_file, "".join(lines))
 
     def starts(self) -> list[dict[str, Any]]:
         """What `environment` said at every start, the first one first.

@@ -8,6 +8,7 @@ from tensorflow import keras
 
 from data_generators import TaskSource
 from maml_tnet import MetaLearner
+from maml_tnet.kernels.parts import even_part
 from utils.command.configuration import Config
 from utils.runs.callbacks import (
     EvaluateAveragedWeights,
@@ -21,6 +22,8 @@ from utils.runs.checkpoints import Checkpoints
 from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes, planned_spans
 from utils.runs.epoch_means import EpochMeans
 from utils.runs.folder import Run
+from utils.runs.log_file import SealLog
+from utils.runs.replicas import ALONE, Replicas
 
 VALIDATION_TASKS = 200
 
@@ -70,6 +73,7 @@ def train(
     *,
     log: bool,
     progress: keras.callbacks.Callback | None = None,
+    replicas: Replicas = ALONE,
 ) -> int:
     """Train from the last checkpoint, if there is one, to the run's last iteration.
 
@@ -79,6 +83,7 @@ def train(
         source: of its episodes.
         log: write TensorBoard and CSV logs.
         progress: shows the progress instead of the run's own lines and bar.
+        replicas: of the learner.
 
     Returns:
         the number of iterations that the run has now.
@@ -90,12 +95,14 @@ def train(
     """
     config = run.config
     checkpoints = Checkpoints(run, learner)
-    start, total = checkpoints.restore_latest(), config.total_iterations
+    checkpoints.restore_latest()
+    replicas.copy_from_chief(checkpoints.variables)
+    start, total = int(checkpoints.iteration.numpy()), config.total_iterations
     per_epoch, spans = iterations_per_epoch(config), spans_per_epoch(config)
     means = EpochMeans(run.epoch_file, learner, start)
     # The row of an epoch that goes on is still to come, also where a shorter run ended in it.
     goes_on = start < total and means.go_on
-    run.trim_log(start - start % per_epoch if goes_on else start)
+    run.log.trim(start - start % per_epoch if goes_on else start)
     if start >= total:
         if progress is None:
             print(f"{run.folder} is trained: {start} iterations")
@@ -113,11 +120,12 @@ def train(
             source,
             "val",
             tasks=VALIDATION_TASKS,
-            batch=EVALUATION_BATCH[config.datasource],
+            # Which divides them, as the last batch is whole, too.
+            batch=even_part(VALIDATION_TASKS, EVALUATION_BATCH[config.datasource] * replicas.count),
             shot=config.update_batch_size,
             query=config.query_batch_size,
         )
-    signals = SaveOnSignal(checkpoints, means, lambda i: ends_epoch(i) or i == total)
+    signals = SaveOnSignal(checkpoints, means, lambda i: ends_epoch(i) or i == total, replicas.any)
     callbacks = [
         means,
         StopOnDivergence(stop for _, stop in plan_spans(start, total, per_epoch, spans)),
@@ -132,7 +140,8 @@ def train(
             keras.callbacks.TensorBoard(
                 str(run.tensorboard_folder), histogram_freq=1, write_graph=False
             ),
-            keras.callbacks.CSVLogger(str(run.log_file), append=True),
+            keras.callbacks.CSVLogger(str(run.log.path), append=True),
+            SealLog(run.log),
         ]
     if config.cooldown:
         # After the logger, whose file keeps the columns that the run began with.

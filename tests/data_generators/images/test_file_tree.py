@@ -81,12 +81,37 @@ def test_what_is_no_file_is_left_out_with_its_reason(tmp_path):
     }
 
 
+def test_a_folder_of_too_much_else_is_not_listed_to_its_end(tmp_path, monkeypatch):
+    monkeypatch.setattr(file_tree, "MOST_OTHERS", 300)
+    fill(tmp_path, *(f"a/{number}.txt" for number in range(300)))
+    assert len(FolderTree(tmp_path).files) == 300
+    fill(tmp_path, "b/1.txt", "b/2.txt")
+    said = f"{tmp_path} has too much in it .* among its first 301 files are 0 images"
+    with pytest.raises(DataError, match=said):
+        FolderTree(tmp_path)
+    fill(tmp_path, *(f"a/{number}.png" for number in range(4)))
+    assert len(FolderTree(tmp_path).files) == 306
+    monkeypatch.setattr(file_tree, "MOST_ENTRIES", 307)
+    with pytest.raises(DataError, match="files are 4 images"):
+        FolderTree(tmp_path)
+
+
+def test_a_link_to_a_folder_above_does_not_lead_everywhere(tmp_path):
+    fill(tmp_path, "data/cat/0", "other/1")
+    (tmp_path / "data/everything").symlink_to(tmp_path)
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    for root in (tmp_path / "data", tmp_path / "link"):
+        tree = FolderTree(root)
+        assert set(tree.files) == {"cat/0"}
+        assert tree.left_out == {"everything": f"it is the same folder as {tmp_path}"}
+
+
 def test_a_folder_without_permission_is_named(tmp_path, monkeypatch):
     fill(tmp_path, "a/0", "b/0")
     listdir = os.listdir
 
     def denied(path):  # root may list everything
-        if path == tmp_path / "b":
+        if path == str(tmp_path / "b"):
             raise PermissionError(13, "Permission denied", str(path))
         return listdir(path)
 

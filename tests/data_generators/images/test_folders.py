@@ -32,6 +32,13 @@ def test_names_in_two_forms_of_unicode_are_refused(tmp_path):
         check_disjoint(FolderTree(tmp_path), {"train": {forms[0]: []}, "test": {forms[1]: []}})
 
 
+@pytest.mark.parametrize("mark", ["\u200b", "\u200f", "\u2060", "\ufeff"])
+def test_names_that_differ_in_what_nobody_sees_are_refused(tmp_path, mark):
+    with pytest.raises(DataError, match="in marks that nobody sees") as caught:
+        check_disjoint(FolderTree(tmp_path), {"train": {"cat": [], f"cat{mark}": []}})
+    assert ascii(mark).strip("'") in str(caught.value)
+
+
 def test_a_class_in_two_splits_is_refused(tmp_path):
     with pytest.raises(DataError, match="class cat is both in train and in test"):
         check_disjoint(FolderTree(tmp_path), {"train": {"cat": []}, "test": {"cat": []}})

@@ -63,6 +63,11 @@ def test_bad_input_and_what_the_system_refuses_is_one_line_and_2(capsys, error, 
     assert printed.count("\n") == 1
 
 
+def test_a_value_with_line_ends_and_marks_is_one_line(capsys):
+    code, line = ending(capsys, UsageError("--data_path=a\nb\u202ec does not exist"))
+    assert (code, line) == (2, "error: --data_path=a\\nb\\u202ec does not exist\n")
+
+
 def test_a_signal_is_its_number_and_what_is_saved(capsys):
     stopped = TrainingInterrupted(signal.SIGTERM, 30)
     line = "stopped after iteration 30, which is saved: the same command goes on from there\n"

@@ -5,6 +5,7 @@ from absl import flags
 
 from utils.command.flags import (
     cache_folder,
+    check_learned_flags,
     check_prediction_flags,
     check_purpose,
     chosen_checkpoint,
@@ -132,12 +133,18 @@ def test_oracle_and_none_are_words():
     ("arguments", "line"),
     [
         (["--frobnicate=1"], "Unknown command line flag 'frobnicate'"),
-        (["--num_classes=five"], "flag --num_classes=five: "),
-        (["--update_lr=fast"], "flag --update_lr=fast: "),
-        (["--use_T=maybe"], "flag --use_T=maybe: "),
-        (["--mask=mean"], "flag --mask=mean: value should be one of <sample|mode>"),
-        (["--test_iter=-2"], "flag --test_iter=-2: "),
-        (["--num_classes"], "Missing value for flag --num_classes"),
+        (["--num_classes=five"], "--num_classes must be an integer, got 'five'"),
+        (["--num_classes=1\n2"], r"--num_classes must be an integer, got '1\n2'"),
+        (
+            ["--num_classes=" + "9" * 5000],
+            "--num_classes must be an integer, got '" + "9" * 59 + "...",
+        ),
+        (["--update_lr=0,4"], "--update_lr must be a number, got '0,4'"),
+        (["--update_lr="], "--update_lr must be a number, got ''"),
+        (["--use_T=maybe"], "--use_T must be true or false, got 'maybe'"),
+        (["--mask=mean"], "--mask must be sample or mode, got 'mean'"),
+        (["--test_iter=-2"], "--test_iter must be an integer >= -1, got '-2'"),
+        (["--num_classes"], "--num_classes needs a value: write --num_classes=VALUE"),
         (["--conv"], "--conv is retired: "),
         (["--noconv"], "--conv is retired: "),
         (["--conv=False"], "--conv is retired: "),
@@ -356,15 +363,41 @@ def test_two_checkpoints_to_evaluate_are_refused():
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        ("--support=a", "--support and --query belong together: give both or neither"),
-        ("--query=b", "--support and --query belong together: give both or neither"),
-        ("--picture=a.xyz", r"--picture must end in \.png or \.pdf, got 'a\.xyz'"),
+        ("--support=a", "--support needs --query, the images to classify, or --save_adapted"),
+        ("--save_adapted=b --query=c", "--save_adapted needs --support, the classes to learn"),
+        ("--picture=a.xyz", r"--picture must end in \.png or \.pdf, or be empty, got 'a\.xyz'"),
     ],
 )
 def test_flags_of_a_prediction_that_do_not_fit_are_one_line(arguments, line):
     check_prediction_flags(parsed("--predict --support=a --query=b --picture=c.pdf"))
     with pytest.raises(UsageError, match=line):
         check_prediction_flags(parsed("--predict", arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "classes", "line"),
+    [
+        ("--query=b", None, "--query needs --support: --model=m is yet to learn classes"),
+        ("--support=a --query=b", ["x", "y"], "has learned its classes, x, y: leave --support out"),
+        ("", ["x", "y"], "--model=m has learned its classes: give --query"),
+    ],
+)
+def test_a_model_that_has_learned_is_asked_and_another_learns_first(arguments, classes, line):
+    given = parsed("--predict --model=m", arguments)
+    with pytest.raises(UsageError, match=line):
+        check_learned_flags(classes, given)
+    check_learned_flags([] if classes is None else None, given)
+
+
+def test_queries_are_named_by_a_flag_that_is_repeated(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert parsed("--predict").query is None
+    given = parsed("--predict --support=a --query=b.png --query=~/c,d --picture=")
+    check_prediction_flags(given)
+    assert given.query == ["b.png", f"{tmp_path}/c,d"]
+    assert given.picture == ""
+    with pytest.raises(UsageError, match="must name a file or folder, got an empty text"):
+        parsed("--predict --query=")
 
 
 def test_cache_folder_follows_flag_then_xdg_then_home(monkeypatch, tmp_path):
@@ -379,7 +412,7 @@ def test_cache_folder_follows_flag_then_xdg_then_home(monkeypatch, tmp_path):
 
 
 def test_a_switch_with_no_takes_no_value():
-    with pytest.raises(UsageError, match="--nouse_T=1 does not take an argument"):
+    with pytest.raises(UsageError, match="--nouse_T takes no value: write it alone, got '1'"):
         parsed("--nouse_T=1")
 
 

@@ -1,16 +1,18 @@
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 from absl import flags
 
 from experiments import command, original_checkpoint
+from tests.fixtures import NEWEST
 from utils.command.flags import define, parse
 from utils.command.paths import PathParser, expanded, export_folder
 from utils.errors import UsageError
 
 PATHS = {
-    "main.py": "data_path cache_dir logdir run export_dir model support query picture",
+    "main.py": "data_path cache_dir logdir run export_dir model support query save_adapted picture",
     "experiments": "output workdir data_path cache_dir pretrained",
     "original_checkpoint": "checkpoint data_path cache_dir export_dir",
 }
@@ -35,8 +37,8 @@ def test_every_path_flag_of_every_program_expands_the_home_folder(program, monke
     assert paths == set(PATHS[program].split())
     for name in paths:
         parse(["main.py", f"--{name}=~/below"], values)
-        assert values[name].value == f"{tmp_path}/below"
-        with pytest.raises(UsageError, match=rf"^flag --{name}=~nobody-here/x: there is no home"):
+        assert values[name].value in (f"{tmp_path}/below", [f"{tmp_path}/below"])
+        with pytest.raises(UsageError, match=rf"^--{name}=~nobody-here/x: there is no home"):
             parse(["main.py", f"--{name}=~nobody-here/x"], values)
 
 
@@ -54,6 +56,10 @@ def test_a_path_without_a_home_folder_stays_as_it_is():
         ("", "must name a file or folder, got an empty text"),
         ("  ", "must name a file or folder"),
         ("a\udcff", "must be written in UTF-8"),
+        ("a\0b", "must not have the character NUL"),
+        ("a" * 256, "is too long for a path"),
+        ("ä" * 128, "is too long for a path"),
+        ("a/" * 3000, "is too long for a path"),
         ("~nobody-here", "there is no home folder ~nobody-here; a file of this name is ./~nobody"),
     ],
 )
@@ -62,15 +68,35 @@ def test_what_is_no_path_is_said(path, line):
         expanded(path)
 
 
-def test_an_export_goes_to_a_new_folder_or_replaces_a_saved_model(tmp_path, monkeypatch):
+def test_a_current_folder_that_is_gone_is_one_line(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(UsageError, match=r"the current folder is gone .* \(No such file"):
+        parse(["main.py"], define(flags.FlagValues()))
+
+
+def test_an_export_goes_to_a_new_folder_or_replaces_an_earlier_one(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert export_folder("a/../b") == tmp_path / "b"
     with pytest.raises(UsageError, match=r"--export_dir=\. exists and is not a SavedModel"):
         export_folder(".")
-    (tmp_path / "saved_model.pb").touch()
-    assert export_folder(".") == tmp_path
+    model = NEWEST / "images-2way-1shot-mtnet-seed0" / "saved_model"
+    shutil.copytree(model, tmp_path / "model")
+    (tmp_path / "link").symlink_to("model")
+    assert export_folder("model") == export_folder("link") == tmp_path / "model"
     with pytest.raises(UsageError, match="exists and is not a SavedModel"):
-        export_folder("saved_model.pb")
+        export_folder("model/saved_model.pb")
+
+
+def test_an_export_below_a_folder_that_takes_nothing_is_said_before_anything_starts(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # root may write all
+    said = f"--export_dir={tmp_path}/a/b cannot be written: nothing can be made in {tmp_path}$"
+    with pytest.raises(UsageError, match=said):
+        export_folder(f"{tmp_path}/a/b")
 
 
 @pytest.mark.parametrize(

@@ -250,39 +250,3 @@ def test_a_run_is_opened_from_its_folder_alone(run, tmp_path):
         Run.opened(tmp_path)
     run.start(resume=True)
     assert Run.opened(run.folder).config == run.config
-
-
-LOG = "epoch,iteration,loss\r\n0,5.0,1.5\r\n1,10.0,1.25\r\n2,15.0,1.125\r\n"
-
-
-@pytest.mark.parametrize(
-    ("text", "iteration", "kept"),
-    [
-        (LOG, 10, LOG[: LOG.index("2,15")]),
-        (LOG, 15, LOG),
-        (LOG, 14, LOG[: LOG.index("2,15")]),
-        (LOG, 0, LOG[: LOG.index("0,5")]),
-        (LOG[:-8], 15, LOG[: LOG.index("2,15")]),  # half a row
-        ("epoch,iter", 5, None),  # half a header
-        ("", 5, None),
-    ],
-)
-def test_log_is_trimmed_to_the_checkpoint(run, text, iteration, kept):
-    run.folder.mkdir()
-    run.log_file.write_bytes(text.encode())
-    run.trim_log(iteration)
-    assert (run.log_file.read_bytes().decode() if run.log_file.exists() else None) == kept
-
-
-@pytest.mark.parametrize("damaged", [LOG.replace("10.0", "many"), LOG.replace("iteration", "it")])
-def test_a_damaged_log_is_one_line_and_left_as_it_is(run, damaged):
-    run.folder.mkdir()
-    run.log_file.write_text(damaged)
-    with pytest.raises(FileError, match=r"log\.csv is damaged"):
-        run.trim_log(10)
-    assert run.log_file.read_text() == damaged.replace("\r\n", "\n")
-
-
-def test_a_log_that_is_not_there_is_not_trimmed(run):
-    run.trim_log(5)
-    assert not run.log_file.exists()

@@ -1,0 +1,76 @@
+"""What callbacks have counted, kept beside the backup of a run that is started again."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tensorflow import keras
+
+# By these attributes a callback judges the next epoch. Keras begins them anew with every `fit`.
+COUNTS: dict[type, tuple[str, ...]] = {
+    keras.callbacks.EarlyStopping: ("wait", "best", "best_epoch", "stopped_epoch", "best_weights"),
+    keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
+    keras.callbacks.ModelCheckpoint: ("best",),
+}
+FILES = "callbacks-{epoch}.npz"
+
+
+class CallbackCounts(keras.callbacks.Callback):
+    """Writes at every epoch's end what callbacks have counted, and gives it back at a restart.
+
+    It belongs behind the callbacks and before `keras.callbacks.BackupAndRestore`: what goes with a
+    backup has then been written when the backup is, and is found under the number of the epoch that
+    the backup goes on with.
+
+    Args:
+        callbacks: those of a `fit`; those that do not count are passed over.
+        backup_dir: the folder of `keras.callbacks.BackupAndRestore`, which removes it in the end.
+    """
+
+    def __init__(self, callbacks: list[Any], backup_dir: str | os.PathLike[str]):
+        super().__init__()
+        self.folder = Path(backup_dir)
+        self._begun = False
+        self.counting = {
+            f"{number}-{type(callback).__name__}/{name}": (callback, name)
+            for number, callback in enumerate(callbacks)
+            for kind, names in COUNTS.items()
+            if isinstance(callback, kind)
+            for name in names
+        }
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Begin a `fit`."""
+        self._begun = False
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Give back, now that every callback has begun."""
+        path = self._path(epoch)
+        if not self._begun and path.is_file():
+            with np.load(path) as kept:
+                for key, (callback, name) in self.counting.items():
+                    if key in kept:
+                        setattr(callback, name, kept[key].item())
+                    elif f"{key}/0" in kept:
+                        weights = (k for k in kept if k.startswith(f"{key}/"))
+                        setattr(callback, name, [kept[k] for k in weights])
+        self._begun = True
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Write what the next epoch begins with, beside that of this one: a backup may fail yet."""
+        arrays: dict[str, Any] = {}
+        for key, (callback, name) in self.counting.items():
+            value = getattr(callback, name)
+            if isinstance(value, list):
+                arrays |= {f"{key}/{number}": weight for number, weight in enumerate(value)}
+            elif value is not None:  # as it also begins
+                arrays[key] = np.asarray(value)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        unfinished = self.folder / "callbacks-unfinished.npz"
+        np.savez(unfinished, **arrays)
+        os.replace(unfinished, self._path(epoch + 1))
+        self._path(epoch - 1).unlink(missing_ok=True)
+
+    def _path(self, epoch: int) -> Path:
+        return self.folder / FILES.format(epoch=epoch)

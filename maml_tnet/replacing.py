@@ -1,0 +1,42 @@
+"""What an export may replace: an earlier export, and nothing that is another's."""
+
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+from tensorflow.core.protobuf import saved_model_pb2
+
+from maml_tnet.checksums import CHECKSUMS
+
+EXTRA_FILES = "assets.extra"
+# What exports of this and of earlier versions have.
+_WRITTEN = {"saved_model.pb", "fingerprint.pb", "variables", "assets", EXTRA_FILES, CHECKSUMS}
+
+
+def not_replaceable(folder: Path) -> str | None:
+    """Why an export must not replace a folder.
+
+    Every version's exports have a signature that takes `query_x`, by which they are told from the
+    SavedModels of other programs.
+
+    Returns:
+        what is there, such as "is not a SavedModel"; None if an export may be written.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    if not folder.exists():
+        return None
+    file = folder / "saved_model.pb"
+    if not file.is_file():
+        return "exists and is not a SavedModel"
+    try:
+        graphs = saved_model_pb2.SavedModel.FromString(file.read_bytes()).meta_graphs
+    except DecodeError:
+        return "holds a SavedModel that is damaged"
+    signatures = [signature for graph in graphs for signature in graph.signature_def.values()]
+    if not any("query_x" in signature.inputs for signature in signatures):
+        return "holds a SavedModel of another program"
+    for entry in sorted(folder.iterdir()):
+        if entry.name not in _WRITTEN and not entry.name.startswith("."):
+            return f"holds {entry.name!a}, which no export wrote"
+    return None
