@@ -50,7 +50,7 @@ def root(omniglot_path, omniglot_cache, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flags, "EVALUATED_STEPS", 2)
         finish(SHORT, folders)
-    write_readme([SHORT], folders.records)
+        write_readme([SHORT], folders.records)
     return root
 
 
