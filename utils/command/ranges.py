@@ -36,6 +36,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "num_filters": (1, 100_000),
     "seed": (0, LARGEST_INTEGER),
     "num_test_tasks": (1, 1_000_000),
+    "peer_timeout": (1.0, 86_400.0),
 }
 
 

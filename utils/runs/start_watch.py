@@ -19,7 +19,7 @@ def answers(address: str) -> bool:
     host, _, port = address.rpartition(":")
     try:
         socket.create_connection((host.strip("[]"), int(port)), ANSWER_WITHIN).close()
-    except OSError:
+    except (OSError, ValueError):  # ValueError: no name of a host, such as a..b
         return False
     return True
 

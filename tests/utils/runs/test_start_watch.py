@@ -1,0 +1,11 @@
+import socket
+
+from utils.runs.start_watch import answers, silent
+
+
+def test_who_does_not_answer_is_named_also_where_a_name_is_none():
+    with socket.create_server(("localhost", 0)) as server:
+        there = f"localhost:{server.getsockname()[1]}"
+        assert answers(there)
+        for name in ("a..b", "x" * 70, "\0"):
+            assert silent([there, f"{name}:1"]) == f"worker 1 ({name}:1)"
