@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from utils.prediction.predictions import Predictions
 from utils.prediction.tasks import SupportSet
 from utils.reports.drawable_text import drawable
-from utils.reports.plots import save_figure
+from utils.reports.plots import own_style, save_figure
 
 # In inches.
 SIDE = 1.0  # of a picture
@@ -27,17 +27,18 @@ GAP = 0.08
 
 FONT = 7  # points
 LETTERS = {"name": 28, "answer": 18}  # that have room
-DRAWN = 200  # queries
+DRAWN_CLASSES, DRAWN = 200, 200  # and queries: Matplotlib's pictures have 2^16 pixels at most
 
 _log = logging.getLogger(__name__)
 
 
+@own_style
 def plot_contact_sheet(path: Path, support: SupportSet | None, predictions: Predictions) -> None:
     """Draw the pictures of every class in a row, the classes below one another, then the queries.
 
     Each query has the likeliest class and its probability below it, in green or red where the truth
     is known. The learned pictures are the smaller, the more classes there are. Of a class with more
-    than a row holds the first are drawn, and of many queries.
+    than a row holds the first are drawn, and of many classes and queries.
 
     Args:
         path: of the PNG or PDF file.
@@ -45,6 +46,9 @@ def plot_contact_sheet(path: Path, support: SupportSet | None, predictions: Pred
         predictions: to draw.
     """
     rows = [] if support is None else _rows(support)
+    if len(rows) > DRAWN_CLASSES:
+        _log.warning("%s shows the first %d of %d classes", path, DRAWN_CLASSES, len(rows))
+        rows = rows[:DRAWN_CLASSES]
     side = min(SIDE, max(LEAST_SIDE, LEARNED_HEIGHT / max(len(rows), 1) - GAP))
     most = max(map(len, rows), default=0)
     columns = min(most, _fitting(WIDTH, side))

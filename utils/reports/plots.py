@@ -7,12 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import matplotlib.style
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from system.atomic_file import atomic_write
 from utils.reports.summary import Summary
+
+# Whatever matplotlibrc a user has: with its text.usetex, for one, nothing is drawn without LaTeX.
+own_style = matplotlib.style.context("default")
 
 PREDICTION_COLORS = ("#bfbfbf", "#7fa8d9", "#1f4e9c")  # from light to dark as a task is learned
 
@@ -36,6 +40,7 @@ class Fit:
     predictions: Mapping[int, np.ndarray]
 
 
+@own_style
 def plot_adaptation(
     path: Path,
     summaries: Mapping[str, Summary],
@@ -68,6 +73,7 @@ def plot_adaptation(
     save_figure(figure, path)
 
 
+@own_style
 def plot_fits(path: Path, fits: Sequence[Fit]) -> None:
     """Plot regression tasks side by side: support points, true function and predictions."""
     figure = Figure(figsize=(4 * len(fits), 3.5), layout="constrained")

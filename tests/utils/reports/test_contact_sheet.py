@@ -99,3 +99,9 @@ def test_a_model_that_has_learned_shows_queries_alone(tmp_path):
     with Image.open(tmp_path / "sheet.png") as image:
         top, *_ = box(np.asarray(image.convert("RGB")), np.array([0.2, 0.4, 0.6]))
     assert top < 50
+
+
+def test_of_very_many_classes_the_first_are_drawn(tmp_path, caplog):
+    pixels, _ = sheet(tmp_path / "sheet.png", [1] * 1500, 1)
+    assert "sheet.png shows the first 200 of 1500 classes" in caplog.text
+    assert pixels.shape[0] <= 10_000

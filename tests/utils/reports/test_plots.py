@@ -139,3 +139,12 @@ def test_plots_leave_no_trace_in_matplotlibs_global_state(tmp_path, losses, fit)
     plot_fits(tmp_path / "b.png", [fit])
     assert dict(matplotlib.rcParams) == settings
     assert matplotlib._pylab_helpers.Gcf.get_all_fig_managers() == []
+
+
+def test_a_users_own_style_does_not_count(tmp_path, losses):
+    drawn = []
+    for style in ({}, {"text.usetex": True, "figure.facecolor": "red", "savefig.dpi": 300}):
+        with matplotlib.rc_context(style):
+            plot_adaptation(tmp_path / "plot.png", {"test": summarize(losses)}, 1, "loss")
+        drawn.append(pixels(tmp_path / "plot.png"))
+    np.testing.assert_array_equal(*drawn)
