@@ -7,6 +7,12 @@ import os
 import sys
 from types import TracebackType
 
+# The number of a standard stream that is closed would go to the next file that is opened, such as a
+# checkpoint, into which TensorFlow then writes what it has to say.
+for _name, _mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+    if getattr(sys, _name) is None:
+        setattr(sys, _name, open(os.devnull, _mode))  # noqa: SIM115  (as long as the process)
+
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # By itself TensorFlow uses oneDNN only on processors with instructions for neural networks. Others
 # gain by it, too: benchmarks/README.md.

@@ -61,3 +61,15 @@ def test_ctrl_c_while_tensorflow_is_imported_is_one_line():
     )
     assert done.stderr == "interrupted\n"
     assert done.returncode != 0
+
+
+def test_no_file_gets_the_number_of_a_stream_that_is_closed(tmp_path):
+    look = """
+import os, sys, utils.tensorflow_environment
+file = open(sys.argv[1], "w")
+assert file.fileno() > 2
+assert not sys.stdout.isatty()
+assert not sys.stderr.isatty()
+"""
+    command = f'exec "{sys.executable}" -c \'{look}\' "{tmp_path}/file" <&- >&- 2>&-'
+    assert subprocess.run(["sh", "-c", command], cwd=ROOT).returncode == 0
