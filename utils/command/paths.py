@@ -1,6 +1,7 @@
 """Paths that a command line names, read the same way by every program."""
 
 import os
+import re
 from pathlib import Path
 
 from absl import flags
@@ -9,24 +10,30 @@ from maml_tnet.replacing import not_replaceable
 from utils.errors import UsageError
 
 LONGEST, LONGEST_PART = 4000, 255  # bytes that systems take, of a path and of each of its parts
+# Of a letter alone it is a disk of Windows.
+_ADDRESS = re.compile(r"[A-Za-z][\w+.-]+://")
 
 
 def expanded(path: str) -> str:
     """A path as given, with ~ and ~user replaced by their folders.
 
     Raises:
-        ValueError: it is empty, not UTF-8, too long, or of a user who does not exist; the text says
-            which.
+        ValueError: it is empty, not UTF-8, too long, an address such as gs://..., ends with the end
+            of a line, or is of a user who does not exist; the text says which.
     """
     if not path.strip():
         raise ValueError("must name a file or folder, got an empty text")
-    try:
-        path.encode()
-    except UnicodeEncodeError as error:
-        raise ValueError("must be written in UTF-8") from error
+    if not _is_utf8(path):
+        raise ValueError("must be written in UTF-8")
     if "\0" in path:
         raise ValueError("must not have the character NUL in it")
+    if path.endswith(("\r", "\n")):  # as in scripts that were written on Windows
+        raise ValueError("must not end with the end of a line")
+    if _ADDRESS.match(path):
+        raise ValueError("must be a file or folder of this machine, not an address")
     found = os.path.expanduser(path)
+    if not _is_utf8(found):
+        raise ValueError("leads to a home folder whose name is not UTF-8")
     if len(os.fsencode(found)) > LONGEST or any(
         len(os.fsencode(part)) > LONGEST_PART for part in found.split(os.sep)
     ):
@@ -35,6 +42,15 @@ def expanded(path: str) -> str:
         user = path.partition("/")[0]
         raise ValueError(f"there is no home folder {user}; a file of this name is ./{path}")
     return found
+
+
+def _is_utf8(path: str) -> bool:
+    """Whether it is a text that TensorFlow can take as a path."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 class PathParser(flags.ArgumentParser[str]):
@@ -93,13 +109,15 @@ def define_paths(name: str, help: str, flag_values: flags.FlagValues = flags.FLA
 
 
 def check_current_folder() -> None:
-    """Raise a UsageError where relative paths lead nowhere, as the current folder was removed."""
+    """Raise a UsageError where relative paths lead nowhere, or where TensorFlow cannot follow."""
     try:
-        os.getcwd()
+        folder = os.getcwd()
     except OSError as error:
         raise UsageError(
             f"the current folder is gone or closed ({error.strerror}): change into another"
         ) from error
+    if not _is_utf8(folder):
+        raise UsageError(f"the current folder, {folder}, has no name in UTF-8: change into another")
 
 
 def export_folder(path: str, flag: str = "export_dir") -> Path:
@@ -113,6 +131,8 @@ def export_folder(path: str, flag: str = "export_dir") -> Path:
         UsageError: something else than an earlier export is there, or nothing can be.
     """
     folder = Path(os.path.realpath(path))
+    if not _is_utf8(str(folder)):
+        raise UsageError(f"--{flag}={path} cannot be written: {folder} is no name in UTF-8")
     try:
         os.lstat(folder)
         problem = not_replaceable(folder)

@@ -60,6 +60,8 @@ def test_a_path_without_a_home_folder_stays_as_it_is():
         ("a" * 256, "is too long for a path"),
         ("ä" * 128, "is too long for a path"),
         ("a/" * 3000, "is too long for a path"),
+        ("logs\r", "must not end with the end of a line"),
+        ("gs://bucket/logs", "must be a file or folder of this machine, not an address"),
         ("~nobody-here", "there is no home folder ~nobody-here; a file of this name is ./~nobody"),
     ],
 )
@@ -74,6 +76,20 @@ def test_a_current_folder_that_is_gone_is_one_line(tmp_path, monkeypatch):
     monkeypatch.chdir(gone)
     gone.rmdir()
     with pytest.raises(UsageError, match=r"the current folder is gone .* \(No such file"):
+        parse(["main.py"], define(flags.FlagValues()))
+
+
+def test_folders_whose_names_are_not_utf_8_are_one_line(tmp_path, monkeypatch):
+    folder = tmp_path / "a\udcff"
+    folder.mkdir()
+    monkeypatch.setenv("HOME", str(folder))
+    with pytest.raises(UsageError, match=r"^--logdir=~/x: leads to a home folder whose name is"):
+        parse(["main.py", "--logdir=~/x"], define(flags.FlagValues()))
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(UsageError, match=r"^--export_dir=.*link/x cannot be written: .* UTF-8$"):
+        export_folder(str(tmp_path / "link" / "x"))
+    monkeypatch.chdir(folder)
+    with pytest.raises(UsageError, match=r"^the current folder, .* has no name in UTF-8"):
         parse(["main.py"], define(flags.FlagValues()))
 
 
