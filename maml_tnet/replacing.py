@@ -9,7 +9,8 @@ from maml_tnet.checksums import CHECKSUMS
 
 EXTRA_FILES = "assets.extra"
 # What exports of this and of earlier versions have.
-_WRITTEN = {"saved_model.pb", "fingerprint.pb", "variables", "assets", EXTRA_FILES, CHECKSUMS}
+FOLDERS = ("variables", "assets", EXTRA_FILES)
+_WRITTEN = {"saved_model.pb", "fingerprint.pb", *FOLDERS, CHECKSUMS}
 
 
 def not_replaceable(folder: Path) -> str | None:
@@ -36,7 +37,26 @@ def not_replaceable(folder: Path) -> str | None:
     signatures = [signature for graph in graphs for signature in graph.signature_def.values()]
     if not any("query_x" in signature.inputs for signature in signatures):
         return "holds a SavedModel of another program"
-    for entry in sorted(folder.iterdir()):
-        if entry.name not in _WRITTEN and not entry.name.startswith("."):
-            return f"holds {entry.name!a}, which no export wrote"
+    for entry in [*sorted(folder.iterdir()), *_not_listed(folder)]:
+        name = entry.relative_to(folder).as_posix()
+        is_clutter = entry.name.startswith(".") and not entry.is_dir()  # such as .DS_Store
+        if name not in _WRITTEN and not is_clutter:
+            return f"holds {name!a}, which no export wrote"
     return None
+
+
+def _not_listed(folder: Path) -> list[Path]:
+    """What lies in an export's folders and has no checksum, such as what a server is given there.
+
+    Exports of version 0.2.0 and before have no checksums: of these it is nothing.
+    """
+    file = folder / CHECKSUMS
+    if not file.is_file():
+        return []
+    listed = {line.partition("  ")[2] for line in file.read_text("utf-8", "replace").splitlines()}
+    within = (path for name in FOLDERS for path in sorted((folder / name).rglob("*")))
+    return [
+        path
+        for path in within
+        if not path.is_dir() and path.relative_to(folder).as_posix() not in listed
+    ]

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from maml_tnet.checksums import CHECKSUMS, checksums
 from maml_tnet.replacing import not_replaceable
 from tests.fixtures import NEWEST
 
@@ -54,5 +55,17 @@ def test_one_that_is_damaged_stays(earlier):
 def test_files_beside_an_export_that_it_did_not_write_stay(earlier):
     (earlier / ".DS_Store").touch()  # of a file manager
     assert not_replaceable(earlier) is None
+    (earlier / ".git").mkdir()
+    assert not_replaceable(earlier) == "holds '.git', which no export wrote"
+    (earlier / ".git").rmdir()
     (earlier / "notes.txt").touch()
     assert not_replaceable(earlier) == "holds 'notes.txt', which no export wrote"
+
+
+def test_what_a_server_was_given_beside_an_export_stays(earlier):
+    names = [p.relative_to(earlier).as_posix() for p in earlier.rglob("*") if p.is_file()]
+    (earlier / CHECKSUMS).write_text(checksums(earlier, names))
+    assert not_replaceable(earlier) is None
+    warmup = "assets.extra/tf_serving_warmup_requests"
+    (earlier / warmup).touch()
+    assert not_replaceable(earlier) == f"holds {warmup!r}, which no export wrote"
