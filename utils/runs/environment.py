@@ -16,10 +16,13 @@ from maml_tnet.compat import keras_version
 def environment() -> dict[str, str | None]:
     """Describe what runs: command, versions, git commit, machine, time."""
     source = Path(__file__).resolve().parent
+    # In a hook of git, and in what git starts, GIT_DIR and the like name another repository.
+    variables = {name: value for name, value in os.environ.items() if name[:4] != "GIT_"}
     try:
         commit = subprocess.run(
             ["git", "describe", "--always", "--dirty", "--abbrev=40"],
             cwd=source,
+            env=variables,
             capture_output=True,
             text=True,
             check=True,
