@@ -63,6 +63,6 @@ def _read(file: Path, start: int, count: int) -> list[float]:
         sums = [float.fromhex(value) for value in values["sums"]]
         if len(sums) == count:
             return sums if values["iteration"] == start else []
-    except (KeyError, TypeError, ValueError):
+    except (ArithmeticError, KeyError, TypeError, ValueError):
         pass
     raise FileError(f"{file} is damaged or was changed: remove it")

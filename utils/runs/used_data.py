@@ -6,7 +6,7 @@ The record must not change while a run lasts; the paths may, and are the last on
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from data_generators import DataRecord, TaskSource
 from system.errors import FileError
@@ -52,14 +52,22 @@ class UsedData:
         values = read_object(file)
         try:
             record = DataRecord.from_dict(values)
-            if values["fingerprint"] == record.fingerprint:
-                return cls(record, values["data_path"], values["cache_dir"])
+            data_path, cache_dir = values["data_path"], values["cache_dir"]
+            are_paths = all(
+                map(_is_path, (cache_dir, cache_dir if data_path is None else data_path))
+            )
+            if are_paths and values["fingerprint"] == record.fingerprint:
+                return cls(record, data_path, cache_dir)
         except (AttributeError, KeyError, TypeError):
             pass
         raise FileError(
             f"{file} is damaged or was changed: restore it, or remove it to take up "
             "the run with the data that is given"
         )
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str) and value != "" and "\0" not in value
 
 
 def used_data(source: TaskSource, data_path: str | None, cache_dir: str) -> UsedData | None:

@@ -160,7 +160,13 @@ def test_means_go_on_bit_for_bit_and_only_with_their_checkpoint(learner, tmp_pat
 
 @pytest.mark.parametrize(
     "values",
-    [{}, {"iteration": 7, "sums": ["0x1p+0"]}, {"iteration": 7, "sums": [1, 2, 3, 4]}, {"sums": 1}],
+    [
+        {},
+        {"iteration": 7, "sums": ["0x1p+0"]},
+        {"iteration": 7, "sums": [1, 2, 3, 4]},
+        {"sums": 1},
+        {"iteration": 7, "sums": ["0x1p+9999"]},
+    ],
 )
 def test_a_file_that_was_changed_is_one_line(learner, tmp_path, values):
     file = tmp_path / "epoch.json"

@@ -245,6 +245,16 @@ def test_damaged_data_is_one_line(run, change):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("change", [{"data_path": 5}, {"cache_dir": None}, {"data_path": "a\0"}])
+def test_data_that_lies_at_no_path_is_one_line(run, change):
+    run.start(resume=True, data=used())
+    values = json.loads(run.data_file.read_text()) | change
+    del values["sha256"]  # as who writes it by hand
+    run.data_file.write_text(json.dumps(values))
+    with pytest.raises(FileError, match=r"data\.json is damaged or was changed"):
+        run.noted_data()
+
+
 def test_a_run_is_opened_from_its_folder_alone(run, tmp_path):
     with pytest.raises(UsageError, match=f"no run in {tmp_path}: train it first, or name its"):
         Run.opened(tmp_path)
