@@ -38,14 +38,20 @@ DEFAULT_NUM_TEST_TASKS = 600
 QUERIED_LIKE_SHOT = ("miniimagenet",)
 # What an evaluation may have otherwise than training had it.
 EVALUATED = ("update_batch_size", "query_batch_size", "update_lr")
+# What no prediction looks at; with --support or --query, nor at what says which task to take.
+NOT_OF_PREDICTION = (
+    *("run", "export_dir", "test_set", "test_iter", "test_best", "mask", "num_test_tasks"),
+    *("test_num_updates", "train_update_batch_size", "train_update_lr"),
+)
+OF_A_TASK = (*Config.__dataclass_fields__, "recipe", "data_path", "cache_dir")
 RETIRED = {
     "conv": "images always take the convolutional network",
     "debug": "give --metatrain_iterations a small number instead",
     "recompute": "a meta-batch is computed in parts, which needs less memory than it saved",
 }
 
-# What works of the flags that absl defines in every program. Its --log_dir, --only_check_args and
-# the like would be passed over.
+# What works of the flags that absl, and TensorFlow, define in every program. --log_dir,
+# --only_check_args, --delta_threshold and the like would be passed over.
 _OF_ABSL = {
     *("help", "helpshort", "helpfull", "helpxml", "undefok", "flagfile"),
     *("verbosity", "v", "stderrthreshold", "showprefixforinfo", "logger_levels"),
@@ -166,8 +172,6 @@ def _define_run_flags(define: SimpleNamespace) -> None:
         "peer_timeout",
         60.0,
         "--distribute=multiworker: seconds within which all workers must have met",
-        lower_bound=1.0,
-        upper_bound=86_400.0,
     )
 
 
@@ -221,7 +225,11 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> l
         raise UsageError(explained(error, flag_values)) from error
     for module, of_absl in flag_values.flags_by_module_dict().items():
         for flag in of_absl:
-            if module.startswith("absl.") and flag.name not in _OF_ABSL and flag.present:
+            if (
+                module.startswith(("absl.", "tensorflow."))
+                and flag.name not in _OF_ABSL
+                and flag.present
+            ):
                 hint = "; the folder of the runs is --logdir" if flag.name == "log_dir" else ""
                 raise UsageError(f"--{flag.name} is no flag of this program{hint}")
     if rest:
@@ -364,12 +372,13 @@ def check_purpose(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Raise a UsageError for a flag that what is asked for would pass over."""
     for_other: dict[str, str] = {}
     if not flag_values.predict:
-        of_prediction = ("model", "support", "query", "save_adapted", "json")
+        of_prediction = ("model", "support", "query", "save_adapted", "json", "picture")
         for_other |= dict.fromkeys(of_prediction, "--predict")
         if flag_values.train:
             for_other |= dict.fromkeys(("test_iter", "test_best"), "--notrain")
     if flag_values.predict:
         for_other["distribute"] = "--train"
+    check_range("peer_timeout", flag_values.peer_timeout)
     if flag_values.distribute != "multiworker":
         for_other["peer_timeout"] = "--distribute=multiworker"
     for name, needed in for_other.items():
@@ -384,9 +393,30 @@ def check_prediction_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
         raise UsageError(f"--picture must end in .png or .pdf, or be empty, got {picture!r}")
     if flag_values.support is None and flag_values.save_adapted is not None:
         raise UsageError("--save_adapted needs --support, the classes to learn")
+    for name in NOT_OF_PREDICTION:
+        if flag_values[name].present:
+            raise UsageError(f"--{name} has no part in --predict: leave it out")
+    if flag_values.support is not None or flag_values.query is not None:
+        for name in OF_A_TASK:
+            if flag_values[name].present:
+                raise UsageError(
+                    f"--{name} has no part in --predict with --support or --query: leave it out"
+                )
+    if picture and os.path.isfile(picture):
+        _check_is_not_read(picture, [*(flag_values.query or []), flag_values.support or ""])
     nothing_to_do = flag_values.query is None and flag_values.save_adapted is None
     if flag_values.support is not None and nothing_to_do:
         raise UsageError("--support needs --query, the images to classify, or --save_adapted")
+
+
+def _check_is_not_read(picture: str, paths: Sequence[str]) -> None:
+    """Raise a UsageError if the picture to write is one of those, or lies in one."""
+    file = os.path.realpath(picture)
+    for path in filter(None, paths):
+        if f"{file}{os.sep}".startswith(os.path.join(os.path.realpath(path), "")):
+            raise UsageError(
+                f"--picture={picture} would replace one of the images in {path}: name another file"
+            )
 
 
 def check_learned_flags(

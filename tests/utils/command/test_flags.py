@@ -422,6 +422,7 @@ def test_a_switch_with_no_takes_no_value():
         ("--model=m", "--predict"),
         ("--support=a --query=b", "--predict"),
         ("--notrain --json", "--predict"),
+        ("--picture=a.png", "--predict"),
         ("--test_best", "--notrain"),
         ("--test_iter=5", "--notrain"),
     ],
@@ -436,3 +437,39 @@ def test_a_flag_that_would_be_passed_over_is_refused(arguments, needed):
 )
 def test_flags_of_what_is_asked_for_pass(arguments):
     check_purpose(parsed(arguments))
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "0", "86401"])
+def test_workers_are_waited_for_as_long_as_a_clock_can_say(value):
+    with pytest.raises(UsageError, match=r"--peer_timeout must be (finite|at least|at most)"):
+        check_purpose(parsed(f"--distribute=multiworker --peer_timeout={value}"))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        "--export_dir=d",
+        "--mask=sample",
+        "--run=r",
+        "--support=a --query=b --datasource=omniglot",
+        "--query=b --num_classes=3",
+        "--support=a --query=b --data_path=d",
+    ],
+)
+def test_what_no_prediction_looks_at_is_refused(arguments):
+    name = arguments.split("--")[-1].partition("=")[0]
+    with pytest.raises(UsageError, match=rf"^--{name} has no part in --predict.*: leave it out$"):
+        check_prediction_flags(parsed("--predict", arguments))
+
+
+def test_no_picture_replaces_an_image_that_is_read(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("support/a/1.png", "query/2.png", "3.png"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+    given = "--predict --support=support --query=query --query=3.png"
+    for name in ("support/a/1.png", f"{tmp_path}/query/2.png", "./3.png"):
+        with pytest.raises(UsageError, match=rf"^--picture={name} would replace one of the images"):
+            check_prediction_flags(parsed(given, f"--picture={name}"))
+    for name in ("query/new.png", "sheet.png"):
+        check_prediction_flags(parsed(given, f"--picture={name}"))
