@@ -91,6 +91,7 @@ def train_run() -> None:
         replicas.check_same("flags", config.to_dict() | asdict(settings))
         replicas.check_shares(config.meta_batch_size)
         source = build_source(config, FLAGS.data_path, cache_dir)
+        source.check(settings.split, shot=settings.shot, query=settings.query)
         data = used_data(source, FLAGS.data_path, cache_dir)
         _check_same_data(replicas, data)
         learner = _learner(config, source, settings, replicas)
