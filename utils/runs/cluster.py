@@ -13,7 +13,7 @@ EXAMPLE = (
 )
 # In this order workers are counted.
 JOBS = ("chief", "worker")
-_ADDRESS = re.compile(r"\S+:(?P<port>\d{1,5})")
+_ADDRESS = re.compile(r"(?:[\w.-]+|\[?[\w:.%]+\]?):(?P<port>\d{1,5})", re.ASCII)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ def test_workers_are_counted_from_the_chief():
     text = config({"worker": WORKERS, "chief": ["c:3"]}, {"type": "worker", "index": 1})
     assert Cluster.parse(text) == Cluster(("c:3", "a:1", "b:2"), 2)
     assert Cluster.parse(text).port == 2
+    text = config({"worker": ["[::1]:5", "::1:6", "10.0.0.1:7"]}, {"type": "worker", "index": 1})
+    assert Cluster.parse(text).port == 6
     # As Kubernetes' training operator writes it.
     text = json.dumps(
         {
@@ -42,6 +44,10 @@ def test_workers_are_counted_from_the_chief():
         (config({"worker": ["a"]}, {}), 'a list of host:port as "worker"'),
         (config({"worker": ["a:70000"]}, {}), 'a list of host:port as "worker"'),
         (config({"worker": [1]}, {}), 'a list of host:port as "worker"'),
+        (config({"worker": ["http://a:1"]}, {}), 'a list of host:port as "worker"'),
+        (config({"worker": ["a\0:1"]}, {}), 'a list of host:port as "worker"'),
+        (config({"worker": ["a\ud800:1"]}, {}), 'a list of host:port as "worker"'),
+        (config({"worker": ["a:\u0663"]}, {}), 'a list of host:port as "worker"'),
         (config({"chief": WORKERS}, {}), "one chief at most"),
         (config({"worker": ["a:1", "a:1"]}, {}), "an address of its own"),
         (config({"worker": WORKERS}, {"type": "chief", "index": 0}), 'worker as "type"'),
