@@ -9,6 +9,7 @@ from utils.errors import UsageError
 
 NAMES = ("--flagfile", "-flagfile")
 MOST_BYTES = 1_000_000
+DEEPEST = 10  # files inside each other
 COMMENTS = ("#", "//")
 
 
@@ -35,6 +36,8 @@ def with_flag_files(arguments: Iterable[str], within: tuple[str, ...] = ()) -> I
         same = os.path.realpath(file)
         if same in within:
             raise UsageError(f"--flagfile={file} includes itself")
+        if len(within) == DEEPEST:
+            raise UsageError(f"--flagfile={file} lies more than {DEEPEST} files of flags deep")
         yield from with_flag_files(_flags_of(file), (*within, same))
 
 

@@ -60,3 +60,10 @@ def test_a_file_that_includes_itself_is_one_line(tmp_path):
     file.write_text(f"--flagfile={file}")
     with pytest.raises(UsageError, match="includes itself"):
         expand(f"--flagfile={file}")
+
+
+def test_files_deep_inside_each_other_are_one_line(tmp_path):
+    for number in range(1000):
+        (tmp_path / str(number)).write_text(f"--flagfile={tmp_path}/{number + 1}\n" * 2)
+    with pytest.raises(UsageError, match="lies more than 10 files of flags deep"):
+        expand(f"--flagfile={tmp_path}/0")
