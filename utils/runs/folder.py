@@ -160,6 +160,14 @@ class Run:
         if data != stored:
             data.write(self.data_file)
 
+    def check_other_folder(self, folder: Path, flag: str) -> None:
+        """Raise a UsageError if a SavedModel's folder, without links, is one that a run needs."""
+        own = Path(os.path.realpath(self.folder))
+        needed = [own, *own.parents]
+        needed += [own / at.name for at in self._folders]
+        if folder in needed:
+            raise UsageError(f"{flag} is a folder of the run itself: name one that is not there")
+
     def starts(self) -> list[dict[str, Any]]:
         """What `environment` said at every start, the first one first.
 
@@ -167,6 +175,15 @@ class Run:
             FileError: the file is missing or damaged.
         """
         return read_objects(self._environment_file)
+
+    @property
+    def _folders(self) -> tuple[Path, ...]:
+        return (
+            self.checkpoint_folder,
+            self.best_folder,
+            self.evaluation_folder,
+            self.tensorboard_folder,
+        )
 
     @property
     def _config_file(self) -> Path:
@@ -188,8 +205,7 @@ class Run:
             )
 
     def _check_folders(self) -> None:
-        folders = self.checkpoint_folder, self.best_folder, self.evaluation_folder
-        for folder in (*folders, self.tensorboard_folder):
+        for folder in self._folders:
             if os.path.lexists(folder) and not folder.is_dir():
                 kind = "a link to nothing" if folder.is_symlink() else "a file"
                 raise UsageError(f"{folder} is {kind} where a run has a folder: move it away")

@@ -260,3 +260,12 @@ def test_a_run_is_opened_from_its_folder_alone(run, tmp_path):
         Run.opened(tmp_path)
     run.start(resume=True)
     assert Run.opened(run.folder).config == run.config
+
+
+def test_no_export_goes_where_the_run_will_be(run, tmp_path):
+    own = run.folder.resolve()
+    for folder in (own, own.parent, own / "checkpoints", own / "tensorboard"):
+        with pytest.raises(UsageError, match=r"^--export_dir=x is a folder of the run"):
+            run.check_other_folder(folder, "--export_dir=x")
+    for folder in (own / "saved_model", own.parent / "other"):
+        run.check_other_folder(folder, "--export_dir=x")
