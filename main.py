@@ -33,6 +33,7 @@ from utils.command.flags import (
     evaluation_settings,
     parse,
     run_to_evaluate,
+    without_effect,
 )
 from utils.command.memory_needs import check_memory
 from utils.command.paths import export_folder
@@ -81,11 +82,16 @@ def do_what_is_asked(argv: Sequence[str]) -> None:
 def train_run() -> None:
     """Train to the end, measure the held-out test tasks, export."""
     config = config_from_flags(FLAGS)
+    if names := without_effect(config):
+        print(f"given, but without effect here: {', '.join(names)}", file=sys.stderr)
     settings = replace(evaluation_settings(FLAGS, config), split="test")
     check_memory(config)
     check_memory(config, settings)
     run = Run.named_by(config, FLAGS.logdir)
-    target = export_folder(FLAGS.export_dir) if FLAGS.export_dir else run.folder / "saved_model"
+    target = run.folder / "saved_model"
+    if FLAGS.export_dir:
+        target = export_folder(FLAGS.export_dir)
+        run.check_other_folder(target, f"--export_dir={FLAGS.export_dir}")
     cache_dir = str(cache_folder(FLAGS))
     with started(FLAGS.distribute, FLAGS.peer_timeout) as replicas:
         replicas.check_same("flags", config.to_dict() | asdict(settings))

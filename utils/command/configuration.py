@@ -205,7 +205,7 @@ class Config:
         Returns:
             lines such as "num_filters is 64 there, 32 here"; empty for the same run.
         """
-        skipped = self._ignored_fields() & other._ignored_fields()
+        skipped = self.ignored_fields() & other.ignored_fields()
         if other.cooldown == 0:
             if self.cooldown == 0:
                 skipped |= {"metatrain_iterations"}
@@ -218,7 +218,8 @@ class Config:
             if name not in skipped and here[name] != there[name]
         ]
 
-    def _ignored_fields(self) -> set[str]:
+    def ignored_fields(self) -> set[str]:
+        """The fields that the data source or the method has no use for."""
         ignored: set[str] = set()
         if self.is_classification:
             ignored |= {"dim_hidden"}

@@ -25,7 +25,7 @@ from utils.command.paths import (
     define_paths,
     expanded,
 )
-from utils.command.ranges import check_range
+from utils.command.ranges import RANGES, check_range
 from utils.command.recipes import DEFAULT_NUM_CLASSES, SAME_AS_SHOT, recipe
 from utils.errors import UsageError
 
@@ -252,12 +252,28 @@ def config_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> Config:
             raise UsageError(
                 f"--train_{name} is for evaluation: give --{name} to train, or add --notrain"
             )
+        check_range(f"train_{name}", trained, RANGES[name])
         values[name] = trained
     if flag_values.run is not None and flag_values.train:
         raise UsageError(f"--run={flag_values.run} is for evaluation: add --notrain")
     if values["query_batch_size"] is SAME_AS_SHOT:
         values["query_batch_size"] = values["update_batch_size"]
     return Config(**_with_none(values))
+
+
+def without_effect(config: Config, flag_values: flags.FlagValues = flags.FLAGS) -> list[str]:
+    """The flags that are given but have no part in training this configuration, such as "--temp".
+
+    Args:
+        config: of `config_from_flags`.
+        flag_values: that were parsed.
+    """
+    ignored = config.ignored_fields()
+    if not config.is_classification:
+        ignored |= {"data_path", "cache_dir"}
+    if not config.use_M:
+        ignored |= {"mask"}
+    return [f"--{name}" for name in sorted(ignored) if flag_values[name].present]
 
 
 def run_to_evaluate(flag_values: flags.FlagValues = flags.FLAGS) -> Path:

@@ -15,6 +15,7 @@ from utils.command.flags import (
     evaluation_settings,
     parse,
     run_to_evaluate,
+    without_effect,
 )
 from utils.errors import UsageError
 
@@ -180,8 +181,9 @@ def test_unreadable_command_line_is_one_line(arguments, line):
         ),
         (
             ["--notrain", "--train_update_batch_size=0"],
-            "--update_batch_size must be at least 1, got 0",
+            "--train_update_batch_size must be at least 1, got 0",
         ),
+        (["--notrain", "--train_update_lr=0"], "--train_update_lr must be positive, got 0.0"),
     ],
 )
 def test_bad_training_flag_is_one_line(arguments, line):
@@ -473,3 +475,17 @@ def test_no_picture_replaces_an_image_that_is_read(tmp_path, monkeypatch):
             check_prediction_flags(parsed(given, f"--picture={name}"))
     for name in ("query/new.png", "sheet.png"):
         check_prediction_flags(parsed(given, f"--picture={name}"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "names"),
+    [
+        ("--use_T --poly_order=3 --temp=0.5 --grey", ["--grey", "--poly_order", "--temp"]),
+        ("--mask=mode --data_path=d", ["--data_path", "--mask"]),
+        ("--use_M --mask=mode --temp=0.5", []),
+        ("--datasource=images --data_path=d --grey --dim_hidden=3", ["--dim_hidden"]),
+    ],
+)
+def test_flags_without_effect_are_named(arguments, names):
+    flag_values = parsed(arguments)
+    assert without_effect(config_from_flags(flag_values), flag_values) == names
