@@ -1,6 +1,7 @@
 """What must be so before TensorFlow is imported; every program imports this before it.
 
-The variables are those that TensorFlow reads. One that the user has set is left as it is.
+The variables are those that TensorFlow reads. One that the user has set is left as it is, but for
+those that choose another Keras than TensorFlow's own, with which nothing here runs.
 """
 
 import os
@@ -13,6 +14,8 @@ for _name, _mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
     if getattr(sys, _name) is None:
         setattr(sys, _name, open(os.devnull, _mode))  # noqa: SIM115  (as long as the process)
 
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ.pop("TF_USE_LEGACY_KERAS", None)
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # By itself TensorFlow uses oneDNN only on processors with instructions for neural networks. Others
 # gain by it, too: benchmarks/README.md.

@@ -73,3 +73,14 @@ assert not sys.stderr.isatty()
 """
     command = f'exec "{sys.executable}" -c \'{look}\' "{tmp_path}/file" <&- >&- 2>&-'
     assert subprocess.run(["sh", "-c", command], cwd=ROOT).returncode == 0
+
+
+def test_keras_is_that_of_tensorflow():
+    look = """
+import os, utils.tensorflow_environment
+assert os.environ["KERAS_BACKEND"] == "tensorflow"
+assert "TF_USE_LEGACY_KERAS" not in os.environ
+"""
+    others = {"KERAS_BACKEND": "jax", "TF_USE_LEGACY_KERAS": "1"}
+    command = [sys.executable, "-c", look]
+    assert subprocess.run(command, cwd=ROOT, env=os.environ | others).returncode == 0
