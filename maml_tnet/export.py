@@ -96,8 +96,9 @@ def export(
     def adapt_and_predict(
         support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor
     ) -> dict[str, tf.Tensor]:
+        tasks = (support_x, support_y, query_x)
+        _check_as_many("tasks", *tasks)
         if isinstance(meta_learner, MetaLearner):
-            tasks = (support_x, support_y, query_x)
             return {"predictions": tf.map_fn(one_task, tasks, fn_output_signature=dtype)}
         return {"predictions": meta_learner.adapt_and_predict(support_x, support_y, query_x, steps)}
 
@@ -122,6 +123,14 @@ def export(
     write_saved_model(module, signatures, Path(folder), check, extra_files)
 
 
+def _check_as_many(what: str, *values: tf.Tensor) -> None:
+    """Let a signature refuse lists of different lengths: a single one would be used for all."""
+    for value in values[1:]:
+        tf.debugging.assert_equal(
+            tf.shape(values[0])[0], tf.shape(value)[0], f"there must be as many of all {what}"
+        )
+
+
 def _of_tasks(spec: tf.TensorSpec) -> tf.TensorSpec:
     return tf.TensorSpec([None, *spec.shape], spec.dtype)
 
@@ -133,6 +142,7 @@ def _of_one_task(
 
     @tf.function
     def learn(support_x: tf.Tensor, support_y: tf.Tensor) -> dict[str, tf.Tensor]:
+        _check_as_many("support examples and labels", support_x, support_y)
         learned = meta_learner.learn(support_x[tf.newaxis], support_y[tf.newaxis], steps)
         return {f"learned_{i:03}": value for i, value in enumerate(learned)}
 

@@ -121,6 +121,21 @@ def test_export_depends_on_the_support_set_and_repeats(exported):
     assert np.any(np.abs(other - first) > 1e-3)
 
 
+@pytest.mark.parametrize("kind", ["regression", "classification"])
+def test_one_label_or_task_is_not_used_for_all(exported, kind):
+    root, _ = exported
+    data = episode(kind, 2, 3, 2)
+    inputs = {"support_x": data.support_x, "support_y": data.support_y, "query_x": data.query_x}
+    signature = load(root / kind)
+    for name, value, what in (
+        ("support_y", data.support_y[:, :1], "support examples and labels"),
+        ("support_y", data.support_y[:1], "tasks"),
+        ("query_x", data.query_x[:1], "tasks"),
+    ):
+        with pytest.raises(tf.errors.InvalidArgumentError, match=f"as many of all {what}"):
+            signature(**{**inputs, name: value})
+
+
 def test_a_task_is_learned_once_and_asked_at_any_time(exported):
     root, learners = exported
     loaded = tf.saved_model.load(str(root / "regression")).signatures
