@@ -61,7 +61,7 @@ class Cluster:
         if len(set(addresses)) < len(addresses):
             raise _refused("must give every worker an address of its own", text)
         kind, index = task.get("type"), task.get("index")
-        if kind not in cluster:
+        if not isinstance(kind, str) or kind not in cluster:
             raise _refused(f'must have {" or ".join(cluster)} as "type" of its "task"', text)
         last = len(cluster[kind]) - 1
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index <= last:
