@@ -122,7 +122,7 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
             for layer in trained.learner.network.transform_layers
             if layer.mask_logits
         },
-        measured=[_measured(experiment, trained, s, kept) for s in experiment.evaluations],
+        measured=_all_measured(experiment, trained, kept),
         trained_with=trained.versions,
         measured_with=_versions(environment()),
         data=data,
@@ -205,6 +205,13 @@ def _run(experiment: Experiment, folders: Folders) -> Run:
     return Run(folders.workdir / experiment.name, experiment.config)
 
 
+def _all_measured(experiment: Experiment, trained: Trained, kept: Path) -> list[Measured]:
+    # One kind of mask after the other, as each of them is compiled anew.
+    by_mask = sorted(experiment.evaluations, key=lambda settings: settings.mask)
+    found = {settings: _measured(experiment, trained, settings, kept) for settings in by_mask}
+    return [found[settings] for settings in experiment.evaluations]
+
+
 def _measured(
     experiment: Experiment, trained: Trained, settings: EvaluationSettings, kept: Path
 ) -> Measured:
@@ -227,11 +234,13 @@ def _stored(document: Document, file: Path) -> Measured:
 
 def _measure(experiment: Experiment, trained: Trained, settings: EvaluationSettings) -> Measured:
     learner = trained.learner
+    learner.evaluation_updates = settings.num_steps
     if not experiment.config.is_classification:
         values = held_out_losses(learner, trained.source, settings, experiment.config)
         return Measured(settings, STORED_STEPS, values[:, STORED_STEPS])
-    learner.evaluation_mask = settings.mask
-    learner.predict_function = None  # compiled for the other kind of mask
+    if learner.evaluation_mask != settings.mask:
+        learner.evaluation_mask = settings.mask
+        learner.predict_function = None  # compiled for the other kind of mask
     accuracies = measure(experiment.config, learner, trained.source, settings).accuracies
     return Measured(settings, tuple(range(accuracies.shape[1])), accuracies)
 
@@ -296,7 +305,8 @@ def list_exports(folder: Path) -> None:
     lines = [
         "# SavedModels of finished runs",
         "",
-        "Classify your own images, in as many class folders as the model's way:",
+        "Classify your own images, in as many class folders as the model's way, or in any number",
+        "where that is said:",
         "`python main.py --predict --model=pretrained/NAME --support=DIR --query=DIR`. Instead of",
         "the two folders, `--datasource=omniglot`, or for photographs `--datasource=miniimagenet",
         "--data_path=FILE`, takes a task of the held-out test split.",

@@ -4,8 +4,8 @@ python -m experiments.single_pictures --run=FOLDER --data_path=DIR
 python -m experiments.single_pictures --run=FOLDER --data_path=DIR --only=ways
 
 Measures a run of `main.py --queries=alone` on held-out classes, which need not be trained to its
-end: its last checkpoint is taken. Writes every task's mean into --output and a page of tables.
-Stopped at any moment, the same command goes on where it was.
+end: its last checkpoint is taken. Writes every task's mean and a page of tables into --output, and
+the model into --pretrained. Stopped at any moment, the same command goes on where it was.
 """
 
 import sys
@@ -33,13 +33,14 @@ from experiments.calibration import (
 from experiments.domains import AS_TRAINED, DOMAINS
 from experiments.omniglot import EXPERIMENTS as PAPERS
 from experiments.record import Document, read_document, rounded, write_document
-from experiments.runs import restore_export
+from experiments.runs import list_exports, restore_export
 from experiments.tables import markdown, percent
 from maml_tnet import MetaLearner
 from system.atomic_file import write_text
 from utils.command.configuration import Config
 from utils.command.paths import define_path
 from utils.errors import UsageError
+from utils.prediction.exporting import export_trained
 from utils.runs.assembly import build_learner, build_source
 from utils.runs.checkpoints import Checkpoints
 from utils.runs.datasets import held_out_episodes
@@ -58,7 +59,10 @@ PARTS = {
     "domains": [(DOMAINS_WAY, shot, domain) for domain in DOMAINS for shot in SHOTS],
     "probabilities": [(way, shot, AS_TRAINED) for way in (2, 5, 10, 20, 50) for shot in SHOTS],
     "papers": [],
+    "model": [],
 }
+# Names of the SavedModels, by what they learned from.
+MODELS = {"omniglot": "drawings", "miniimagenet": "photographs", "images": "images"}
 # Ways of the validation tasks on which the temperature is fitted: Omniglot has 100 such classes.
 FITTED_WAYS = (5, 20)
 
@@ -336,6 +340,21 @@ def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
             )
             restore_export(papers, export)
             keep_cell(name, measure(papers, config, cell, tasks=tasks, **data))
+    if "model" in parts:
+        model = pretrained / MODELS[run.config.datasource]
+        readme = {"README.md": origin(run.config, iteration)}
+        export_trained(learner, build_source(run.config, **data), run.config, model, readme)
+        list_exports(pretrained)
+        print("wrote", model)
+
+
+def origin(config: Config, iteration: int) -> str:
+    """The line that stands beside the model: what it is."""
+    return (
+        f"{config.method}, for any number of classes and for pictures one at a time, trained on "
+        f"{config.num_classes}-way {config.update_batch_size}-shot {config.datasource}, "
+        f"{iteration} iterations: [results](../results/single_pictures/README.md).\n"
+    )
 
 
 def page(config: Config, document: Document) -> str:

@@ -14,7 +14,7 @@ from tensorflow import keras
 
 from maml_tnet.compat import build_layer
 from maml_tnet.kernels.folding import PatchStatistics, fold, patch_statistics
-from maml_tnet.kernels.parts import part_of
+from maml_tnet.kernels.parts import even_part
 from maml_tnet.kernels.pooling import max_pool
 from maml_tnet.kernels.task_axis import merge_tasks, sizes, split_tasks
 from maml_tnet.layers import TransformConv2D, TransformDense, TransformLayer, for_every_task
@@ -390,7 +390,7 @@ class ConvNet(TaskNetwork):
             return 1
         first = self.transform_layers[0]
         numbers = examples * -(-height // first.strides) * -(-width // first.strides) * first.units
-        return part_of(tasks, max(1, CACHED_NUMBERS // numbers))
+        return even_part(tasks, max(1, CACHED_NUMBERS // numbers))
 
     def prepare(self, x: tf.Tensor) -> PreparedImages:
         """[tasks, examples, height, width, channels] -> `PreparedImages`."""

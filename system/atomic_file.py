@@ -1,6 +1,7 @@
 """Files that appear complete or not at all, and what killed writers left of them."""
 
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -13,6 +14,9 @@ from system.lock import exclusive
 
 # What a process that is killed can leave of the file or folder NAME beside it.
 _REMAINS = re.compile(r"\.(?P<name>.+)\.(?:[0-9a-f]{32}\.(?:part|tmp)|lock)", re.DOTALL)
+
+# What writing into a full disk, or beyond a quota or a limit, raises.
+_FULL = {getattr(errno, name) for name in ("ENOSPC", "EFBIG", "EDQUOT") if hasattr(errno, name)}
 
 
 @contextlib.contextmanager
@@ -32,9 +36,11 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
-        except BaseException:
+        except BaseException as error:
             with contextlib.suppress(OSError):
                 os.remove(temporary)
+            if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
+                error.filename = os.fspath(path)  # which a write does not say
             raise
 
 

@@ -10,7 +10,9 @@ import pytest
 import tensorflow as tf
 
 from data_generators import ImageInput
+from experiments.domains import AS_TRAINED
 from experiments.record import HELD_OUT_TASKS
+from experiments.single_pictures import Cell
 from maml_tnet.export import verify_export
 from utils.command.configuration import Config
 from utils.prediction.model_input import input_of
@@ -104,6 +106,38 @@ def test_a_pretrained_model_is_as_it_was_committed(model):
     assert verify_export(model) == names - {"SHA256SUMS"}
 
 
+@pytest.mark.parametrize(("way", "shot"), [(5, 1), (20, 1)])
+def test_the_model_for_single_pictures_is_the_one_that_was_measured(
+    way, shot, omniglot_path, omniglot_cache
+):
+    cell = Cell(way, shot, AS_TRAINED)
+    (file,) = (ROOT / "results" / "single_pictures").glob("omniglot-*.json")
+    document = json.loads(file.read_text())
+    measured = np.array(document["cells"][cell.name]["accuracy"])
+    config = Config.from_dict(document["configuration"] | {"num_classes": way}, "drawings")
+    source = build_source(config, omniglot_path, omniglot_cache)
+    model = tf.saved_model.load(str(ROOT / "pretrained" / "drawings"))
+    episode = source.held_out("test", np.arange(40), shot=shot, query=cell.query)
+    answers = model.signatures["serving_default"](
+        support_x=episode.support_x, support_y=episode.support_y, query_x=episode.query_x
+    )["predictions"]
+    found = np.mean(tf.argmax(answers, -1) == tf.argmax(episode.query_y, -1), axis=1)
+    assert np.mean(np.abs(found - measured[:40, config.num_updates])) <= 0.005
+    assert np.mean(found) > 0.9
+    for task in range(2):  # one query at a time, its classes in another order
+        order = np.arange(way)[::-1]
+        for query in range(3):
+            alone = model.signatures["serving_default"](
+                support_x=episode.support_x[task : task + 1],
+                support_y=tf.gather(episode.support_y, order, axis=-1)[task : task + 1],
+                query_x=episode.query_x[task : task + 1, query : query + 1],
+            )["predictions"]
+            together = tf.gather(answers[task, query], order)
+            np.testing.assert_allclose(alone[0, 0], together, atol=1e-4)
+
+
 def test_every_pretrained_model_is_listed():
     listed = re.findall(r"^- `(.+?)`: ", (ROOT / "pretrained" / "README.md").read_text(), re.M)
-    assert listed == sorted(path.parent.name for path in ROOT.glob("pretrained/*/saved_model.pb"))
+    assert sorted(listed) == sorted(
+        path.parent.name for path in ROOT.glob("pretrained/*/saved_model.pb")
+    )

@@ -11,12 +11,12 @@ import tensorflow as tf
 from PIL import Image
 from program import ROOT
 
-from data_generators import ImageInput
-from maml_tnet import MetaLearner, PrototypeConvNet, export, losses
 from maml_tnet.adapted import export_adapted
+from utils.prediction.model_input import input_of
 
 PAGE = (ROOT / "docs" / "serving.md").read_text()
-INPUT = ImageInput(28, grey=True, ink_is_one=True)
+MODEL = ROOT / "pretrained" / "drawings"
+INPUT = input_of(MODEL)
 DTYPES = {"support_images": np.uint8, "support_labels": np.int32, "query_images": np.uint8}
 
 
@@ -26,35 +26,21 @@ def blocks(language):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Where the page's model, with weights that are not trained, and its pictures are."""
+    """Where the page's models and pictures are."""
     root = tmp_path_factory.mktemp("page")
-    network = PrototypeConvNet((28, 28, 1), num_filters=8, use_transform=True, mask_per="unit")
-    learner = MetaLearner(
-        network, sample_episode=lambda iteration: None, update_lr=0.4, num_updates=1
-    )
-    learner.compile(loss=losses.class_mean_cross_entropy)
+    (root / "pretrained").symlink_to(ROOT / "pretrained")
     rng = np.random.default_rng(0)
-    (model,) = set(re.findall(r'"(logs/.*?/saved_model)"', PAGE))
-    x = tf.constant(rng.random([1, 2, 28, 28, 1], np.float32))
-    export(
-        learner,
-        root / model,
-        support_x=x,
-        support_y=tf.eye(2)[tf.newaxis],
-        query_x=x,
-        inputs_of=INPUT.of_pixels,
-    )
-    export_adapted(
-        tf.saved_model.load(str(root / model)),
-        root / "MY_MODEL",
-        support_x=x[0],
-        support_y=tf.eye(2),
-        classes=["a", "b"],
-        inputs_of=INPUT.of_pixels,
-    )
     for name in re.findall(r'"(\w+\.png)"', PAGE):
         size = (40, 50, 3) if name[0] in "ab" else (33, 28, 3)
         Image.fromarray(rng.integers(256, size=size, dtype=np.uint8)).save(root / name)
+    export_adapted(
+        tf.saved_model.load(str(MODEL)),
+        root / "MY_MODEL",
+        support_x=tf.constant(rng.random([3, 28, 28, 1], np.float32)),
+        support_y=tf.constant([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]]),
+        classes=["a", "b"],
+        inputs_of=INPUT.of_pixels,
+    )
     return root
 
 
@@ -103,7 +89,7 @@ def test_the_request_in_json(in_python):
 
 def test_a_request_from_python_has_the_same_answers(in_python, monkeypatch, capsys):
     def urlopen(request):
-        assert request.full_url == "http://localhost:8501/v1/models/characters:predict"
+        assert request.full_url == "http://localhost:8501/v1/models/drawings:predict"
         assert request.get_method() == "POST"
         return io.StringIO(json.dumps(served(in_python["model"], request.data)))
 

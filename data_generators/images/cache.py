@@ -78,7 +78,8 @@ def open_image_cache(
                     _build(path, tree, files, record, mode, skip_unreadable)
         except OSError as error:
             raise DataError(
-                f"cannot write the cache of resized images, {path}: {error.strerror}"
+                f"cannot write the cache of resized images, {path}: {error.strerror}; --cache_dir "
+                "can name another folder"
             ) from error
         images = _map(path, len(files), record)
     raise DataError(f"cannot read {path} back after writing it")

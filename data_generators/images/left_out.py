@@ -6,11 +6,16 @@ from collections.abc import Mapping
 
 from data_generators.errors import legible
 
+NAMED = 200  # of a kind; whoever has more names the wrong folder, or reads the first ones
+
 _log = logging.getLogger(__name__)
 
 
 class LeftOut:
-    """Names everything that is left out with its reason, in one line each, and counts it."""
+    """Names what is left out with its reason, in one line each, and counts it.
+
+    Of very many of a kind the first are named.
+    """
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -23,7 +28,10 @@ class LeftOut:
             line: its name and the reason.
         """
         self._counts[kind] += 1
-        _log.warning("left out: %s", legible(line))
+        if self._counts[kind] <= NAMED:
+            _log.warning("left out: %s", legible(line))
+        elif self._counts[kind] == NAMED + 1:
+            _log.warning("left out: more of kind %s, which are only counted", kind)
 
     def add_all(self, kind: str, reasons: Mapping[str, str]) -> None:
         """The same for several: name -> reason."""

@@ -12,13 +12,8 @@ from typing import Any
 import tensorflow as tf
 
 
-def part_of(tasks: int | None, most: int) -> int | None:
-    """The largest number of tasks, at most `most`, that divides `tasks`.
-
-    None where the graph does not know `tasks`: then they are one part.
-    """
-    if tasks is None:
-        return None
+def even_part(tasks: int, most: int) -> int:
+    """The largest number of tasks, at most `most`, that divides `tasks`."""
     return next(size for size in range(min(most, tasks), 0, -1) if tasks % size == 0)
 
 

@@ -12,6 +12,7 @@ from experiments.calibration import expected_calibration_error, margins, strange
 from experiments.single_pictures import Cell, do, opened
 from utils.command.flags import config_from_flags, define, parse
 from utils.errors import UsageError
+from utils.prediction.model_input import input_of
 from utils.runs.assembly import build_learner, build_source
 from utils.runs.checkpoints import Checkpoints
 from utils.runs.folder import Run
@@ -38,7 +39,7 @@ def settings(omniglot_path, omniglot_cache, tmp_path, monkeypatch):
         "data_path": str(omniglot_path),
         "cache_dir": omniglot_cache,
         "output": str(tmp_path / "results"),
-        "pretrained": "pretrained",
+        "pretrained": str(tmp_path / "pretrained"),
     }.items():
         flags.DEFINE_string(name, value, "", flag_values=values)
     values(["test"])
@@ -60,7 +61,7 @@ def test_a_run_is_measured_cell_by_cell_and_goes_on(
 ):
     folder, learner = saved_run(tmp_path, omniglot_path, omniglot_cache, "--queries=alone")
     do(["ways"], folder, 4)
-    do(["ways", "domains", "probabilities"], folder, 4)
+    do(["ways", "domains", "probabilities", "model"], folder, 4)
     measured = [line for line in capsys.readouterr().out.splitlines() if line[:8] == "measured"]
     names = ["6-way 1-shot, as trained", "5-way 1-shot, dim"]
     asked = f"the probabilities of {names[0]}"
@@ -78,6 +79,9 @@ def test_a_run_is_measured_cell_by_cell_and_goes_on(
     page = (tmp_path / "results" / "README.md").read_text()
     assert "after 7 iterations" in page
     assert f"| 1-shot | {100 * np.mean(stored):.2f} ± " in page
+    assert input_of(tmp_path / "pretrained" / "drawings") == source.image_input
+    listed = (tmp_path / "pretrained" / "README.md").read_text()
+    assert "- `drawings`: MAML (queries alone), for any number of classes" in listed
 
     # Tasks of twelve classes, of which the first six are learned.
     source = build_source(config_with_way(learner, folder, 12), str(omniglot_path), omniglot_cache)

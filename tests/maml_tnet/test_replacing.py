@@ -4,6 +4,7 @@ import shutil
 
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from maml_tnet.replacing import not_replaceable
 from tests.fixtures import NEWEST
@@ -33,6 +34,15 @@ def test_a_saved_model_of_another_program_stays(tmp_path):
     for name, signatures in (("plain", None), ("served", module.call)):
         tf.saved_model.save(module, str(tmp_path / name), signatures=signatures)
         assert not_replaceable(tmp_path / name) == "holds a SavedModel of another program"
+
+
+def test_a_model_that_has_learned_its_classes_is_an_export(tmp_path):
+    there = saved_model_pb2.SavedModel()
+    signatures = there.meta_graphs.add().signature_def
+    signatures["serving_default"].inputs["images"].name = "x"
+    signatures["answer"].inputs["query_x"].name = "y"
+    (tmp_path / "saved_model.pb").write_bytes(there.SerializeToString())
+    assert not_replaceable(tmp_path) is None
 
 
 def test_one_that_is_damaged_stays(earlier):

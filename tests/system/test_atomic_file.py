@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,16 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, stop):
         write_half()
     assert path.read_bytes() == b"earlier"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="has no /dev/full")
+def test_a_full_disk_is_said_with_the_name_of_the_file(tmp_path):
+    def fill_the_disk():
+        with atomic_write(tmp_path / "file"), open("/dev/full", "wb") as full:
+            full.write(b"x")
+
+    with pytest.raises(OSError, match=rf"No space left on device: '{tmp_path}/file'"):
+        fill_the_disk()
 
 
 def test_a_text_is_written_as_utf_8_with_the_line_ends_that_it_has(tmp_path):

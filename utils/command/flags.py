@@ -18,7 +18,13 @@ from utils.command.configuration import ALL_CLASSES, DATA_SOURCES, META_OPTIMIZE
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.command.flag_errors import explained
 from utils.command.flag_files import with_flag_files
-from utils.command.paths import OptionalPathParser, define_path, define_paths, expanded
+from utils.command.paths import (
+    OptionalPathParser,
+    check_current_folder,
+    define_path,
+    define_paths,
+    expanded,
+)
 from utils.command.ranges import check_range
 from utils.command.recipes import DEFAULT_NUM_CLASSES, SAME_AS_SHOT, recipe
 from utils.errors import UsageError
@@ -200,8 +206,9 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> l
 
     Raises:
         UsageError: an unknown or retired flag or one of absl's, a value that cannot be read, a
-            stray argument, a --flagfile that is none.
+            stray argument, a --flagfile that is none; or the current folder is gone.
     """
+    check_current_folder()
     argv = [*argv[:1], *with_flag_files(argv[1:])]
     for argument in argv[1:]:
         name = argument.lstrip("-").partition("=")[0]

@@ -8,12 +8,15 @@ from absl import flags
 from maml_tnet.replacing import not_replaceable
 from utils.errors import UsageError
 
+LONGEST, LONGEST_PART = 4000, 255  # bytes that systems take, of a path and of each of its parts
+
 
 def expanded(path: str) -> str:
     """A path as given, with ~ and ~user replaced by their folders.
 
     Raises:
-        ValueError: it is empty, not UTF-8, or of a user who does not exist; the text says which.
+        ValueError: it is empty, not UTF-8, too long, or of a user who does not exist; the text says
+            which.
     """
     if not path.strip():
         raise ValueError("must name a file or folder, got an empty text")
@@ -21,7 +24,13 @@ def expanded(path: str) -> str:
         path.encode()
     except UnicodeEncodeError as error:
         raise ValueError("must be written in UTF-8") from error
+    if "\0" in path:
+        raise ValueError("must not have the character NUL in it")
     found = os.path.expanduser(path)
+    if len(os.fsencode(found)) > LONGEST or any(
+        len(os.fsencode(part)) > LONGEST_PART for part in found.split(os.sep)
+    ):
+        raise ValueError("is too long for a path")
     if path.startswith("~") and found == path:
         user = path.partition("/")[0]
         raise ValueError(f"there is no home folder {user}; a file of this name is ./{path}")
@@ -83,6 +92,16 @@ def define_paths(name: str, help: str, flag_values: flags.FlagValues = flags.FLA
     )
 
 
+def check_current_folder() -> None:
+    """Raise a UsageError where relative paths lead nowhere, as the current folder was removed."""
+    try:
+        os.getcwd()
+    except OSError as error:
+        raise UsageError(
+            f"the current folder is gone or closed ({error.strerror}): change into another"
+        ) from error
+
+
 def export_folder(path: str, flag: str = "export_dir") -> Path:
     """The absolute path, without links, of a SavedModel to write.
 
@@ -98,6 +117,7 @@ def export_folder(path: str, flag: str = "export_dir") -> Path:
         os.lstat(folder)
         problem = not_replaceable(folder)
     except FileNotFoundError:
+        _check_writable(folder, f"--{flag}={path}")
         return folder
     except OSError as error:  # its name is too long, or what it lies in is a file
         raise UsageError(f"--{flag}={path} cannot be written: {error.strerror}") from error
@@ -106,3 +126,10 @@ def export_folder(path: str, flag: str = "export_dir") -> Path:
             f"--{flag}={path} {problem}: name a new folder, or one that an earlier export wrote"
         )
     return folder
+
+
+def _check_writable(folder: Path, flag: str) -> None:
+    """Raise a UsageError if a folder that is not there cannot be made."""
+    above = next(parent for parent in folder.parents if parent.exists())
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise UsageError(f"{flag} cannot be written: nothing can be made in {above}")

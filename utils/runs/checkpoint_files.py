@@ -147,7 +147,9 @@ class CheckpointFolder:
         try:
             *lines, rest = read_text(self._pointer).split("\n")
         except FileError as error:
-            raise self._corrupt() from error
+            raise UsageError(
+                f"{error}; it names the last checkpoint: restore it, or start anew with --noresume"
+            ) from error
         if lines and lines[-1].startswith(_CHECKSUM):
             text = "".join(f"{line}\n" for line in lines[:-1])
             if lines.pop() != _CHECKSUM + _digest(text):

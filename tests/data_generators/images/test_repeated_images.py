@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_generators import Images, MiniImagenet
+from data_generators import Images, MiniImagenet, Omniglot
 from data_generators.images.repeated_images import warn_of_repeated_images
 
 SPLITS = {
@@ -123,3 +123,10 @@ def test_copies_and_links_in_a_users_data(folder, caplog, load, zipped):
         "the same image in several splits, which should share none: 1 in train and test; "
         f"{names} = test/test-c/0.png",
     ]
+
+
+def test_the_real_omniglot_is_known(omniglot_path, omniglot_cache, caplog):
+    omniglot = Omniglot.load(omniglot_path, omniglot_cache, way=5)
+    assert not caplog.messages
+    omniglot.warn_of_repeated_images()
+    assert "(1 in all): images_background/Braille/character01" in caplog.messages[0]

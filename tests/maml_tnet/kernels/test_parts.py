@@ -3,14 +3,14 @@ import pytest
 import tensorflow as tf
 
 from maml_tnet import ConvNet, Regressor
-from maml_tnet.kernels.parts import map_parts, part_of
+from maml_tnet.kernels.parts import even_part, map_parts
 
 
 @pytest.mark.parametrize(
     ("tasks", "most", "size"), [(32, 8, 8), (20, 8, 5), (4, 1, 1), (7, 3, 1), (6, 100, 6)]
 )
 def test_part_is_the_largest_divisor_that_is_allowed(tasks, most, size):
-    assert part_of(tasks, most) == size
+    assert even_part(tasks, most) == size
 
 
 @pytest.mark.parametrize("part", [1, 2, 6, None])

@@ -56,12 +56,25 @@ def test_a_path_without_a_home_folder_stays_as_it_is():
         ("", "must name a file or folder, got an empty text"),
         ("  ", "must name a file or folder"),
         ("a\udcff", "must be written in UTF-8"),
+        ("a\0b", "must not have the character NUL"),
+        ("a" * 256, "is too long for a path"),
+        ("ä" * 128, "is too long for a path"),
+        ("a/" * 3000, "is too long for a path"),
         ("~nobody-here", "there is no home folder ~nobody-here; a file of this name is ./~nobody"),
     ],
 )
 def test_what_is_no_path_is_said(path, line):
     with pytest.raises(ValueError, match=line):
         expanded(path)
+
+
+def test_a_current_folder_that_is_gone_is_one_line(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    with pytest.raises(UsageError, match=r"the current folder is gone .* \(No such file"):
+        parse(["main.py"], define(flags.FlagValues()))
 
 
 def test_an_export_goes_to_a_new_folder_or_replaces_an_earlier_one(tmp_path, monkeypatch):
@@ -75,6 +88,15 @@ def test_an_export_goes_to_a_new_folder_or_replaces_an_earlier_one(tmp_path, mon
     assert export_folder("model") == export_folder("link") == tmp_path / "model"
     with pytest.raises(UsageError, match="exists and is not a SavedModel"):
         export_folder("model/saved_model.pb")
+
+
+def test_an_export_below_a_folder_that_takes_nothing_is_said_before_anything_starts(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # root may write all
+    said = f"--export_dir={tmp_path}/a/b cannot be written: nothing can be made in {tmp_path}$"
+    with pytest.raises(UsageError, match=said):
+        export_folder(f"{tmp_path}/a/b")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from utils.prediction.predictions import Predictions
-from utils.prediction.tasks import ImageTask
+from utils.prediction.tasks import Queries, SupportSet
 from utils.reports.contact_sheet import plot_contact_sheet
 from utils.reports.drawable_text import drawable
 
@@ -30,11 +30,11 @@ def test_a_long_name_is_cut(longest):
 @pytest.mark.parametrize("name", ["$\\frac{", "a$b$c", "虫" * 80, "x" * 255, "\\u866b", "_^{"])
 def test_any_name_of_a_class_is_drawn_without_a_warning(tmp_path, name):
     x = np.zeros([2, 8, 8, 3], np.float32)
-    task = ImageTask([name, "b"], x, np.arange(2), ["0", "1"], x)
-    predictions = Predictions(task, np.eye(2))
+    support = SupportSet([name, "b"], x, np.arange(2))
+    predictions = Predictions(support.classes, Queries(["0", "1"], x), np.eye(2))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        plot_contact_sheet(tmp_path / "sheet.png", predictions)
+        plot_contact_sheet(tmp_path / "sheet.png", support, predictions)
     with Image.open(tmp_path / "sheet.png") as sheet:
         sheet.verify()
     assert matplotlib.rcParams["text.parse_math"]  # of other plots

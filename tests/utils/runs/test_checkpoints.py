@@ -233,6 +233,12 @@ def test_a_pointer_to_a_number_without_end_is_one_line(run):
         CheckpointFolder(run.checkpoint_folder, KEPT_CHECKPOINTS)
 
 
+def test_a_pointer_that_cannot_be_read_is_named_with_the_reason(run):
+    (run.checkpoint_folder / "checkpoint").mkdir(parents=True)
+    with pytest.raises(UsageError, match="checkpoint is not a file; it names the last checkpoint"):
+        CheckpointFolder(run.checkpoint_folder, KEPT_CHECKPOINTS)
+
+
 def test_files_of_other_names_are_no_checkpoints(copied):
     run, of = copied
     for file in list(run.checkpoint_folder.glob("model-10.*")):
