@@ -12,7 +12,14 @@ from utils.runs.assembly import build_learner
 
 # Reads images that lie in a file, on the host.
 ON_THE_HOST = {"PyFunc"}
-SMALL = ("--use_T", "--use_M", "--meta_batch_size=2", "--num_filters=2", "--dim_hidden=2")
+SMALL = (
+    "--use_T",
+    "--use_M",
+    "--meta_batch_size=2",
+    "--num_filters=2",
+    "--num_updates=1",
+    "--dim_hidden=2",
+)
 
 
 def photographs():

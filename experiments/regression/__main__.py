@@ -43,12 +43,14 @@ PARTS: dict[str, Callable[[Plan, Folders, Path], str]] = {
 }
 
 
-def define() -> None:
-    """Define the program's flags."""
-    command.define("regression", PARTS)
-    flags.DEFINE_integer("seeds", 3, "number of seeds of the tables")
-    flags.DEFINE_integer("networks", 20, "that learned more, of every order of Figure 4")
-    flags.DEFINE_integer("iterations", 60_000, "of every run, for a quick look")
+def define(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagValues:
+    """Define the program's flags on `flag_values`, and return it."""
+    command.define("regression", PARTS, flag_values)
+    to = {"flag_values": flag_values}
+    flags.DEFINE_integer("seeds", 3, "number of seeds of the tables", **to)
+    flags.DEFINE_integer("networks", 20, "that learned more, of every order of Figure 4", **to)
+    flags.DEFINE_integer("iterations", 60_000, "of every run, for a quick look", **to)
+    return flag_values
 
 
 def canonical_command() -> str:

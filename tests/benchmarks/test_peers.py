@@ -9,12 +9,15 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from benchmarks import session
 from benchmarks.check import TOLERANCE, Errors, GradientCheck, is_same, save_weights, worst
@@ -59,17 +62,36 @@ def lacks(module: str, is_ours: bool = False) -> bool:
     return subprocess.run([INTERPRETERS.peers, "-c", probe]).returncode != 0
 
 
-class Here:
+class Here(session.Worker):
     """A contestant in this process, where a `Worker` has one of its own."""
 
-    def __init__(self, name: str, workload: Workload, weights: Path):
-        self.contestant = load(name)(workload, load_arrays(weights), None)
+    def __init__(
+        self,
+        python: str,
+        contestant: str,
+        workload: Workload,
+        weights: str | os.PathLike[str],
+        data_path: str | None = None,
+    ):
+        self.contestant, self.label, self.versions = contestant, contestant, {}
+        self._program = load(contestant)(workload, load_arrays(weights), data_path)
 
-    def draw(self, seed: int, paths: list[str]) -> None:
-        answer(self.contestant, {"command": "draw", "seed": seed, "paths": paths})
+    def close(self) -> None:
+        pass
 
-    def meta_gradient(self, batch: str, output: str) -> None:
-        answer(self.contestant, {"command": "gradient", "batch": batch, "output": output})
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        return answer(self._program, request)
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """Compile nothing, which would take most of the time.
+
+    A benchmark checks every contestant compiled, before it times it.
+    """
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
 
 
 @cache
@@ -80,11 +102,15 @@ def errors_here(kind: str) -> dict[str, Errors]:
         for other, name in PEERS
         if other == kind and ENTRIES[name].is_ours and not lacks(ENTRIES[name].module_needed, True)
     ]
+
+    def here(name: str) -> Here:
+        return Here(sys.executable, name, small(kind), weights)
+
     with tempfile.TemporaryDirectory() as folder:
         weights = Path(folder, "weights.npz")
         save_weights(weights, small(kind), "float64")
-        check = GradientCheck(Here(session.REFERENCE, small(kind), weights), Path(folder))
-        return {name: check.errors(Here(name, small(kind), weights)) for name in names}
+        check = GradientCheck(here(session.REFERENCE), Path(folder))
+        return {name: check.errors(here(name)) for name in names}
 
 
 @cache
@@ -101,6 +127,7 @@ def errors_of_processes(kind: str) -> dict[str, Errors]:
     return {label.split()[0]: errors for label, errors in checked.gradient_errors.items()}
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize(("kind", "peer"), PEERS)
 def test_peer_computes_our_meta_gradient(kind: str, peer: str) -> None:
     entry = ENTRIES[peer]
@@ -123,8 +150,17 @@ def test_check_refuses_nan() -> None:
     assert not is_same(relative_errors({"bias": np.full(3, np.nan)}, reference))
 
 
-def test_those_that_pass_are_timed_on_the_first_ones_tasks() -> None:
+@pytest.mark.usefixtures("eagerly")
+def test_those_that_pass_are_timed_on_the_first_ones_tasks(monkeypatch) -> None:
+    monkeypatch.setattr(session, "Worker", Here)
     workload = replace(small("sinusoid-mtnet"), inner_steps=1)
     with session.start(workload, ["tf-vectorized-map"], INTERPRETERS, None) as started:
         assert [worker.contestant for worker in started.workers] == ["ours", "tf-vectorized-map"]
         assert all(worker.run(2)["milliseconds"] > 0 for worker in started.workers)
+
+
+def test_a_process_times_its_iterations(tmp_path) -> None:
+    workload = replace(small("sinusoid-maml"), inner_steps=1)
+    save_weights(tmp_path / "weights.npz", workload, "float32")
+    with session.Worker(sys.executable, "ours", workload, tmp_path / "weights.npz") as worker:
+        assert worker.run(2)["milliseconds"] > 0

@@ -21,6 +21,7 @@ from experiments.original_variables import Place, read_original
 from maml_tnet import Regressor
 from tests import program
 from tests.maml_tnet.numpy_mt_net import loss_and_gradients
+from utils.command import flags as command_flags
 from utils.runs.assembly import build_network
 
 HIDDEN, FILTERS = 7, 4
@@ -158,9 +159,13 @@ def rng():
     return np.random.default_rng(0)
 
 
-@pytest.fixture(autouse=True)
-def _without_xla(monkeypatch):
-    monkeypatch.setattr(Regressor, "compile_with_xla", False)
+@pytest.fixture(autouse=True, scope="module")
+def _compile_little():
+    """The steps of an evaluation are unrolled."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Regressor, "compile_with_xla", False)
+        patch.setattr(command_flags, "EVALUATED_STEPS", 2)
+        yield
 
 
 def parsed(*arguments):
@@ -274,7 +279,7 @@ def test_the_command_measures_and_exports_a_regressor(tmp_path, rng, capsys, met
         for x, y in zip(turned_x, turned_y, strict=True)
     ]
     rows = table(capsys.readouterr().out)
-    assert list(rows) == [str(step) for step in range(11)]
+    assert list(rows) == [str(step) for step in range(3)]
     mean, _, _ = rows["0"][1].split()
     assert float(mean) == pytest.approx(np.mean(losses), rel=1e-2)
 
@@ -309,6 +314,7 @@ def one_step(weights, x, y, alpha):
 
 
 WAY = 3
+STEPS, ALPHA = 2, 0.01
 
 
 @pytest.fixture(scope="module")
@@ -343,6 +349,7 @@ def classifier(request, photographs, tmp_path_factory):
     weights = images(np.random.default_rng(0), request.param, channels=3, way=WAY)
     for key in CONVOLUTIONS:
         weights[f"{key}_prob"] = -10 - weights[f"{key}_prob"] ** 2
+    weights["w5_prob"][0] = 1  # of the first class; in the shared draw, no logit is positive
     output = io.StringIO()
     with redirect_stdout(output):
         code = run(
@@ -351,6 +358,8 @@ def classifier(request, photographs, tmp_path_factory):
             f"--cache_dir={folder}/cache",
             "--num_test_tasks=4",
             "--mask=mode",
+            f"--num_updates={STEPS}",
+            f"--update_lr={ALPHA}",
             f"--export_dir={folder}/model",
         )
     assert code == 0
@@ -366,7 +375,7 @@ def episode(classifier, photographs):
 
 def test_the_command_measures_a_classifier(classifier, episode):
     rows = table(classifier.output)
-    for steps in (0, 5, 10):
+    for steps in (0, 1, STEPS):
         right = [
             logits(classifier.weights, *task[:3], steps).argmax(1) == task[3].argmax(1)
             for task in zip(*map(np.float64, episode), strict=True)
@@ -378,10 +387,13 @@ def test_the_command_exports_a_classifier(classifier, episode):
     signature = tf.saved_model.load(f"{classifier.folder}/model").signatures["serving_default"]
     inputs = {name: getattr(episode, name) for name in ("support_x", "support_y", "query_x")}
     answers = signature(**inputs)["predictions"]
-    tasks = zip(*(np.float64(x) for x in inputs.values()), strict=True)
-    for found, task in zip(answers, tasks, strict=True):
-        expected = softmax(logits(classifier.weights, *task, steps=5))
-        np.testing.assert_allclose(found, expected, atol=2e-3)
+    tasks = list(zip(*(np.float64(x) for x in inputs.values()), strict=True))
+    fewer, expected = (
+        np.array([softmax(logits(classifier.weights, *task, steps)) for task in tasks])
+        for steps in (STEPS - 1, STEPS)
+    )
+    np.testing.assert_allclose(answers, expected, atol=2e-3)
+    assert np.abs(fewer - expected).max() > 0.01
 
 
 def test_an_exported_classifier_classifies_a_users_images(
@@ -396,7 +408,7 @@ def test_an_exported_classifier_classifies_a_users_images(
     assert len(re.findall(r"^\| test\d/", capsys.readouterr().out, re.MULTILINE)) == 4 * 16
 
 
-def logits(weights, support_x, support_y, query_x, steps, alpha=0.01):
+def logits(weights, support_x, support_y, query_x, steps):
     """Of the queries after inner steps of the head, where its mask logits are positive."""
     kernel, bias, T = weights["w5"], weights["b5"], weights["w5_f"]
     of_kernel = weights["w5_prob"]
@@ -407,8 +419,8 @@ def logits(weights, support_x, support_y, query_x, steps, alpha=0.01):
     for _ in range(steps):
         dy = softmax((support @ kernel + bias) @ T) - support_y  # the sum over classes, K = 1
         dz = dy @ T.T
-        kernel = kernel - alpha * (of_kernel >= 0) * (support.T @ dz)
-        bias = bias - alpha * (of_bias >= 0) * dz.sum(0)
+        kernel = kernel - ALPHA * (of_kernel >= 0) * (support.T @ dz)
+        bias = bias - ALPHA * (of_bias >= 0) * dz.sum(0)
     return (query @ kernel + bias) @ T
 
 

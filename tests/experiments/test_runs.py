@@ -9,21 +9,24 @@ from experiments import runs
 from experiments.experiment import Experiment
 from experiments.record import read_record
 from experiments.runs import STORED_STEPS, Folders, finish, trained_run
-from maml_tnet import Regressor
 from system.errors import FileError
+from utils.runs.datasets import EVALUATION_BATCH
 
-TASKS = 20
+TASKS = 5
 TINY = (
-    "--use_T", "--use_M", "--metatrain_iterations=4", "--dim_hidden=3", f"--num_test_tasks={TASKS}",
+    "--use_T", "--use_M", "--metatrain_iterations=1", "--dim_hidden=3", f"--num_test_tasks={TASKS}",
     "--seed=7",
 )  # fmt: skip
 EXPERIMENT = Experiment("tiny", TINY)
 
+pytestmark = pytest.mark.usefixtures("eagerly", "small_batches")
 
-@pytest.fixture(autouse=True)
-def without_xla(monkeypatch):
-    """Compile quickly."""
-    monkeypatch.setattr(Regressor, "compile_with_xla", False)
+
+@pytest.fixture(scope="module")
+def small_batches():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(EVALUATION_BATCH, "sinusoid", TASKS)
+        yield
 
 
 @pytest.fixture
@@ -32,13 +35,11 @@ def experiment():
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory):
+def done(eagerly, small_batches, tmp_path_factory):
     """The folders of an experiment that is finished; not to be changed."""
     root = tmp_path_factory.mktemp("runs")
     folders = Folders(records=root / "records", workdir=root / "work")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Regressor, "compile_with_xla", False)
-        finish(EXPERIMENT, folders)
+    finish(EXPERIMENT, folders)
     return folders
 
 
@@ -120,7 +121,8 @@ def test_a_record_of_an_earlier_version_counts_as_missing(experiment, done, tmp_
 
 
 def test_divergence_in_training_is_recorded_and_the_last_weights_evaluated(folders):
-    wild = Experiment("wild", ("--metatrain_iterations=300", "--update_lr=1e15", "--meta_lr=1e5"))
+    steps = ("--update_lr=1e15", "--meta_lr=1e5")
+    wild = Experiment("wild", ("--metatrain_iterations=300", f"--num_test_tasks={TASKS}", *steps))
     record = finish(wild, folders)
     assert record.diverged_at is not None
     assert record.iterations <= record.diverged_at
@@ -144,7 +146,7 @@ def test_evaluations_that_were_stopped_go_on(folders, monkeypatch):
     monkeypatch.setattr(runs, "held_out_losses", losses)
     with pytest.raises(KeyboardInterrupt):
         finish(experiment, folders)
-    kept = folders.workdir / "tiny" / "evaluation" / "after4"
+    kept = folders.workdir / "tiny" / "evaluation" / "after1"
     assert len(list(kept.iterdir())) == 2
     again = finish(experiment, folders)
     assert measured == [(5, "val"), (5, "test"), (10, "val"), (10, "val"), (10, "test")]

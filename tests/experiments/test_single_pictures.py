@@ -48,6 +48,7 @@ def settings(omniglot_path, omniglot_cache, tmp_path, monkeypatch):
         "ways": [(6, 1, "as trained")],
         "domains": [(5, 1, "dim")],
         "probabilities": [(6, 1, "as trained")],
+        "model": [],
     }
     monkeypatch.setattr(single_pictures, "PARTS", parts)
     monkeypatch.setattr(single_pictures, "STEPS", 1)

@@ -60,13 +60,13 @@ class Cluster:
         addresses = [address for job in JOBS for address in cluster.get(job, [])]
         if len(set(addresses)) < len(addresses):
             raise _refused("must give every worker an address of its own", text)
-        own, index = task.get("type"), task.get("index")
-        if not isinstance(own, str) or own not in cluster:
+        kind, index = task.get("type"), task.get("index")
+        if not isinstance(kind, str) or kind not in cluster:
             raise _refused(f'must have {" or ".join(cluster)} as "type" of its "task"', text)
-        last = len(cluster[own]) - 1
+        last = len(cluster[kind]) - 1
         if isinstance(index, bool) or not isinstance(index, int) or not 0 <= index <= last:
             raise _refused(f'must have 0 to {last} as "index" of its "task"', text)
-        return cls(tuple(addresses), addresses.index(cluster[own][index]))
+        return cls(tuple(addresses), addresses.index(cluster[kind][index]))
 
 
 def _member(config: Any, name: str, text: str) -> dict[str, Any]:

@@ -386,7 +386,8 @@ def test_a_cache_killed_half_way_is_finished_by_the_next_run(data, cache, images
         builder.send_signal(signal.SIGKILL)
     source = MiniImagenet.load(data, cache, 2)
     assert len(images_read) == 34 - 8  # two times four had certainly reached the disk
-    assert sorted(Path(name).suffix for name in os.listdir(cache)) == [".json", ".npy"]
+    left = {Path(name).suffix for name in os.listdir(cache) if not name.startswith("contents-")}
+    assert left == {".json", ".npy"}
     for split in CLASSES:
         check_episodes(source, split)
 

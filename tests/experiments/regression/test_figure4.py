@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,6 +22,7 @@ from experiments.regression.figure4 import (
 from experiments.regression.plan import Plan
 from experiments.runs import TRIAL, finish
 from utils.runs.assembly import build_learner, build_source
+from utils.runs.datasets import EVALUATION_BATCH
 
 PLAN = Plan(seeds=2, networks=3, iterations=60000)
 
@@ -148,9 +150,10 @@ def test_a_network_with_a_dead_layer_answers_with_a_constant(learner):
         layer.bias.assign(np.zeros(40))
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize("dead", [True, False])
 def test_a_dead_network_is_left_after_the_trial(folders, monkeypatch, dead):
-    monkeypatch.setattr("experiments.runs.TRIAL", 6)
+    monkeypatch.setattr("experiments.runs.TRIAL", 1)
     asked = []
 
     def hopeless(learner):
@@ -158,10 +161,12 @@ def test_a_dead_network_is_left_after_the_trial(folders, monkeypatch, dead):
         return dead
 
     monkeypatch.setattr(part, "answers_with_a_constant", hopeless)
-    plan = Plan(seeds=1, networks=1, iterations=12)
+    plan = Plan(seeds=1, networks=1, iterations=2)
     experiment = network_of(plan, GLOROT, 1, 0)
+    experiment = replace(experiment, flags=(*experiment.flags, "--num_test_tasks=5"))
+    monkeypatch.setitem(EVALUATION_BATCH, "polynomial", 5)
     found = finish(experiment, folders)
-    assert found.iterations == (6 if dead else 12)
+    assert found.iterations == (1 if dead else 2)
     assert len(asked) == 1
     stored = json.loads((folders.records / f"{experiment.name}.json").read_text())
     assert stored["iterations"] == found.iterations

@@ -51,7 +51,7 @@ def test_workers_are_counted_from_the_chief():
         (config({"chief": WORKERS}, {}), "one chief at most"),
         (config({"worker": ["a:1", "a:1"]}, {}), "an address of its own"),
         (config({"worker": WORKERS}, {"type": "chief", "index": 0}), 'worker as "type"'),
-        (config({"worker": WORKERS}, {"type": ["worker"], "index": 0}), 'worker as "type"'),
+        (config({"worker": WORKERS}, {"type": [], "index": 0}), 'worker as "type"'),
         (config({"worker": WORKERS}, {"type": "worker", "index": 2}), '0 to 1 as "index"'),
         (config({"worker": WORKERS}, {"type": "worker", "index": -1}), '0 to 1 as "index"'),
         (config({"worker": WORKERS}, {"type": "worker", "index": "0"}), '0 to 1 as "index"'),

@@ -78,15 +78,19 @@ def assert_equal(here, there):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """Folders of runs of 8 iterations with a checkpoint after each, by optimizer."""
+def run_of(tmp_path_factory):
+    """Optimizer -> the folder of its run of 8 iterations with a checkpoint after each."""
     folders = {}
-    for name in ADDED:
-        logdir = tmp_path_factory.mktemp(name)
-        arguments = (*FLAGS, f"--logdir={logdir}", f"--meta_optimizer={name}", "--nolog")
-        assert program.run(*arguments, per_epoch=1, only_train=True) == 0
-        folders[name] = logdir / NAME
-    return folders
+
+    def folder_of(name):
+        if name not in folders:
+            logdir = tmp_path_factory.mktemp(name)
+            arguments = (*FLAGS, f"--logdir={logdir}", f"--meta_optimizer={name}", "--nolog")
+            assert program.run(*arguments, per_epoch=1, only_train=True) == 0
+            folders[name] = logdir / NAME
+        return folders[name]
+
+    return folder_of
 
 
 def restored(folder, iteration):
@@ -100,20 +104,8 @@ def restored(folder, iteration):
 
 @needs_addons
 @pytest.mark.parametrize("name", ADDED)
-def test_resumed_run_ends_with_the_same_bits(runs, tmp_path, name):
-    folder = shutil.copytree(runs[name], tmp_path / NAME)
-    program.rewind(folder, 4)
-    arguments = (*FLAGS, f"--logdir={tmp_path}", f"--meta_optimizer={name}", "--nolog")
-    assert program.run(*arguments, per_epoch=1, only_train=True) == 0
-    program.assert_same_checkpoint(
-        program.newest(folder / "checkpoints"), program.newest(runs[name] / "checkpoints")
-    )
-
-
-@needs_addons
-@pytest.mark.parametrize("name", ADDED)
-def test_checkpoint_holds_the_moments_of_the_wrapped_optimizer(runs, name):
-    held = program.tensors(program.newest(runs[name] / "checkpoints"))
+def test_checkpoint_holds_the_moments_of_the_wrapped_optimizer(run_of, name):
+    held = program.tensors(program.newest(run_of(name) / "checkpoints"))
     weights = sum(key.startswith("parameters/") for key in held)
     state = sum(key.startswith("optimizer/") for key in held)
     assert state == weights * (2 if name == "rectified_adam" else 3) + 1
@@ -122,11 +114,12 @@ def test_checkpoint_holds_the_moments_of_the_wrapped_optimizer(runs, name):
 @pytest.mark.parametrize(
     "name", ["adam", *(pytest.param(added, marks=needs_addons) for added in ADDED)]
 )
-def test_cooldown_scales_the_steps_and_is_the_same_in_one_go_prolonged_or_resumed(tmp_path, name):
+def test_cooldown_scales_the_steps_and_is_the_same_in_one_go_prolonged_or_resumed(
+    run_of, tmp_path, name
+):
     arguments = (*FLAGS, f"--meta_optimizer={name}", "--nolog")
     cooled = (*arguments, "--cooldown=4")
     commands = {
-        "constant": [arguments],
         "at once": [cooled],
         "prolonged": [(*arguments, "--metatrain_iterations=4"), cooled],
     }
@@ -144,20 +137,20 @@ def test_cooldown_scales_the_steps_and_is_the_same_in_one_go_prolonged_or_resume
         program.assert_same_checkpoint(checkpoint, at_once)
 
     # From the same weights and moments, in the first of the four epochs that cool down.
-    start, plain = (values(restored(tmp_path / "constant" / NAME, i)) for i in (4, 5))
+    start, plain = (values(restored(run_of(name), i)) for i in (4, 5))
     slower = values(restored(tmp_path / "at once" / NAME, 5))
     for w, a, b in zip(start, plain, slower, strict=True):
         np.testing.assert_allclose(b - w, 3.5 / 4 * (a - w), rtol=1e-2, atol=1e-8)
 
 
 @needs_addons
-def test_moving_average_evaluates_the_average_and_gives_the_weights_back(runs):
-    path = [values(restored(runs["moving_average"], i)) for i in range(9)]
+def test_moving_average_evaluates_the_average_and_gives_the_weights_back(run_of):
+    path = [values(restored(run_of("moving_average"), i)) for i in range(9)]
     average = path[0]
     for weights in path[1:]:
         average = [0.99 * a + 0.01 * w for a, w in zip(average, weights, strict=True)]
 
-    learner = restored(runs["moving_average"], 8)
+    learner = restored(run_of("moving_average"), 8)
     with evaluation_weights(learner):
         for found, expected in zip(values(learner), average, strict=True):
             np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7)
@@ -169,9 +162,11 @@ def test_moving_average_evaluates_the_average_and_gives_the_weights_back(runs):
 
 
 @needs_addons
-def test_lookahead_steps_back_half_way_at_the_sixth_iteration(runs):
+def test_lookahead_steps_back_half_way_at_the_sixth_iteration(run_of):
     # MovingAverage trains by the same Adam, undisturbed.
-    start, *_, five, six = (values(restored(runs["moving_average"], i)) for i in (0, 5, 6))
-    assert_equal(values(restored(runs["lookahead"], 5)), five)
-    for found, first, last in zip(values(restored(runs["lookahead"], 6)), start, six, strict=True):
+    start, *_, five, six = (values(restored(run_of("moving_average"), i)) for i in (0, 5, 6))
+    assert_equal(values(restored(run_of("lookahead"), 5)), five)
+    for found, first, last in zip(
+        values(restored(run_of("lookahead"), 6)), start, six, strict=True
+    ):
         np.testing.assert_allclose(found, first + 0.5 * (last - first), rtol=1e-5, atol=1e-7)
