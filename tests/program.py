@@ -1,11 +1,6 @@
 """Running the program in tests, in this process or in one of its own, and reading its runs."""
 
-import os
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,74 +10,48 @@ import tensorflow as tf
 from absl import flags
 
 import main
+import utils.command.flags
+import utils.reports.evaluation
 import utils.runs.training
 from maml_tnet import Regressor
 
 ROOT = Path(main.__file__).parent
-# Checkpoints after every few iterations, where the program has thousands between them.
-DRIVER = """
-import sys
-import main, utils.runs.training
-utils.runs.training.iterations_per_epoch = lambda config: {per_epoch}
-main.define(main.FLAGS)
-sys.exit(main.main(["main.py", *sys.argv[1:]]))
-"""
 
 
 @contextmanager
-def quick(per_epoch: int) -> Iterator[None]:
-    """Let an epoch be a few iterations, and compile the regressor without XLA."""
+def quick(per_epoch: int, evaluated_steps: int = 2) -> Iterator[None]:
+    """Let an epoch be a few iterations, and compile little.
+
+    The steps of an evaluation are unrolled: to trace the program's ten takes most of a short run.
+    The regressor is compiled without XLA.
+    """
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(utils.command.flags, "EVALUATED_STEPS", evaluated_steps)
+        patch.setattr(utils.reports.evaluation, "PLOTTED_STEPS", (0, 1, evaluated_steps))
         patch.setattr(utils.runs.training, "iterations_per_epoch", lambda config: per_epoch)
         patch.setattr(Regressor, "compile_with_xla", False)
         yield
 
 
-def run(*arguments: str, per_epoch: int = 5, only_train: bool = False) -> int:
+def run(
+    *arguments: str, per_epoch: int = 5, evaluated_steps: int = 2, only_train: bool = False
+) -> int:
     """Run the program's `main` in this process; return its exit code.
 
     Args:
         arguments: the flags.
         per_epoch: iterations between checkpoints.
+        evaluated_steps: inner steps that an evaluation takes; the program takes 10.
         only_train: leave out the evaluation and the export after training.
     """
     if "datasource" not in flags.FLAGS:
         main.define(flags.FLAGS)
     flags.FLAGS.unparse_flags()
-    with quick(per_epoch), pytest.MonkeyPatch.context() as patch:
+    with quick(per_epoch, evaluated_steps), pytest.MonkeyPatch.context() as patch:
         if only_train:
             patch.setattr(main, "evaluate_run", lambda *_, **__: None)
             patch.setattr(main, "export", lambda *_: None)
         return main.main(["main.py", *arguments])
-
-
-def start(*arguments: str, per_epoch: int) -> subprocess.Popen[str]:
-    """Start the program in a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-c", DRIVER.format(per_epoch=per_epoch), *arguments],
-        cwd=ROOT,
-        env=os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def stop_when(
-    process: subprocess.Popen[str], condition: Callable[[], bool], number: signal.Signals
-) -> tuple[str, str]:
-    """Send a signal as soon as the condition holds; return what the process wrote.
-
-    Fails if the process ends before.
-    """
-    deadline = time.monotonic() + 240
-    while not condition():
-        if process.poll() is not None or time.monotonic() > deadline:
-            process.kill()
-            pytest.fail(f"ended too early or hangs: {process.communicate()}")
-        time.sleep(0.0005)
-    process.send_signal(number)
-    return process.communicate(timeout=240)
 
 
 def newest(folder: Path) -> str:

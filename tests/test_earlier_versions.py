@@ -35,7 +35,8 @@ def table(file):
 def test_a_regression_run_is_evaluated_to_what_it_was(logs, capsys):
     folder = logs / "sinusoid-5shot-mtnet-seed0"
     (folder / "evaluation" / "test-5shot.csv").unlink()
-    assert program.run(*SINUSOID, f"--logdir={logs}", "--notrain", "--test_set") == 0
+    arguments = (*SINUSOID, f"--logdir={logs}", "--notrain", "--test_set")
+    assert program.run(*arguments, evaluated_steps=10) == 0
     expected = table(NEWEST / folder.name / "evaluation" / "test-5shot.csv")
     np.testing.assert_allclose(table(folder / "evaluation" / "test-5shot.csv"), expected, **CLOSE)
 
