@@ -75,7 +75,8 @@ def test_two_workers_are_one_process(alone, undisturbed):
     file = "evaluation/test-5shot.csv"
     here, there = (np.genfromtxt(r.folder / file, delimiter=",") for r in (run, alone))
     # Below the names of columns, a row for each of 0, 1 and 2 inner steps.
-    assert len(there) == 4 and np.isfinite(there[1:, 1:]).all()
+    assert len(there) == 4
+    assert np.isfinite(there[1:, 1:]).all()
     np.testing.assert_allclose(here, there, 1e-4)
     here, there = (json.loads((r.folder / "config.json").read_text()) for r in (run, alone))
     assert here == there
