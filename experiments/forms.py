@@ -22,7 +22,7 @@ from tensorflow import keras
 from experiments import command
 from experiments.experiment import Experiment
 from experiments.record import Document, read_document, rounded, write_document
-from experiments.runs import Folders, trained_run
+from experiments.runs import Folders, fingerprint, trained_run
 from experiments.tables import markdown, percent
 from system.atomic_file import write_text
 from utils.reports.evaluation import measure
@@ -83,13 +83,15 @@ def names(parts: Sequence[str]) -> list[str]:
 
 
 def do(parts: Sequence[str], folders: Folders) -> None:
-    """Train and measure what is not done yet, and write the page after each."""
+    """Train and measure what is not done yet on this data, and write the page after each."""
+    data = None
     for name in names(parts):
         file = folders.records / f"{name}.json"
         run = experiment(name)
-        known = {"flags": list(run.flags)}
-        stored = read_document(file)
-        if stored is None or stored["flags"] != known["flags"]:
+        data = data or fingerprint(run.config, folders)
+        known = {"flags": list(run.flags), "data": data}
+        stored = read_document(file) or {}
+        if any(stored.get(key) != value for key, value in known.items()):
             write_document(file, known | measured(run, folders))
         write_text(folders.records / "README.md", page(folders.records))
         print("measured", name, flush=True)

@@ -107,11 +107,11 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
     record = read_record(experiment, folders.records)
     if record is not None:
         if folders.data_path is not None:
-            record = check_data(record, _fingerprint(experiment.config, folders), folders.records)
+            record = check_data(record, fingerprint(experiment.config, folders), folders.records)
         return record
     run = _run(experiment, folders)
     trained = trained_run(experiment, folders)
-    data = _fingerprint_of(trained.source)
+    data = fingerprint_of(trained.source)
     kept = run.evaluation_folder / "-".join(filter(None, (f"after{trained.iterations}", data)))
     record = Record(
         experiment=experiment,
@@ -186,12 +186,13 @@ def _train(
     return train(run, learner, source, log=log)
 
 
-def _fingerprint(config: Config, folders: Folders) -> str | None:
-    """Of the data that is given."""
-    return _fingerprint_of(build_source(config, folders.data_path, folders.cache_dir))
+def fingerprint(config: Config, folders: Folders) -> str | None:
+    """Of the data that is given; None for tasks that are drawn from numbers alone."""
+    return fingerprint_of(build_source(config, folders.data_path, folders.cache_dir))
 
 
-def _fingerprint_of(source: TaskSource) -> str | None:
+def fingerprint_of(source: TaskSource) -> str | None:
+    """Of a source's images; None if it has none."""
     record = source.data_record
     return None if record is None else record.fingerprint
 

@@ -33,7 +33,7 @@ from experiments.calibration import (
 from experiments.domains import AS_TRAINED, DOMAINS
 from experiments.omniglot import EXPERIMENTS as PAPERS
 from experiments.record import Document, read_document, rounded, write_document
-from experiments.runs import list_exports, restore_export
+from experiments.runs import fingerprint_of, list_exports, restore_export
 from experiments.tables import markdown, percent
 from maml_tnet import MetaLearner
 from system.atomic_file import write_text
@@ -280,8 +280,7 @@ def opened(
         config, source, evaluation_updates=max(STEPS, config.num_updates), evaluation_mask="mode"
     )
     _, iteration = Checkpoints(run, learner).restore("last")
-    record = source.data_record
-    return run, learner, iteration, None if record is None else record.fingerprint
+    return run, learner, iteration, fingerprint_of(source)
 
 
 def do(parts: Sequence[str], folder: Path, tasks: int) -> None:

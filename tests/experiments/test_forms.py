@@ -37,10 +37,16 @@ def test_a_form_is_trained_and_measured_once(folders, omniglot_path, omniglot_ca
     page = (folders.records / "README.md").read_text()
     assert f"| maml-1shot-alone | alone | {mean:.2f} ± " in page
     half = rounded(np.full([4, 2], 0.5))
-    write_document(file, {"flags": document["flags"], "together": half, "alone": half})
+    known = {"flags": document["flags"], "data": document["data"]}
+    write_document(file, known | {"together": half, "alone": half})
     forms.do(["maml-1shot"], folders)  # is not done again
     page = (folders.records / "README.md").read_text()
     assert "| maml-1shot-alone | alone | 50.00 ± 0.00 | 50.00 ± 0.00 |" in page
+    # On other data it would be done again, in a run that is of this data.
+    monkeypatch.setattr(forms, "fingerprint", lambda *_: "other")
+    monkeypatch.setattr(forms, "measured", lambda *_: {"together": half, "alone": half})
+    forms.do(["maml-1shot"], folders)
+    assert json.loads(file.read_text())["data"] == "other"
 
 
 def test_the_papers_form_has_a_row_for_each_way_to_ask(tmp_path, monkeypatch):
