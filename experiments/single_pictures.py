@@ -138,9 +138,14 @@ class Cell:
 
 
 def measure(
-    learner: MetaLearner, cell: Cell, source: TaskSource, change: Change, tasks: int
+    learner: MetaLearner,
+    cell: Cell,
+    source: TaskSource,
+    change: Change,
+    tasks: int,
+    split: str = "test",
 ) -> dict[str, np.ndarray]:
-    """Accuracies of a cell's held-out test tasks, by name, each [tasks, steps + 1].
+    """Accuracies of a cell's held-out tasks, by name, each [tasks, steps + 1].
 
     Args:
         learner: to measure.
@@ -148,6 +153,7 @@ def measure(
         source: of their pictures.
         change: what is done to these.
         tasks: how many.
+        split: whose classes they have.
     """
 
     def changed(numbers: tf.Tensor, episode: Episode) -> tuple[tf.Tensor, Episode]:
@@ -157,7 +163,7 @@ def measure(
         )
 
     episodes = held_out_episodes(
-        source, "test", tasks=tasks, batch=BATCH, shot=cell.shot, query=cell.query
+        source, split, tasks=tasks, batch=BATCH, shot=cell.shot, query=cell.query
     )
     learner.predict_function = None  # compiled for another way
     with evaluation_weights(learner):
