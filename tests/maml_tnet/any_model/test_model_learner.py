@@ -452,7 +452,12 @@ def test_second_derivatives_matter_after_weights_only():
         ({"adapt": "tail"}, "adapt must be"),
         ({"adapt": lambda layer: False}, "no trainable weight adapts"),
         ({"normalize_by": "query"}, "normalize_by must be"),
-        ({"num_updates": 0}, "num_updates must be at least 1"),
+        ({"num_updates": 0}, "num_updates must be a whole number of at least 1, got 0"),
+        ({"update_lr": float("nan")}, "update_lr must be a finite number of at least 0, got nan"),
+        ({"meta_grad_clip": -1.0}, "meta_grad_clip must be a finite number of at least 0"),
+        ({"temperature": 0.0}, "temperature must be a finite number above 0, got 0.0"),
+        ({"seed": 1.5}, "seed must be a whole number"),
+        ({"use_transform": True}, "for a Keras model say transform=True"),
     ],
 )
 def test_options_that_are_none(options, message):
