@@ -52,10 +52,33 @@ def model_episode(data: Any, *, answered: bool = False) -> ModelEpisode:
         )
     if answered and episode.query_y is None:
         raise ValueError("an episode to train or to measure on must have query_y")
+    episode = episode._replace(
+        support_weight=numbers(episode.support_weight), query_weight=numbers(episode.query_weight)
+    )
     support = [episode.support_x, episode.support_y, episode.support_weight]
     check_examples("support", *support, axes=2)
     check_examples("query", episode.query_x, episode.query_y, episode.query_weight, axes=2)
     return episode
+
+
+def numbers(weight: Any) -> Any:
+    """Nested sample weights as numbers, where they say by bools which examples count."""
+    return tf.nest.map_structure(
+        lambda part: tf.cast(part, tf.float32) if _is_bool(part) else part, weight
+    )
+
+
+def _is_bool(part: Any) -> bool:
+    return part is not None and tf.as_dtype(part.dtype).is_bool
+
+
+def tensors(value: Any) -> Any:
+    """Nested tensors of what is given: a list of numbers, or of lists of them, is one tensor."""
+    if isinstance(value, dict):
+        return {key: tensors(part) for key, part in value.items()}
+    if isinstance(value, list | tuple) and any(hasattr(part, "shape") for part in value):
+        return type(value)(tensors(part) for part in value)
+    return None if value is None else tf.convert_to_tensor(value)
 
 
 def check_examples(part: str, x: Any, y: Any, weight: Any, *, axes: int) -> None:
@@ -157,8 +180,9 @@ def class_episodes(
         [tasks, way * shot], query_x [tasks, way * query, ...], query_y int32 [tasks, way * query].
 
     Raises:
-        ValueError: fewer than `way` classes have shot + query examples, or the numbers of examples
-            and of labels differ, or one of the numbers is no number of things.
+        ValueError: labels are not [number] or are no classes, fewer than `way` classes have
+            shot + query examples, the numbers of examples and of labels differ, or one of the
+            numbers is no number of things.
     """
     for name, number in (("way", way), ("shot", shot), ("query", query), ("tasks", tasks)):
         whole_number(name, number, least=1)
@@ -166,6 +190,10 @@ def class_episodes(
     x, labels = np.asarray(x), np.asarray(labels)
     if len(x) != len(labels):
         raise ValueError(f"{len(x)} examples have {len(labels)} labels")
+    if labels.ndim != 1:
+        raise ValueError(f"labels must be [number], one for each example, got {labels.shape}")
+    if labels.dtype.kind == "f" and np.any(np.isnan(labels)):
+        raise ValueError(f"labels must be classes, but {np.sum(np.isnan(labels))} of them are nan")
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     members = [indices for indices in members if len(indices) >= shot + query]
     if len(members) < way:

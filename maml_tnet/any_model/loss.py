@@ -75,7 +75,10 @@ def model_loss(
     if loss in (losses.squared_error, losses.cross_entropy, losses.class_mean_cross_entropy):
 
         def papers(targets: Any, outputs: Any, weights: Any, support_size: Any) -> tf.Tensor:
-            del weights  # 0 or 1, which say what is padding; that is gone by now
+            targets = _with_axis_of(outputs, targets, loss.__name__)
+            if weights is not None:  # Padding is gone by now.
+                message = f"{loss.__name__} takes no sample weights but 0, for padding, and 1"
+                outputs = _if(tf.reduce_all(weights == 1), outputs, message)
             return loss(tf.expand_dims(outputs, 1), tf.expand_dims(targets, 1), support_size)[0]
 
         return papers
@@ -120,3 +123,23 @@ def _check_outputs(loss: Any, outputs: Any, output_names: Sequence[str]) -> None
             f"loss {loss!r} must be of the model's outputs, of which there are {number}"
             + (f": {', '.join(names)}" if names else "")
         )
+
+
+def _with_axis_of(outputs: tf.Tensor, targets: tf.Tensor, name: str) -> tf.Tensor:
+    """Targets of the outputs' shape, where one output's have no axis for it as in Keras."""
+    targets = tf.cast(targets, outputs.dtype)
+    if targets.shape.rank == 1 and outputs.shape[1:] == [1]:
+        targets = tf.expand_dims(targets, 1)
+    if not targets.shape[1:].is_compatible_with(outputs.shape[1:]):
+        what = "targets" if name == "squared_error" else "one-hot targets, no numbers of classes,"
+        raise ValueError(
+            f"{name} takes {what} of the outputs' shape {tuple(outputs.shape[1:])}, got "
+            f"{tuple(targets.shape[1:])}"
+        )
+    return targets
+
+
+def _if(condition: tf.Tensor, value: tf.Tensor, message: str) -> tf.Tensor:
+    """The value, or an InvalidArgumentError."""
+    with tf.control_dependencies([tf.debugging.Assert(condition, [message])]):
+        return tf.identity(value)

@@ -16,7 +16,9 @@ from maml_tnet.any_model.episode import (
     check_examples,
     going_on,
     model_episode,
+    numbers,
     real_examples,
+    tensors,
     with_padding,
 )
 from maml_tnet.any_model.functional_model import FunctionalModel
@@ -362,15 +364,33 @@ class ModelLearner(keras.Model):
             )
         return self._outputs_specs[key]
 
+    def _episode(self, data: Any, *, answered: bool = False) -> ModelEpisode:
+        """What a dataset yields, checked."""
+        episode = model_episode(data, answered=answered)
+        for name, x in (("support_x", episode.support_x), ("query_x", episode.query_x)):
+            self._check_rank(name, x, "[tasks, examples, ...]", axes=2)
+        return episode
+
+    def _check_rank(self, name: str, x: Any, what: str, *, axes: int) -> None:
+        """Check the rank of a model's only input: Keras would take a task's for a batch's."""
+        inputs = getattr(self.network, "inputs", None) or []
+        if len(inputs) != 1 or tf.nest.is_nested(x) or x.shape.rank is None:
+            return
+        sizes = inputs[0].shape[1:]
+        if x.shape.rank != axes + len(sizes):
+            raise ValueError(
+                f"{name} must be {what} of examples {tuple(sizes)}, got shape {tuple(x.shape)}"
+            )
+
     # What Keras calls.
 
     def call(self, inputs: Any) -> Any:
         """Learn and answer: an episode -> outputs [tasks, queries, ...]."""
-        return self.answers(model_episode(inputs))[1]
+        return self.answers(self._episode(inputs))[1]
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One meta-iteration: its gradient, clipped, and the optimizer's step."""
-        episode = model_episode(data, answered=True)
+        episode = self._episode(data, answered=True)
         gradients, losses, outputs = self.meta_gradient(episode, self.optimizer.iterations)
         if self.meta_grad_clip:
             gradients = [
@@ -383,12 +403,12 @@ class ModelLearner(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Measure the queries after adaptation."""
-        episode = model_episode(data, answered=True)
+        episode = self._episode(data, answered=True)
         return self._measured(episode, *self.answers(episode))
 
     def predict_step(self, data: Any) -> Any:
         """Answer the queries: [tasks, queries, ...]."""
-        return self.answers(model_episode(data))[1]
+        return self.answers(self._episode(data))[1]
 
     def _measured(self, episode: ModelEpisode, losses: tf.Tensor, outputs: Any) -> dict[str, Any]:
         """Update the loss, the mean over tasks, and the metrics, over all their queries."""
@@ -455,11 +475,10 @@ class ModelLearner(keras.Model):
         """
         if num_updates is not None:
             whole_number("num_updates", num_updates, least=0)
-        support_x, support_y, support_weight = tf.nest.map_structure(
-            lambda x: None if x is None else tf.convert_to_tensor(x),
-            (support_x, support_y, support_weight),
-        )
+        support_x, support_y = tensors(support_x), tensors(support_y)
+        support_weight = numbers(tensors(support_weight))
         check_examples("support", support_x, support_y, support_weight, axes=1)
+        self._check_rank("support_x", support_x, "[examples, ...]", axes=1)
         values = self._learned(support_x, support_y, support_weight, num_updates)
         example = tf.nest.map_structure(lambda x: x[:1], support_x)
         model = plain_copy(self.network, example, keeps_batch_norms=self.normalize_by == "batch")
@@ -491,7 +510,7 @@ class ModelLearner(keras.Model):
     ) -> tf.Tensor:
         """Learn every task's support examples and answer its queries; see `maml_tnet.export`."""
         whole_number("num_updates", num_updates, least=0)
-        return self.answers(model_episode((support_x, support_y, query_x)), num_updates)[1]
+        return self.answers(self._episode((support_x, support_y, query_x)), num_updates)[1]
 
     # Saving.
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from maml_tnet.any_model.episode import ModelEpisode, class_episodes, model_episode
+from maml_tnet.any_model.episode import ModelEpisode, class_episodes, model_episode, tensors
 
 SIZES = [3, 4, 9, 5, 2]
 LABELS = np.repeat(["a", "b", "c", "d", "e"], SIZES)
@@ -96,3 +96,21 @@ def test_what_only_the_running_graph_knows_is_checked_there():
     assert in_a_graph(x, x).shape == [2, 5, 1]
     with pytest.raises(tf.errors.InvalidArgumentError, match="as many tasks and examples as supp"):
         in_a_graph(x, x[:, :1])
+
+
+def test_labels_are_classes():
+    with pytest.raises(ValueError, match=r"labels must be \[number\], one for each example, got"):
+        class_episodes(X, np.eye(len(X)), way=3, shot=1, query=1, tasks=1)
+    labels = [float("nan"), *range(len(X) - 1)]
+    with pytest.raises(ValueError, match=r"labels must be classes, but 1 of them are nan"):
+        class_episodes(X, labels, way=3, shot=1, query=1, tasks=1)
+
+
+def test_bools_are_weights_and_lists_are_tensors():
+    weights = np.array([[True] * 4 + [False]] * 2)
+    found = model_episode((X_OF_TASKS, Y_OF_TASKS, X_OF_TASKS, Y_OF_TASKS, weights))
+    np.testing.assert_array_equal(found.support_weight, [[1.0, 1.0, 1.0, 1.0, 0.0]] * 2)
+    assert tensors([[1.0], [2.0]]).shape == [2, 1]
+    nested = tensors({"a": [np.ones([2]), np.ones([3])], "b": [1, 2]})
+    assert [part.shape for part in tf.nest.flatten(nested)] == [[2], [3], [2]]
+    assert tensors(None) is None

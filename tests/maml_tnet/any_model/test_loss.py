@@ -76,3 +76,21 @@ def test_without_a_loss_there_is_nothing_to_compile(loss):
 def test_a_loss_must_be_one_number():
     with pytest.raises(ValueError, match="must be reduced to a number, got reduction=None"):
         model_loss(keras.losses.MeanSquaredError(reduction=None))
+
+
+def test_the_papers_losses_take_targets_as_keras_does():
+    assert value(model_loss(losses.squared_error), TARGETS[:, 0]) == pytest.approx(5 / 3)
+    rows, numbers = np.eye(3, dtype=np.float32), np.array([0, 1, 2])
+    for loss in (losses.cross_entropy, losses.class_mean_cross_entropy):
+        for targets in (numbers, numbers[:, np.newaxis]):
+            with pytest.raises(ValueError, match=r"takes one-hot targets, no numbers of classes,"):
+                value(model_loss(loss), targets, rows)
+    with pytest.raises(ValueError, match=r"squared_error takes targets of the outputs' shape"):
+        value(model_loss(losses.squared_error), np.ones([3, 2]), OUTPUTS)
+
+
+def test_the_papers_losses_have_no_sample_weights():
+    loss = model_loss(losses.squared_error)
+    assert value(loss, weights=np.ones(3)) == pytest.approx(5 / 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="squared_error takes no sample weig"):
+        value(loss, weights=np.array([1.0, 0.5, 1.0]))

@@ -465,6 +465,21 @@ def test_options_that_are_none(options, message):
         MetaLearner(small_model(), **{"update_lr": 0.1, **options})
 
 
+def test_a_task_is_not_taken_for_a_batch_of_them(eager):
+    learner = learner_of(small_model())
+    single = {name: part[0] for name, part in episode(0).items()}
+    as_sizes = {name: np.ones([len(x), 2], np.float32) for name, x in single.items()}
+    with pytest.raises(ValueError, match=r"support_x must be \[tasks, examples, \.\.\.\] of exam"):
+        learner.fit(tf.data.Dataset.from_tensors(as_sizes), verbose=0)
+    x, y = single["support_x"], single["support_y"]
+    with pytest.raises(ValueError, match=r"support_x must be \[examples, \.\.\.\] of examples"):
+        learner.adapt(x[np.newaxis], y[np.newaxis])
+    with pytest.raises(ValueError, match=r"support_y must be \[examples, \.\.\.\] with the sizes"):
+        learner.adapt(x, y[:1])
+    answers = learner.adapt(np.array(x).tolist(), np.array(y).tolist())(x)
+    np.testing.assert_array_equal(answers, learner.adapt(x, y)(x))
+
+
 def test_what_is_missing_is_said(eager):
     with pytest.raises(ValueError, match="has no weights yet"):
         MetaLearner(keras.Sequential([layers.Dense(1)]), update_lr=0.1)
