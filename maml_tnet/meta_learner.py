@@ -182,7 +182,13 @@ class MetaLearner(keras.Model):
         self.engine = None if self.strategy is None else Engine(self, self.strategy)
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Keras' `fit` on a dataset of spans; under a strategy, `distribution.Engine`'s."""
+        """Keras' `fit` on a dataset of spans; under a strategy, `distribution.Engine`'s.
+
+        Raises:
+            ValueError: an episode is not what the network and the loss take; see `checked_episode`.
+        """
+        # One of them here, as a graph's labels have no values.
+        checked_episode(self.sample_episode(tf.constant(0)), self.network, self.task_loss)
         if self.engine is None:
             return super().fit(x, *args, **kwargs)
         return self.engine.fit(x, *args, **kwargs)
