@@ -178,12 +178,17 @@ def test_a_bomb_is_refused_by_its_size_or_its_checksum(tmp_path, compression, mo
 def test_folders_as_windows_writes_them_are_folders(tmp_path):
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        for system, name in ((0, "b\\c"), (0, "b\\"), (3, "b\\d")):
+        for system, name in ((0, "b\\c"), (0, "b\\"), (3, "b\\d"), (10, "b\\e"), (14, "b\\f")):
             entry = zipfile.ZipInfo(name)
             entry.create_system = system
             archive.writestr(entry, name)
     tree = ZipTree(path)
-    assert {name: tree.read(name) for name in tree.files} == {"b/c": b"b\\c", "b\\d": b"b\\d"}
+    assert {name: tree.read(name) for name in tree.files} == {
+        "b/c": b"b\\c",
+        "b\\d": b"b\\d",
+        "b/e": b"b\\e",
+        "b/f": b"b\\f",
+    }
 
 
 def test_names_of_a_zip_are_those_below_its_root(tmp_path):
