@@ -39,6 +39,7 @@ ZIP_DAMAGE = (
 # The systems of a zip's member on which names may have "\\": FAT, HPFS, NTFS (in two numberings)
 # and VFAT.
 _WINDOWS = {0, 6, 10, 11, 14}
+_SIZE_FOLLOWS = 8  # a bit of a member: its size and checksum stand behind it
 # Compressed bytes at a time. A bomb's bytes are 1,000 (LZMA) to 30,000 (bzip2) times as many.
 _COMPRESSED_AT_ONCE = 4096
 
@@ -240,6 +241,16 @@ class ZipTree:
                 f"{self.root} is damaged at {printable(entry.filename)}: {reason(error)}"
             ) from error
 
+    def _check_empty(self, entry: zipfile.ZipInfo) -> None:
+        """Where the list of files is blanked it says 0 bytes and, as of 0 bytes, the checksum 0."""
+        if entry.file_size == 0:
+            with open(self.root, "rb") as file:
+                file.seek(entry.header_offset)
+                header = file.read(30)
+            flags, (crc, _, size) = header[6], struct.unpack_from("<III", header, 14)
+            if (crc or size) and not flags & _SIZE_FOLLOWS:
+                raise zipfile.BadZipFile(f"its list of files says 0 bytes, the file itself {size}")
+
     def read(self, name: str) -> bytes:
         """Return a file's bytes; raises DataError naming the file when it cannot."""
         entry = self._entries[name]
@@ -247,6 +258,7 @@ class ZipTree:
         try:
             _check_size(entry.file_size)
             with self._zip.open(entry) as file:
+                self._check_empty(entry)
                 bounded = entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
                 at_once = entry.file_size + 1 if bounded else _COMPRESSED_AT_ONCE
                 while part := file.read(at_once):

@@ -251,7 +251,16 @@ def test_a_damage_that_no_checksum_of_zipfile_sees_is_found(tmp_path, offset):
     """A file without bytes, or a comment that swallows the next file of the list."""
     path = zipped(tmp_path / "x.zip", {"a": b"1", "b": b"22"}, zipfile.ZIP_STORED)
     changed(path, offset, 0 if offset == 24 else 47)
-    with pytest.raises(DataError, match=r"Bad CRC-32 for file 'a'|it lists 1 of 2 files"):
+    with pytest.raises(DataError, match=r"says 0 bytes, the file itself 1|it lists 1 of 2 files"):
+        ZipTree(path).read("a")
+
+
+def test_a_list_of_files_that_is_blanked_gives_no_empty_file(tmp_path):
+    path = zipped(tmp_path / "x.zip", {"a": b"text", "b": b""})
+    assert ZipTree(path).read("b") == b""
+    for offset in range(16, 28):  # the checksum and the two sizes
+        changed(path, offset, 0)
+    with pytest.raises(DataError, match=rf"cannot read {path}/a: .* says 0 bytes, the .*self 4$"):
         ZipTree(path).read("a")
 
 
