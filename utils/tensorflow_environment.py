@@ -1,7 +1,8 @@
-"""What must be so before TensorFlow is imported; every program imports this before it.
+"""What must be so before TensorFlow and Matplotlib are imported; every program imports this first.
 
-The variables are those that TensorFlow reads. One that the user has set is left as it is, but for
-those that choose another Keras than TensorFlow's own, with which nothing here runs.
+The variables are those that these read. One that the user has set is left as it is, but for those
+with which nothing here runs or gives the same numbers: of another Keras than TensorFlow's own, of
+the settings in a user's keras.json, and of a Matplotlib that shows its figures.
 """
 
 import os
@@ -16,6 +17,10 @@ for _name, _mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.pop("TF_USE_LEGACY_KERAS", None)
+os.environ["KERAS_HOME"] = os.devnull  # no folder, so that no keras.json is in it
+# Figures are written to files alone, which needs no backend; a wrong one stops the import.
+os.environ.pop("MPLBACKEND", None)
+os.environ["MATPLOTLIBRC"] = os.devnull
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # By itself TensorFlow uses oneDNN only on processors with instructions for neural networks. Others
 # gain by it, too: benchmarks/README.md.

@@ -2,10 +2,12 @@
 
 import contextlib
 import hashlib
+import io
 import lzma
 import os
 import stat
 import struct
+import weakref
 import zipfile
 import zlib
 from collections import deque
@@ -15,6 +17,7 @@ from typing import NamedTuple, Protocol
 
 from data_generators.errors import DataError, printable, reason
 from data_generators.images.formats import is_image
+from data_generators.images.zip_end import FileStart, find_end
 
 LARGEST_FILE = 2**28  # bytes; what is larger is no image, or made to fill the memory
 # Of a folder: entries, which the memory must hold, and files that are no images, where there is not
@@ -33,7 +36,10 @@ ZIP_DAMAGE = (
     lzma.LZMAError,
     zipfile.BadZipFile,
 )
-_WINDOWS = 0  # the system of a zip's member
+# The systems of a zip's member on which names may have "\\": FAT, HPFS, NTFS (in two numberings)
+# and VFAT.
+_WINDOWS = {0, 6, 10, 11, 14}
+_SIZE_FOLLOWS = 8  # a bit of a member: its size and checksum stand behind it
 # Compressed bytes at a time. A bomb's bytes are 1,000 (LZMA) to 30,000 (bzip2) times as many.
 _COMPRESSED_AT_ONCE = 4096
 
@@ -48,11 +54,13 @@ class FileTree(Protocol):
         root: the folder or the zip.
         files: name -> a text that changes with the file.
         left_out: name -> why it is not among the files.
+        hidden: how many files and folders are passed over for their names alone.
     """
 
     root: Path
     files: dict[str, str]
     left_out: dict[str, str]
+    hidden: int
 
     def read(self, name: str) -> bytes:
         """Return a file's bytes; raises DataError naming the file when it cannot."""
@@ -101,6 +109,7 @@ class FolderTree:
         self.root = root
         self.files: dict[str, str] = {}
         self.left_out: dict[str, str] = {}
+        self.hidden = 0
         self._paths: dict[str, str] = {}
         self._images = self._entries = 0
         met = _folders_above(root)
@@ -123,7 +132,9 @@ class FolderTree:
                 self.left_out[folder.name] = f"it is the same folder as {first}"
                 continue
             for entry in entries:
-                if not _is_hidden(entry):
+                if _is_hidden(entry):
+                    self.hidden += 1
+                else:
                     self._list(folder.entry(entry), folders, links)
 
     def _list(self, entry: "_Entry", folders: deque["_Entry"], links: deque["_Entry"]) -> None:
@@ -182,10 +193,13 @@ class ZipTree:
     def __init__(self, root: Path):
         self.root = root
         self.left_out: dict[str, str] = {}
+        self.hidden = 0
         try:
-            self._zip = zipfile.ZipFile(root)
             status = root.stat()
-            due = _number_of_entries(root)
+            due, end = find_end(root)
+            file = io.BufferedReader(FileStart(root, end))
+            weakref.finalize(self, file.close)
+            self._zip = zipfile.ZipFile(file)
         except ZIP_DAMAGE as error:
             raise DataError(f"{root} is not a complete zip file: {reason(error)}") from error
         listed = len(self._zip.infolist())
@@ -196,7 +210,7 @@ class ZipTree:
         self._entries: dict[str, zipfile.ZipInfo] = {}
         for entry in self._zip.infolist():
             name = entry.filename
-            if entry.create_system == _WINDOWS:  # whose programs often keep its "\\"
+            if entry.create_system in _WINDOWS:  # whose programs often keep its "\\"
                 name = name.replace("\\", "/")
             # Some programs begin names with "/" or "./".
             parts = [part for part in printable(name).split("/") if part not in ("", ".")]
@@ -204,6 +218,8 @@ class ZipTree:
                 self._check_name(entry)
                 if ".." in parts:
                     self.left_out[printable(name)] = "a name that leads out of the zip"
+                elif not name.endswith("/"):
+                    self.hidden += 1
                 continue
             name = "/".join(parts)
             if name in self.files:
@@ -225,6 +241,16 @@ class ZipTree:
                 f"{self.root} is damaged at {printable(entry.filename)}: {reason(error)}"
             ) from error
 
+    def _check_empty(self, entry: zipfile.ZipInfo) -> None:
+        """Where the list of files is blanked it says 0 bytes and, as of 0 bytes, the checksum 0."""
+        if entry.file_size == 0:
+            with open(self.root, "rb") as file:
+                file.seek(entry.header_offset)
+                header = file.read(30)
+            flags, (crc, _, size) = header[6], struct.unpack_from("<III", header, 14)
+            if (crc or size) and not flags & _SIZE_FOLLOWS:
+                raise zipfile.BadZipFile(f"its list of files says 0 bytes, the file itself {size}")
+
     def read(self, name: str) -> bytes:
         """Return a file's bytes; raises DataError naming the file when it cannot."""
         entry = self._entries[name]
@@ -232,6 +258,7 @@ class ZipTree:
         try:
             _check_size(entry.file_size)
             with self._zip.open(entry) as file:
+                self._check_empty(entry)
                 bounded = entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
                 at_once = entry.file_size + 1 if bounded else _COMPRESSED_AT_ONCE
                 while part := file.read(at_once):
@@ -243,16 +270,6 @@ class ZipTree:
     def checksum(self, name: str) -> int:
         """Return the CRC-32 of a file's bytes, which the zip's list of files has."""
         return self._entries[name].CRC
-
-
-def _number_of_entries(path: Path) -> int:
-    """The number of files that the end of a zip says it has, modulo 2^16; zipfile ignores it."""
-    longest = 22 + 2**16  # bytes of that end, with a comment
-    with open(path, "rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - longest))
-        tail = file.read()
-    (number,) = struct.unpack_from("<H", tail, tail.rindex(b"PK\5\6") + 10)
-    return number
 
 
 class _TooLargeError(Exception):

@@ -40,6 +40,20 @@ def other_files(tree: FileTree, known: Collection[str] = ()) -> str | None:
     return ", ".join(f"{n} {suffix}" for suffix, n in sorted(suffixes.items())) or None
 
 
+def what_there_is(tree: FileTree) -> str:
+    """What a person may be told of a tree that has no class folders, such as "it has 3 .heic"."""
+    if loose := len(loose_images(tree)):
+        parts = [f"{loose} images that are in no class folder"]
+    else:
+        parts = [others] if (others := other_files(tree)) else []
+    if tree.hidden:
+        parts.append(f"{tree.hidden} passed over, as a name begins with a dot or __MACOSX")
+    if tree.left_out:
+        name, why = next(iter(tree.left_out.items()))
+        parts.append(f"{len(tree.left_out)} left out, such as {legible(name, 100)}: {why}")
+    return f"it has {', '.join(parts) or 'no files'}"
+
+
 def one_name(label: str) -> str:
     """A class's name without what the eye does not see: blanks, forms and marks of Unicode."""
     seen = "".join(c for c in label if unicodedata.category(c) != "Cf")

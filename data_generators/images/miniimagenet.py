@@ -9,7 +9,13 @@ from data_generators.images.cache import open_image_cache
 from data_generators.images.contents import Contents
 from data_generators.images.episodes import ImageEpisodes
 from data_generators.images.file_tree import FileTree, fingerprint, open_tree
-from data_generators.images.folders import ClassFiles, check_disjoint, image_folders, loose_images
+from data_generators.images.folders import (
+    ClassFiles,
+    check_disjoint,
+    image_folders,
+    loose_images,
+    what_there_is,
+)
 from data_generators.images.left_out import LeftOut
 from data_generators.images.split_files import find_split_files, read_split_files
 from data_generators.images.split_folders import split_folders
@@ -80,7 +86,7 @@ def list_classes(tree: FileTree) -> dict[str, ClassFiles]:
         left_out.add_all("folder", found.left_out)
         left_out.add_all("image", loose_images(tree))
     else:
-        raise DataError(f"--data_path={tree.root} is not {LAYOUT}")
+        raise DataError(f"--data_path={tree.root} is not {LAYOUT}; {what_there_is(tree)}")
     check_disjoint(tree, splits)
     left_out.say_total()
     return splits

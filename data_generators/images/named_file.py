@@ -22,6 +22,7 @@ class NamedFile:
         self.root = Path()
         self.files: dict[str, str] = {}
         self.left_out: dict[str, str] = {}
+        self.hidden = 0
         self._path = path
         name = printable(path.as_posix())
         try:

@@ -19,6 +19,7 @@ from data_generators.images.folders import (
     loose_images,
     other_files,
     some,
+    what_there_is,
 )
 from data_generators.images.left_out import LeftOut
 from data_generators.images.readable_images import open_readable
@@ -182,19 +183,13 @@ def _list_classes(tree: FileTree, left_out: LeftOut) -> dict[str, ClassFiles]:
                 "not read: %s; train, val and test need a file each", some(split_csv.values())
             )
     else:
-        raise DataError(f"--data_path={tree.root} is not {LAYOUT}; {_what_else(tree)}")
+        raise DataError(f"--data_path={tree.root} is not {LAYOUT}; {what_there_is(tree)}")
     check_disjoint(tree, parts)
     if pairs := alike(label for classes in parts.values() for label in classes):
         _log.warning("taken as different classes: %s", pairs)
     if others := other_files(tree, known):
         _log.warning("passed over, as their names are not those of images: %s", others)
     return parts
-
-
-def _what_else(tree: FileTree) -> str:
-    if loose := len(loose_images(tree)):
-        return f"it has {loose} images that are in no class folder"
-    return f"it has {other_files(tree) or 'no other files'}"
 
 
 def _usable_of(

@@ -84,3 +84,26 @@ assert "TF_USE_LEGACY_KERAS" not in os.environ
     others = {"KERAS_BACKEND": "jax", "TF_USE_LEGACY_KERAS": "1"}
     command = [sys.executable, "-c", look]
     assert subprocess.run(command, cwd=ROOT, env=os.environ | others).returncode == 0
+
+
+def test_settings_of_keras_and_matplotlib_that_a_user_has_are_not_read(tmp_path):
+    (tmp_path / "matplotlibrc").write_bytes(b"\xff\xfe")
+    look = """
+import os, utils.tensorflow_environment
+import matplotlib.figure
+assert not os.path.isdir(os.environ["KERAS_HOME"])
+try:
+    os.makedirs(os.path.join(os.environ["KERAS_HOME"], "below"))
+except OSError:
+    print("no folder can be there")
+"""
+    users = {"KERAS_HOME": tmp_path, "MATPLOTLIBRC": tmp_path, "MPLBACKEND": "nonsense"}
+    done = subprocess.run(
+        [sys.executable, "-c", look],
+        cwd=ROOT,
+        env=os.environ | {name: str(value) for name, value in users.items()},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "no folder can be there\n"

@@ -27,7 +27,6 @@ def exit_code(work: Callable[[], None]) -> int:
     another process of the run was lost, and starting all of them again is the way on.
     """
     tf.get_logger().setLevel("ERROR")  # what it warns of is ours to say, in one line
-    tf.keras.backend.set_floatx("float32")  # whatever the user's keras.json says
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # Names of classes may not be in its encoding.
             stream.reconfigure(errors="backslashreplace")

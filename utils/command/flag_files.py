@@ -1,4 +1,7 @@
-"""Files of flags, --flagfile=FILE: one flag a line."""
+"""Files of flags, --flagfile=FILE: one flag a line.
+
+They are no scripts: a value is all that stands after its "=", with quotes and blanks in it.
+"""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -48,14 +51,16 @@ def _flags_of(file: Path) -> Iterator[str]:
     if file.stat().st_size > MOST_BYTES:
         raise UsageError(f"--flagfile={file} is too large for a file of flags")
     try:
-        text = file.read_bytes().decode()
+        text = file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(f"--flagfile={file} is not a text in UTF-8") from error
-    for number, line in enumerate(map(str.strip, text.splitlines()), start=1):
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    for number, line in enumerate((line.strip(" \t") for line in lines), start=1):
         if line and not line.startswith(COMMENTS):
-            if not line.startswith("-"):
+            name = line.partition("=")[0]
+            if not line.startswith("-") or name.split() != [name]:
                 raise UsageError(
-                    f"--flagfile={file}: line {number} must be a flag, --name=value, got "
+                    f"--flagfile={file}: line {number} must be one flag, --name=value, got "
                     f"{line[:40]!r}"
                 )
             yield line

@@ -18,6 +18,7 @@ from utils.command.configuration import ALL_CLASSES, DATA_SOURCES, META_OPTIMIZE
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.command.flag_errors import explained
 from utils.command.flag_files import with_flag_files
+from utils.command.library_flags import check_no_library_flag
 from utils.command.paths import (
     OptionalPathParser,
     check_current_folder,
@@ -48,13 +49,6 @@ RETIRED = {
     "conv": "images always take the convolutional network",
     "debug": "give --metatrain_iterations a small number instead",
     "recompute": "a meta-batch is computed in parts, which needs less memory than it saved",
-}
-
-# What works of the flags that absl, and TensorFlow, define in every program. --log_dir,
-# --only_check_args, --delta_threshold and the like would be passed over.
-_OF_ABSL = {
-    *("help", "helpshort", "helpfull", "helpxml", "undefok", "flagfile"),
-    *("verbosity", "v", "stderrthreshold", "showprefixforinfo", "logger_levels"),
 }
 
 
@@ -219,19 +213,11 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> l
         for retired, reason in RETIRED.items():
             if argument.startswith("-") and name in (retired, f"no{retired}"):
                 raise UsageError(f"--{retired} is retired: {reason}")
+    check_no_library_flag(argv[1:], flag_values)
     try:
         program, *rest = flag_values(argv)
     except (flags.Error, ValueError) as error:  # ValueError: of --nouse_T=1, and the like
         raise UsageError(explained(error, flag_values)) from error
-    for module, of_absl in flag_values.flags_by_module_dict().items():
-        for flag in of_absl:
-            if (
-                module.startswith(("absl.", "tensorflow."))
-                and flag.name not in _OF_ABSL
-                and flag.present
-            ):
-                hint = "; the folder of the runs is --logdir" if flag.name == "log_dir" else ""
-                raise UsageError(f"--{flag.name} is no flag of this program{hint}")
     if rest:
         raise UsageError(f"unexpected argument {rest[0]!r}: flags are written --name=value")
     return [program]

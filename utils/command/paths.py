@@ -12,6 +12,8 @@ from utils.errors import UsageError
 LONGEST, LONGEST_PART = 4000, 255  # bytes that systems take, of a path and of each of its parts
 # Of a letter alone it is a disk of Windows.
 _ADDRESS = re.compile(r"[A-Za-z][\w+.-]+://")
+# A whole part of a path, such as $HOME, ${HOME} or %USERPROFILE%.
+_VARIABLE = re.compile(r"(?<![^/\\])(?:\$\w+|\$\{\w+\}|%\w+%)(?![^/\\])")
 
 
 def expanded(path: str) -> str:
@@ -19,7 +21,8 @@ def expanded(path: str) -> str:
 
     Raises:
         ValueError: it is empty, not UTF-8, too long, an address such as gs://..., ends with the end
-            of a line, or is of a user who does not exist; the text says which.
+            of a line, is of a user who does not exist, or has what only a shell reads, quotes
+            around it or a variable, and is not there under that name; the text says which.
     """
     if not path.strip():
         raise ValueError("must name a file or folder, got an empty text")
@@ -31,6 +34,14 @@ def expanded(path: str) -> str:
         raise ValueError("must not end with the end of a line")
     if _ADDRESS.match(path):
         raise ValueError("must be a file or folder of this machine, not an address")
+    if path[0] in "\"'" and not os.path.lexists(path):
+        raise ValueError("must be written without quotes here, where no shell reads it")
+    variable = _VARIABLE.search(path)
+    if variable and not os.path.lexists(path[: variable.end()]):
+        raise ValueError(
+            f"has {variable[0]} in it, which only a shell replaces: write the folder that it "
+            "stands for, or ~ for the home folder"
+        )
     found = os.path.expanduser(path)
     if not _is_utf8(found):
         raise ValueError("leads to a home folder whose name is not UTF-8")

@@ -18,6 +18,7 @@ from data_generators.images.folders import (
     loose_images,
     other_files,
     some,
+    what_there_is,
 )
 from data_generators.images.formats import is_image
 from data_generators.images.left_out import LeftOut
@@ -80,7 +81,9 @@ def read_support(folder: str, image_input: ImageInput) -> SupportSet:
             classes.setdefault(label, []).append(name)
     left_out.add_all("image", loose_images(tree))
     if not classes:
-        raise UsageError(f"--support={folder} has no class folders with images in them")
+        raise UsageError(
+            f"--support={folder} has no class folders with images in them: {what_there_is(tree)}"
+        )
     if len(classes) == 1:
         raise UsageError(
             f"--support={folder} has one class folder, {next(iter(classes))}: give at least two"

@@ -178,12 +178,17 @@ def test_a_bomb_is_refused_by_its_size_or_its_checksum(tmp_path, compression, mo
 def test_folders_as_windows_writes_them_are_folders(tmp_path):
     path = tmp_path / "x.zip"
     with zipfile.ZipFile(path, "w") as archive:
-        for system, name in ((0, "b\\c"), (0, "b\\"), (3, "b\\d")):
+        for system, name in ((0, "b\\c"), (0, "b\\"), (3, "b\\d"), (10, "b\\e"), (14, "b\\f")):
             entry = zipfile.ZipInfo(name)
             entry.create_system = system
             archive.writestr(entry, name)
     tree = ZipTree(path)
-    assert {name: tree.read(name) for name in tree.files} == {"b/c": b"b\\c", "b\\d": b"b\\d"}
+    assert {name: tree.read(name) for name in tree.files} == {
+        "b/c": b"b\\c",
+        "b\\d": b"b\\d",
+        "b/e": b"b\\e",
+        "b/f": b"b\\f",
+    }
 
 
 def test_names_of_a_zip_are_those_below_its_root(tmp_path):
@@ -246,7 +251,16 @@ def test_a_damage_that_no_checksum_of_zipfile_sees_is_found(tmp_path, offset):
     """A file without bytes, or a comment that swallows the next file of the list."""
     path = zipped(tmp_path / "x.zip", {"a": b"1", "b": b"22"}, zipfile.ZIP_STORED)
     changed(path, offset, 0 if offset == 24 else 47)
-    with pytest.raises(DataError, match=r"Bad CRC-32 for file 'a'|it lists 1 of 2 files"):
+    with pytest.raises(DataError, match=r"says 0 bytes, the file itself 1|it lists 1 of 2 files"):
+        ZipTree(path).read("a")
+
+
+def test_a_list_of_files_that_is_blanked_gives_no_empty_file(tmp_path):
+    path = zipped(tmp_path / "x.zip", {"a": b"text", "b": b""})
+    assert ZipTree(path).read("b") == b""
+    for offset in range(16, 28):  # the checksum and the two sizes
+        changed(path, offset, 0)
+    with pytest.raises(DataError, match=rf"cannot read {path}/a: .* says 0 bytes, the .*self 4$"):
         ZipTree(path).read("a")
 
 

@@ -272,9 +272,24 @@ def test_what_is_passed_over_is_said(tmp_path, caplog):
     }
 
 
-def test_without_images_the_layout_is_explained(tmp_path):
-    for files in ({"a.png": encoded(1)}, {"a/readme.txt": b"text"}):
-        with pytest.raises(DataError, match="is not a folder or zip of class folders"):
-            load(tmp_path / str(len(files)), files)
+@pytest.mark.parametrize(
+    ("files", "what"),
+    [
+        (["a.png", "b.txt"], "1 images that are in no class folder"),
+        (["a/readme.txt", "b.heic"], "1 .heic, 1 .txt"),
+        (["a/.1.png", ".b/1.png", "__MACOSX/a/1.png"], "3 passed over, as a name begins with a"),
+        (["../1.png", "a/../../2.png"], "2 left out, such as ../1.png: a name that leads out of"),
+    ],
+)
+def test_without_images_the_layout_is_explained(tmp_path, files, what):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        for name in files:
+            archive.writestr(name, b"text")
+    with pytest.raises(DataError, match="is not a folder or zip of class folders") as caught:
+        Images.load(str(tmp_path / "x.zip"), str(tmp_path), 2, **SIZES)
+    assert f"; it has {what}" in str(caught.value)
+
+
+def test_without_a_path_the_layout_is_explained(tmp_path):
     with pytest.raises(DataError, match="--data_path must name a folder or zip of class folders"):
         Images.load(None, str(tmp_path), 2, **SIZES)

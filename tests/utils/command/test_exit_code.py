@@ -4,7 +4,6 @@ import sys
 
 import pytest
 import tensorflow as tf
-from tensorflow import keras
 
 from data_generators import DataError
 from maml_tnet import ExportError
@@ -81,13 +80,3 @@ def test_a_signal_is_its_number_and_what_is_saved(capsys):
 def test_an_error_of_the_program_itself_keeps_its_traceback(capsys):
     with pytest.raises(ZeroDivisionError):
         ending(capsys, ZeroDivisionError())
-
-
-def test_numbers_are_float32_whatever_keras_is_set_to():
-    found = []
-    keras.backend.set_floatx("float64")  # as a user's keras.json does
-    try:
-        exit_code(lambda: found.append(keras.backend.floatx()))
-    finally:
-        keras.backend.set_floatx("float32")
-    assert found == ["float32"]

@@ -20,6 +20,12 @@ def test_a_file_of_flags_stands_in_the_place_of_its_name(tmp_path):
     assert expand("--a=1", "--b") == ["--a=1", "--b"]
 
 
+def test_lines_end_as_on_every_system_and_nowhere_else(tmp_path):
+    file = tmp_path / "flags"
+    file.write_bytes("\ufeff--a=\u20281\x0c\r\n--b\r--c= 'd' \n".encode())
+    assert expand(f"--flagfile={file}") == ["--a=\u20281\x0c", "--b", "--c= 'd'"]
+
+
 def test_the_home_folder_is_expanded(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "flags").write_text("--a")
@@ -30,8 +36,10 @@ def test_the_home_folder_is_expanded(tmp_path, monkeypatch):
     ("content", "line"),
     [
         (b"\x7fELF\x02\x01\x01\x00\xff\xfe", "is not a text in UTF-8"),
-        (b"--a\nelephant\n", "line 2 must be a flag, --name=value, got 'elephant'"),
-        (b"\0" * 100, "line 1 must be a flag"),
+        (b"--a\nelephant\n", "line 2 must be one flag, --name=value, got 'elephant'"),
+        (b"--a\n--b 3\n", "line 2 must be one flag, --name=value, got '--b 3'"),
+        (b"--a --b\n", "line 1 must be one flag, --name=value, got '--a --b'"),
+        (b"\0" * 100, "line 1 must be one flag"),
         (b"#" * 2_000_000, "is too large for a file of flags"),
     ],
 )

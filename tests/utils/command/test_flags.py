@@ -133,7 +133,9 @@ def test_oracle_and_none_are_words():
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--frobnicate=1"], "Unknown command line flag 'frobnicate'"),
+        (["--frobnicate=1"], "--frobnicate is no flag of this program"),
+        (["--use-t"], "--use-t is no flag of this program; did you mean --use_T"),
+        (["--noseed"], "--noseed is no flag of this program; did you mean --seed?"),
         (["--num_classes=five"], "--num_classes must be an integer, got 'five'"),
         (["--num_classes=1\n2"], r"--num_classes must be an integer, got '1\n2'"),
         (
@@ -150,6 +152,10 @@ def test_oracle_and_none_are_words():
         (["--noconv"], "--conv is retired: "),
         (["--conv=False"], "--conv is retired: "),
         (["--debug=True"], "--debug is retired: "),
+        (
+            ["--data_path=gs://" + "x" * 5000],
+            "--data_path=gs://" + "x" * 55 + "...: must be a file or folder of this machine, not",
+        ),
         (["--use_T", "True"], "unexpected argument 'True': flags are written --name=value"),
     ],
 )

@@ -62,12 +62,25 @@ def test_a_path_without_a_home_folder_stays_as_it_is():
         ("a/" * 3000, "is too long for a path"),
         ("logs\r", "must not end with the end of a line"),
         ("gs://bucket/logs", "must be a file or folder of this machine, not an address"),
+        ('"/my images"', "must be written without quotes here"),
+        ("'x'", "must be written without quotes here"),
+        ("$HOME/x", r"has \$HOME in it, which only a shell replaces: write the folder"),
+        ("a/${USER}", r"has \$\{USER\} in it, which only a shell replaces"),
+        ("C:\\%USERPROFILE%\\x", "has %USERPROFILE% in it"),
         ("~nobody-here", "there is no home folder ~nobody-here; a file of this name is ./~nobody"),
     ],
 )
 def test_what_is_no_path_is_said(path, line):
     with pytest.raises(ValueError, match=line):
         expanded(path)
+
+
+def test_names_with_quotes_and_dollars_are_names(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("$HOME").mkdir()
+    Path("'x'").mkdir()
+    for path in ("$HOME/new", "'x'", "./bob's", "price-$5", "$RECYCLE.BIN/x", "100%", "a%b%c"):
+        assert expanded(path) == path
 
 
 def test_a_current_folder_that_is_gone_is_one_line(tmp_path, monkeypatch):
