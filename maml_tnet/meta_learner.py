@@ -35,8 +35,8 @@ MASK_CHOICES = ("sample", "mode")
 EVALUATION_MASK_STREAM = 1_000_003
 STEP_STREAM = 10_000_019
 NO_KERAS_FILE = (
-    "a MetaLearner cannot be a file of Keras: maml_tnet.export writes a SavedModel that adapts and "
-    "predicts, save_weights('NAME.weights.h5') the weights alone"
+    "a MetaLearner cannot be a file of Keras: maml_tnet.export writes a SavedModel that adapts "
+    "and predicts, save_weights('NAME.weights.h5') the weights alone"
 )
 
 MaskNoise = list[list[tf.Tensor]]
@@ -211,6 +211,10 @@ class MetaLearner(keras.Model):
         Raises:
             NotImplementedError: always, saying what to use.
         """
+        raise NotImplementedError(NO_KERAS_FILE)
+
+    def export(self, *args: Any, **kwargs: Any) -> None:
+        """Keras' `export`, whose SavedModel could not learn; see `save`."""
         raise NotImplementedError(NO_KERAS_FILE)
 
     def get_config(self) -> dict[str, Any]:

@@ -31,6 +31,10 @@ from maml_tnet.compat import require_keras_3, tf_variable
 
 # Offset of the first word of a seed, so that dropout and masks share no random stream.
 RANDOM_LAYER_STREAM = 2_000_003
+NO_KERAS_EXPORT = (
+    "maml_tnet.export writes a SavedModel that adapts and predicts; adapt gives a Keras model "
+    "that has learned one task, which has an export of its own"
+)
 # What arguments are called here that the paper's networks have.
 OTHER_NAMES = {"use_transform": "transform=True", "mask_per": 'mask="unit" or mask="weight"'}
 
@@ -513,6 +517,24 @@ class ModelLearner(keras.Model):
         return self.answers(self._episode((support_x, support_y, query_x)), num_updates)[1]
 
     # Saving.
+
+    def save(self, filepath: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """Keras' `save`.
+
+        Raises:
+            ValueError: it is not to be a .keras file: what Keras writes of others it cannot read.
+        """
+        if not os.fspath(filepath).endswith(".keras"):
+            raise ValueError(f"a learner is saved whole as NAME.keras, got {filepath!r}")
+        super().save(filepath, *args, **kwargs)
+
+    def export(self, *args: Any, **kwargs: Any) -> None:
+        """Keras' `export`, whose SavedModel could not learn.
+
+        Raises:
+            NotImplementedError: always, saying what to use.
+        """
+        raise NotImplementedError(NO_KERAS_EXPORT)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

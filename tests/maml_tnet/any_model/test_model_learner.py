@@ -353,6 +353,10 @@ def test_saving_and_loading(eager, tmp_path):
     by_function = learner_of(small_model(), adapt=lambda layer: True)
     with pytest.raises(ValueError, match="use save_weights"):
         by_function.save(tmp_path / "other.keras")
+    with pytest.raises(ValueError, match=r"a learner is saved whole as NAME\.keras, got "):
+        eager.save(tmp_path / "learner.h5")
+    with pytest.raises(NotImplementedError, match=r"maml_tnet\.export writes a SavedModel that ad"):
+        eager.export(tmp_path / "exported")
 
 
 def test_export(eager, tmp_path):
