@@ -27,7 +27,9 @@ from maml_tnet.task_episode import (
     check_same_tasks,
     checked_episode,
     checked_examples,
+    checked_held_out,
     checked_inputs,
+    checked_span,
 )
 
 MASK_CHOICES = ("sample", "mode")
@@ -410,8 +412,11 @@ class MetaLearner(keras.Model):
         Returns:
             the means over the epoch so far, and "iteration": the number of iterations done, which
             is less than `stop` if the loss of that iteration (counted from 0) was not finite.
+
+        Raises:
+            ValueError: it is no span.
         """
-        start, stop = span
+        start, stop = checked_span(span)
         totals = [tf.zeros([], self.network.dtype) for _ in self.meters]
 
         def go_on(iteration: tf.Tensor, finite: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
@@ -513,9 +518,7 @@ class MetaLearner(keras.Model):
         Returns:
             [tasks, *shape] for every shape; of several replicas each has those of its share.
         """
-        numbers, episode = numbered
-        episode = checked_episode(episode, self.network, self.task_loss)
-        numbers, episode = own_share((numbers, episode))
+        numbers, episode = own_share(checked_held_out(numbered, self.network, self.task_loss))
         noise: MaskNoise = []
         if self.evaluation_mask == "sample":
             noise = self.mask_noise(tf.shape(numbers)[0], steps, evaluation_mask_seeds(numbers))

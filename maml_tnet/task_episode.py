@@ -37,6 +37,26 @@ class TaskEpisode(NamedTuple):
     query_y: tf.Tensor
 
 
+def checked_span(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
+    """What `MetaLearner.fit` takes: (start, stop), numbers of iterations, as int32.
+
+    Raises:
+        ValueError: it is something else, such as an episode.
+    """
+    parts = data if isinstance(data, tuple | list) else ()
+    is_span = len(parts) == 2 and all(
+        tf.is_tensor(part) and part.dtype.is_integer and part.shape.is_compatible_with([])
+        for part in parts
+    )
+    if not is_span:
+        raise ValueError(
+            "fit takes a dataset of spans (start, stop), two whole numbers of iterations, as tasks "
+            f"come from sample_episode, got {data!r:.100}"
+        )
+    start, stop = (tf.cast(part, tf.int32) for part in parts)
+    return start, stop
+
+
 def checked_episode(episode: EpisodeLike, network: TaskNetwork, loss: TaskLoss) -> TaskEpisode:
     """The episode as tensors of the network's number type.
 
@@ -67,6 +87,31 @@ def checked_episode(episode: EpisodeLike, network: TaskNetwork, loss: TaskLoss) 
             f"and {_shown(query[1])}"
         )
     return TaskEpisode(*support, *query)
+
+
+def checked_held_out(
+    data: Any, network: TaskNetwork, loss: TaskLoss
+) -> tuple[tf.Tensor, TaskEpisode]:
+    """What `MetaLearner.evaluate` and `predict` take: (numbers [tasks], episode), checked.
+
+    Raises:
+        ValueError: it is something else.
+    """
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise ValueError(
+            "evaluate and predict take a dataset of (numbers, episode), the numbers of the "
+            f"tasks, which key their masks, and these, got {data!r:.100}"
+        )
+    numbers, episode = data
+    checked = checked_episode(episode, network, loss)
+    numbers = tf.convert_to_tensor(numbers)
+    expected = checked.support_x.shape[:1]
+    if not numbers.dtype.is_integer or not numbers.shape.is_compatible_with(expected):
+        raise ValueError(
+            f"numbers must be whole ones of the tasks, {_sizes(expected)}, got {numbers.dtype.name}"
+            f" of shape {_shown(numbers)}"
+        )
+    return tf.cast(numbers, tf.int32), checked
 
 
 def check_same_tasks(support_x: tf.Tensor, query_x: tf.Tensor) -> None:

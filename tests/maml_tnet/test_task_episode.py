@@ -11,7 +11,7 @@ from tensorflow import keras
 from data_generators import Episode
 from maml_tnet import ConvNet, MetaLearner, PrototypeConvNet, Regressor, losses
 from maml_tnet.losses import task_loss
-from maml_tnet.task_episode import checked_episode
+from maml_tnet.task_episode import checked_episode, checked_held_out, checked_span
 
 REGRESSION = {
     "support_x": [2, 5, 1],
@@ -189,6 +189,32 @@ def test_predictions_of_odd_parts_are_refused(networks):
         made.adapt_and_predict(x, y, np.ones([2, 5, 1]), 1)
     with pytest.raises(ValueError, match=r"query_x must be \[tasks, examples, 1\], got shape"):
         made.adapt_and_predict(x, y, np.ones([1, 5, 2]), 1)
+
+
+@pytest.mark.parametrize("data", [(1, 2, 3, 4), ([0, 5], [5, 10]), (0.0, 5.0), {"start": 0}])
+def test_what_is_no_span_of_iterations_is_named(data):
+    data = tf.nest.map_structure(tf.constant, data)
+    with pytest.raises(ValueError, match=r"fit takes a dataset of spans \(start, stop\), two whol"):
+        checked_span(data)
+
+
+def test_a_span_is_of_int32():
+    span = checked_span((tf.constant(3, tf.int64), tf.constant(7, tf.int64)))
+    assert [(int(part), part.dtype) for part in span] == [(3, tf.int32), (7, tf.int32)]
+
+
+def test_held_out_tasks_have_a_number_each(networks):
+    given = networks["regressor"], task_loss("mse")
+    episode = Episode(**{name: np.zeros(shape) for name, shape in REGRESSION.items()})
+    numbers, found = checked_held_out((np.array([4, 9]), episode), *given)
+    assert numbers.dtype == tf.int32
+    assert found.support_x.dtype == tf.float32
+    for wrong in (episode, episode[:2]):
+        with pytest.raises(ValueError, match=r"\(numbers, episode\)|an episode must have"):
+            checked_held_out(wrong, *given)
+    for wrong in ([4], [4, 9, 2], [4.0, 9.0]):
+        with pytest.raises(ValueError, match=r"numbers must be whole ones of the tasks, \[2\], go"):
+            checked_held_out((np.array(wrong), episode), *given)
 
 
 def test_accuracy_with_class_numbers_is_that_with_one_hot_rows():
