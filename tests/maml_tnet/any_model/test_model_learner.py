@@ -359,6 +359,27 @@ def test_saving_and_loading(eager, tmp_path):
         eager.export(tmp_path / "exported")
 
 
+def test_an_export_takes_class_numbers_and_uint8_pictures(tmp_path):
+    """What `class_episodes` gives, under the loss that takes it."""
+    pixels = keras.Input([2, 2, 1], dtype="uint8")
+    numbers = layers.Flatten()(layers.Rescaling(1 / 255)(pixels))
+    model = keras.Model(pixels, layers.Dense(3)(numbers))
+    learner = MetaLearner(model, update_lr=0.1)
+    learner.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    rng = np.random.default_rng(0)
+    task = {
+        "support_x": rng.integers(0, 256, [2, 6, 2, 2, 1], np.uint8),
+        "support_y": rng.integers(0, 3, [2, 6], np.int32),
+        "query_x": rng.integers(0, 256, [2, 4, 2, 2, 1], np.uint8),
+    }
+    maml_tnet.export(learner, tmp_path / "learner", **task)
+    answer = tf.saved_model.load(str(tmp_path / "learner")).signatures["serving_default"]
+    found = answer(**{name: tf.constant(part) for name, part in task.items()})["predictions"]
+    np.testing.assert_allclose(found, learner(task), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="support_x must be one array: only models of one input"):
+        maml_tnet.export(learner, tmp_path / "other", **{**task, "support_x": {"a": 1}})
+
+
 def test_export(eager, tmp_path):
     """The whole learner as a SavedModel, and the model of one task."""
     batch = {name: part for name, part in episode(2).items() if name != "query_y"}
