@@ -1,6 +1,7 @@
 """A progress line on the standard error."""
 
 import sys
+import time
 
 
 class Progress:
@@ -10,12 +11,14 @@ class Progress:
         title: what is going on.
         total: where it ends, or 0 if that is not known.
         unit: what is counted, for example "images".
+        after: seconds; what takes less time says nothing.
     """
 
-    def __init__(self, title: str, total: int, unit: str):
+    def __init__(self, title: str, total: int, unit: str, *, after: float = 0.0):
         self._title, self._total, self._unit = title, total, unit
         self._percents = 1 if sys.stderr.isatty() else 25
         self._shown = -1
+        self._begin = time.monotonic() + after
         self._line_open = False
 
     def __enter__(self) -> "Progress":
@@ -28,7 +31,7 @@ class Progress:
     def update(self, done: int) -> None:
         """Say how many are done."""
         step = 100 * done // self._total // self._percents if self._total else 0
-        if step == self._shown:
+        if step == self._shown or time.monotonic() < self._begin:
             return
         self._shown = step
         of_total = f"/{self._total}" if self._total else ""

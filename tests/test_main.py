@@ -461,7 +461,9 @@ def small_disk(tmp_path):
 def test_small_disk_is_one_line_and_does_not_block_a_later_run(small_disk, capsys, kilobytes):
     disk = small_disk(kilobytes)
     arguments = (*SINUSOID, "--metatrain_iterations=20", f"--logdir={disk}")
-    assert "No space left on device" in refused(capsys, *arguments)
+    line = refused(capsys, *arguments)
+    assert "No space left on device" in line
+    assert str(disk) in line
     subprocess.run(["mount", "-o", "remount,size=10m", str(disk)], check=True)
     assert program.run(*arguments, only_train=True) == 0
     assert program.iterations_saved(disk / NAME) == 20

@@ -7,6 +7,8 @@ import lzma
 import os
 import stat
 import struct
+import sys
+import time
 import weakref
 import zipfile
 import zlib
@@ -15,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from data_generators.errors import DataError, printable, reason
+from data_generators.errors import DataError, legible, printable, reason
 from data_generators.images.formats import is_image
 from data_generators.images.zip_end import FileStart, find_end
 
@@ -23,6 +25,7 @@ LARGEST_FILE = 2**28  # bytes; what is larger is no image, or made to fill the m
 # Of a folder: entries, which the memory must hold, and files that are no images, where there is not
 # one image to 100 of them. ImageNet has 544,000, which are listed before its images.
 MOST_ENTRIES, MOST_OTHERS = 5_000_000, 1_000_000
+SAY_EVERY = 5.0  # seconds of listing
 
 # What zipfile raises for a damaged zip. RuntimeError: encrypted, or a compression or version that
 # this Python lacks; ValueError: also names that are not in the encoding that the zip says.
@@ -92,6 +95,22 @@ def _folders_above(root: Path) -> dict[tuple[int, int], str]:
     return found
 
 
+def _check_is_no_system(root: Path) -> None:
+    """Raise DataError for / and the like: pictures of programs, among very many other files.
+
+    They are told by libraries, which nobody has among images: the system's and Python's own.
+    """
+    top = Path(os.path.realpath(root))
+    for place in ("/usr/lib", os.environ.get("SYSTEMROOT", ""), os.path.dirname(os.__file__)):
+        library = Path(os.path.realpath(place))
+        if not os.path.isdir(place) or not library.is_relative_to(top):
+            continue
+        if not any(map(_is_hidden, library.relative_to(top).parts)):
+            raise DataError(
+                f"{root} has programs in it, below {library}: name the folder of the images alone"
+            )
+
+
 def _is_hidden(part: str) -> bool:
     return part.startswith((".", "__MACOSX"))
 
@@ -102,7 +121,8 @@ class FolderTree:
     What lies above it is not below it, even where a link leads there.
 
     Raises:
-        DataError: the folder itself cannot be listed, or it is far too large to be one of images.
+        DataError: the folder itself cannot be listed, or it is far too large to be one of images,
+            or the whole system's.
     """
 
     def __init__(self, root: Path):
@@ -112,6 +132,8 @@ class FolderTree:
         self.hidden = 0
         self._paths: dict[str, str] = {}
         self._images = self._entries = 0
+        self._say_next = time.monotonic() + SAY_EVERY
+        _check_is_no_system(root)
         met = _folders_above(root)
         top = _Entry(str(root), "")
         folders, links = deque([top]), deque[_Entry]()
@@ -159,8 +181,16 @@ class FolderTree:
             self._images += is_image(name)
 
     def _count(self) -> None:
-        """Stop at a folder that would be listed for minutes, such as / itself."""
+        """Say how far it is; stop at a folder that would be listed for many minutes."""
         self._entries += 1
+        if time.monotonic() >= self._say_next:
+            self._say_next = time.monotonic() + SAY_EVERY
+            print(
+                f"listing {legible(str(self.root))}: {len(self.files)} files so far, "
+                f"{self._images} of them images",
+                file=sys.stderr,
+                flush=True,
+            )
         others = len(self.files) - self._images
         if self._entries > MOST_ENTRIES or others > max(MOST_OTHERS, 100 * self._images):
             raise DataError(

@@ -45,8 +45,12 @@ class ImageInput:
 
         Returns:
             float32 [images, size, size, channels] in [0, 1].
+
+        Raises:
+            tf.errors.InvalidArgumentError: they have no height or no width.
         """
         shape = tf.shape(images)
+        tf.debugging.assert_positive(shape[1:3], "images must have a height and a width")
         pixels = tf.broadcast_to(tf.cast(images, tf.float32), [*tf.unstack(shape[:3]), 3])
         if self.grey:
             # In integers these are Pillow's weights; 65536 in all, so that a grey stays as it is.

@@ -1,4 +1,5 @@
 import sys
+import time
 
 import pytest
 
@@ -19,6 +20,15 @@ def test_a_log_file_has_a_line_every_quarter(capsys):
 
 def test_where_the_end_is_not_known_the_first_count_is_said(capsys):
     assert shown(capsys, 0, [1, 2, 3]) == "Reading: 1 images\n"
+
+
+def test_what_is_done_soon_says_nothing(capsys, monkeypatch):
+    seconds = iter([10.0, 10.5, 12.5, 15.0])  # the first is when it begins
+    monkeypatch.setattr(time, "monotonic", lambda: next(seconds))
+    with Progress("Reading", 4, "images", after=2.0) as progress:
+        for done in (1, 2, 3):
+            progress.update(done)
+    assert capsys.readouterr().err.splitlines() == ["Reading: 2/4 images", "Reading: 3/4 images"]
 
 
 @pytest.mark.parametrize("counts", [[1, 2], [1]])

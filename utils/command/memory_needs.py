@@ -60,6 +60,30 @@ def check_memory(
     )
 
 
+def check_images(
+    flag: str, count: int, side: int, channels: int, *, available: int | None = None
+) -> None:
+    """Refuse more images than the memory holds as the network takes them.
+
+    Args:
+        flag: that names them, with its value.
+        count: number of images.
+        side: their height and width, pixels.
+        channels: of a pixel.
+        available: bytes; by default this machine's.
+
+    Raises:
+        UsageError: they need more.
+    """
+    available = memory_bytes() if available is None else available
+    needed = FLOAT32 * count * side**2 * channels
+    if available is not None and needed > available:
+        raise UsageError(
+            f"{flag}: {count:,} images need at least {_gigabytes(needed)} of memory, and there are "
+            f"{_gigabytes(available)}; give fewer at a time"
+        )
+
+
 def needs(config: Config, settings: EvaluationSettings | None = None) -> list[Part]:
     """What is in memory at once, of a meta-iteration or, with settings, of one task's evaluation.
 

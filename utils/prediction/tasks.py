@@ -1,6 +1,7 @@
 """The task that a model is asked: a user's folders of images, or a task of the test split."""
 
 import logging
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +24,13 @@ from data_generators.images.folders import (
 from data_generators.images.formats import is_image
 from data_generators.images.left_out import LeftOut
 from data_generators.images.named_file import NamedFile
+from data_generators.images.split_names import split_named
+from system.progress import Progress
 from utils.command.configuration import IMAGE_SOURCES, Config
+from utils.command.memory_needs import check_images
 from utils.errors import UsageError
+
+SILENT = 3.0  # seconds of reading without a word
 
 _log = logging.getLogger(__name__)
 
@@ -69,7 +75,8 @@ def read_support(folder: str, image_input: ImageInput) -> SupportSet:
         image_input: what the model takes.
 
     Raises:
-        UsageError: fewer than two class folders, or one without a readable image.
+        UsageError: fewer than two class folders, or one without a readable image; or the folders
+            are those of splits.
         DataError: the folder cannot be listed, or two classes have names that look alike.
     """
     left_out = LeftOut()
@@ -88,9 +95,13 @@ def read_support(folder: str, image_input: ImageInput) -> SupportSet:
         raise UsageError(
             f"--support={folder} has one class folder, {next(iter(classes))}: give at least two"
         )
+    _check_no_splits(folder, classes)
     check_disjoint(tree, {"--support": classes})
+    if nested := _nested(classes):
+        _log.warning("taken as one class each, with all that lies below: %s", some(nested))
     if pairs := alike(classes):
         _log.warning("taken as different classes: %s", pairs)
+    _check_memory(f"--support={folder}", sum(map(len, classes.values())), image_input)
     images, labels = [], []
     for number, (label, files) in enumerate(classes.items()):
         readable = _read(tree, files, image_input, left_out)
@@ -117,7 +128,7 @@ def read_queries(paths: Sequence[str], image_input: ImageInput) -> Queries:
         DataError: a folder cannot be listed.
     """
     left_out = LeftOut()
-    images: dict[str, np.ndarray] = {}
+    found: list[tuple[FileTree, str, list[str]]] = []
     for path in paths:
         if Path(path).is_dir():
             tree = _open("query", path, left_out)
@@ -129,6 +140,10 @@ def read_queries(paths: Sequence[str], image_input: ImageInput) -> Queries:
             names = list(tree.files)
         else:
             raise UsageError(f"--query={path} is neither a file nor a folder")
+        found.append((tree, within, names))
+    _check_memory(f"--query={some(paths)}", sum(len(names) for *_, names in found), image_input)
+    images: dict[str, np.ndarray] = {}
+    for tree, within, names in found:
         for name, image in _read(tree, names, image_input, left_out).items():
             images[Path(within, name).as_posix()] = image
     if not images:
@@ -195,13 +210,40 @@ def _open(flag: str, folder: str, left_out: LeftOut) -> FileTree:
     return tree
 
 
+def _check_no_splits(folder: str, classes: ClassFiles) -> None:
+    """A data set's train/, val/ and test/ are not its classes."""
+    named = [label for label in classes if split_named(label)]
+    if len({split_named(label) for label in named}) < 2:
+        return
+    if all(file.count("/") > 1 for label in named for file in classes[label]):
+        raise UsageError(
+            f"--support={folder} has {some([f'{label}/' for label in named])} with folders of "
+            f"classes in them: name one of these, such as --support={Path(folder, named[0])}"
+        )
+    _log.warning("taken as classes, though they are named like splits: %s", some(named))
+
+
+def _nested(classes: ClassFiles) -> list[str]:
+    """The classes whose images are in several folders, and how many these are."""
+    folders = {
+        label: len({posixpath.dirname(file) for file in files}) for label, files in classes.items()
+    }
+    return [f"{label} ({number} folders)" for label, number in folders.items() if number > 1]
+
+
 def _read(
     tree: FileTree, names: list[str], image_input: ImageInput, left_out: LeftOut
 ) -> dict[str, np.ndarray]:
     images = {}
-    for name in names:
-        try:
-            images[name] = image_input.read(tree, name)
-        except DataError as error:
-            left_out.add("image", str(error))
+    with Progress(f"Reading {tree.root}", len(names), "images", after=SILENT) as progress:
+        for number, name in enumerate(names, start=1):
+            try:
+                images[name] = image_input.read(tree, name)
+            except DataError as error:
+                left_out.add("image", str(error))
+            progress.update(number)
     return images
+
+
+def _check_memory(flag: str, count: int, image_input: ImageInput) -> None:
+    check_images(flag, count, image_input.size, 1 if image_input.grey else 3)

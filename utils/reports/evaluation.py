@@ -11,7 +11,7 @@ from maml_tnet import MetaLearner
 from utils.command.configuration import Config
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.command.flags import usual_queries
-from utils.reports.evaluation_files import write_report
+from utils.reports.evaluation_files import earlier_settings, write_report
 from utils.reports.plots import Fit, plot_adaptation, plot_fits
 from utils.reports.summary import Summary, summarize
 from utils.reports.tables import Column, format_table
@@ -141,9 +141,11 @@ def evaluate_run(
     )
     versions = {key: str(value) for key, value in environment().items()}
     for evaluation in evaluations:
+        name = report_name(config, evaluation.settings, checkpoint)
+        otherwise = earlier_settings(run.evaluation_folder, name, evaluation.settings)
         files = write_report(
             run.evaluation_folder,
-            report_name(config, evaluation.settings, checkpoint),
+            name,
             config=config,
             iteration=iteration,
             settings=evaluation.settings,
@@ -152,8 +154,11 @@ def evaluate_run(
             accuracies_alone=evaluation.accuracies_alone,
             versions=versions,
         )
-        print("wrote", *files)
-    plot = run.evaluation_folder / f"{settings.split}{_of_checkpoint(checkpoint)}.png"
+        print("wrote", *files, *(["in place of those with", otherwise] if otherwise else []))
+    kind = _kind(config, settings, checkpoint)
+    if settings.shot != config.update_batch_size:
+        kind = f"-{settings.shot}shot{kind}"
+    plot = run.evaluation_folder / f"{settings.split}{kind}.png"
     plot_adaptation(
         plot,
         {column.label: column.summary for column in columns},
@@ -163,21 +168,28 @@ def evaluate_run(
     )
     print("wrote", plot)
     if not config.is_classification:
-        plot = run.evaluation_folder / f"fits{_of_checkpoint(checkpoint)}.png"
+        split = "" if settings.split == "test" else f"-{settings.split}"
+        plot = run.evaluation_folder / f"fits{split}{kind}.png"
         plot_fits(plot, fits(learner, source, settings))
         print("wrote", plot)
 
 
 def report_name(config: Config, settings: EvaluationSettings, checkpoint: str) -> str:
     """File name of an evaluation: what distinguishes it from others of the same run."""
-    name = f"{settings.split}-{settings.shot}shot"
+    return f"{settings.split}-{settings.shot}shot{_kind(config, settings, checkpoint)}"
+
+
+def _kind(config: Config, settings: EvaluationSettings, checkpoint: str) -> str:
+    """What an evaluation has otherwise than usual, for names of files."""
+    name = ""
     if settings.update_lr != config.update_lr:
-        name += f"-alpha{settings.update_lr:g}"
+        short = f"{settings.update_lr:g}"
+        name += f"-alpha{short if float(short) == settings.update_lr else settings.update_lr}"
     if settings.query != usual_queries(config, settings.shot):
         name += f"-{settings.query}queries"
     if settings.mask == "mode" and config.use_M:
         name += "-mode"
-    return name + _of_checkpoint(checkpoint)
+    return name if checkpoint == "last" else f"{name}-{checkpoint}"
 
 
 def _otherwise_than_trained(config: Config, settings: EvaluationSettings) -> str:
@@ -190,10 +202,6 @@ def _otherwise_than_trained(config: Config, settings: EvaluationSettings) -> str
     if settings.query != usual_queries(config, settings.shot):
         parts.append(f"{settings.query} queries")
     return "".join(f", {part}" for part in parts)
-
-
-def _of_checkpoint(checkpoint: str) -> str:
-    return "" if checkpoint == "last" else f"-{checkpoint}"
 
 
 def fits(learner: MetaLearner, source: TaskSource, settings: EvaluationSettings) -> list[Fit]:

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from system.atomic_file import write_text
-from system.json_file import write_json
+from system.errors import FileError
+from system.json_file import read_object, write_json
 from utils.command.configuration import Config
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.reports.summary import Summary, summarize
@@ -76,6 +77,27 @@ def write_report(
     write_text(csv_path, _csv_text(summaries.get("accuracy", summaries["loss"])))
     write_json(json_path, report)
     return csv_path, json_path
+
+
+def earlier_settings(folder: Path, name: str, settings: EvaluationSettings) -> str:
+    """What an evaluation that is about to be replaced had otherwise, such as "num_tasks 600".
+
+    Args:
+        folder: of the files.
+        name: of them, without suffix.
+        settings: of the new evaluation.
+    """
+    try:
+        earlier = read_object(folder / f"{name}.json").get("settings")
+    except FileError:  # there is none, or nothing to be known of it
+        return ""
+    if not isinstance(earlier, dict):
+        return ""
+    return ", ".join(
+        f"{field} {earlier[field]}"
+        for field, value in asdict(settings).items()
+        if earlier.get(field, value) != value
+    )
 
 
 def _finite_or_null(values: np.ndarray) -> list[Any]:

@@ -4,9 +4,11 @@ log.json has the size of log.csv and its checksum when the last row had been wri
 that was killed has added after that is no damage.
 """
 
+import contextlib
 import hashlib
 import itertools
 from pathlib import Path
+from typing import Any
 
 from tensorflow import keras
 
@@ -91,19 +93,26 @@ class LogFile:
         self.seal()
 
 
-class SealLog(keras.callbacks.Callback):
-    """Seal the log after an epoch's row was written.
+class WriteLog(keras.callbacks.CSVLogger):
+    """Add an epoch's row to the log, and seal it.
 
     Args:
         log: of the run.
     """
 
     def __init__(self, log: LogFile):
-        super().__init__()
+        super().__init__(str(log.path), append=True)
         self._log = log
 
-    def on_epoch_end(self, epoch: int, logs: object = None) -> None:
-        """Seal."""
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Write; raises an OSError that names the file."""
+        try:
+            super().on_epoch_end(epoch, logs)
+        except OSError as error:
+            error.filename = error.filename or str(self._log.path)
+            with contextlib.suppress(OSError):  # as closing it writes, too
+                self.csv_file.close()
+            raise
         self._log.seal()
 
 

@@ -22,7 +22,7 @@ from utils.runs.checkpoints import Checkpoints
 from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes, planned_spans
 from utils.runs.epoch_means import EpochMeans
 from utils.runs.folder import Run
-from utils.runs.log_file import SealLog
+from utils.runs.log_file import WriteLog
 from utils.runs.replicas import ALONE, Replicas
 
 VALIDATION_TASKS = 200
@@ -140,8 +140,7 @@ def train(
             keras.callbacks.TensorBoard(
                 str(run.tensorboard_folder), histogram_freq=1, write_graph=False
             ),
-            keras.callbacks.CSVLogger(str(run.log.path), append=True),
-            SealLog(run.log),
+            WriteLog(run.log),
         ]
     if config.cooldown:
         # After the logger, whose file keeps the columns that the run began with.

@@ -4,6 +4,7 @@ import io
 import os
 import struct
 import zipfile
+from pathlib import Path
 
 import pytest
 
@@ -94,6 +95,34 @@ def test_a_folder_of_too_much_else_is_not_listed_to_its_end(tmp_path, monkeypatc
     monkeypatch.setattr(file_tree, "MOST_ENTRIES", 307)
     with pytest.raises(DataError, match="files are 4 images"):
         FolderTree(tmp_path)
+
+
+def test_a_folder_with_the_whole_system_is_refused_before_it_is_listed(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "listdir", lambda path: pytest.fail(f"{path} is listed"))
+    python = tmp_path / "opt" / "python"
+    python.mkdir(parents=True)
+    monkeypatch.setattr(os, "__file__", str(python / "os.py"))
+    (tmp_path / "link").symlink_to("/")
+    for root in ("/", f"{tmp_path}/link", "/usr", "/usr/lib", tmp_path, tmp_path / "opt", python):
+        with pytest.raises(DataError, match=f"^{root} has programs in it, below /.*: name the"):
+            FolderTree(Path(root))
+
+
+def test_a_python_that_is_hidden_or_elsewhere_is_no_reason(tmp_path, monkeypatch):
+    fill(tmp_path, "a/0.png", ".venv/lib/os.py")
+    for place in (tmp_path / ".venv/lib/os.py", tmp_path.parent / "gone/os.py"):
+        monkeypatch.setattr(os, "__file__", str(place))
+        assert set(FolderTree(tmp_path).files) == {"a/0.png"}
+
+
+def test_long_listing_says_how_far_it_is(tmp_path, monkeypatch, capsys):
+    fill(tmp_path, "a/0.png", "a/1.txt")
+    FolderTree(tmp_path)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(file_tree, "SAY_EVERY", 0.0)
+    FolderTree(tmp_path)
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1] == f"listing {tmp_path}: 1 files so far, 1 of them images"
 
 
 def test_a_link_to_a_folder_above_does_not_lead_everywhere(tmp_path):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from data_generators import DataError, ImageInput
@@ -20,3 +21,13 @@ def test_an_unreadable_image_is_named(tmp_path):
     (tmp_path / "a.png").write_bytes(b"text")
     with pytest.raises(DataError, match=r"cannot read the image .*a\.png"):
         ImageInput(16, True, False).read(FolderTree(tmp_path), "a.png")
+
+
+@pytest.mark.parametrize("shape", [[2, 0, 5, 3], [2, 5, 0, 1], [0, 0, 0, 3]])
+def test_images_without_pixels_are_refused_in_the_graph_too(shape):
+    of_pixels = tf.function(ImageInput(16, True, True).of_pixels)
+    images = tf.zeros(shape, tf.uint8)
+    compiled = of_pixels.get_concrete_function(tf.TensorSpec([None] * 4, tf.uint8))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must have a height and a width"):
+        compiled(images)
+    assert compiled(tf.zeros([0, 5, 5, 3], tf.uint8)).shape == (0, 16, 16, 1)

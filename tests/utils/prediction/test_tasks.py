@@ -7,6 +7,7 @@ from absl import flags
 from plain_pictures import COLOURS, INPUT, plain
 
 from data_generators import DataError, Omniglot, Polynomial
+from utils.command import memory_needs
 from utils.command.flags import config_from_flags, define, parse
 from utils.errors import UsageError
 from utils.prediction.tasks import held_out_task, read_queries, read_support
@@ -103,6 +104,40 @@ def test_class_folders_that_look_alike_are_refused(support):
     plain(support / "red " / "0.png", COLOURS["red"])
     with pytest.raises(DataError, match="'red ' and 'red' differ in blanks"):
         read_support(str(support), INPUT)
+
+
+def test_the_splits_of_a_data_set_are_not_its_classes(tmp_path, caplog):
+    for split in ("Train", "val", "test"):
+        for name, colour in COLOURS.items():
+            plain(tmp_path / "data" / split / name / "0.png", colour)
+    said = f"has Train/, test/, val/ with folders of classes .* such as --support={tmp_path}/data/T"
+    with pytest.raises(UsageError, match=said):
+        read_support(f"{tmp_path}/data", INPUT)
+    assert read_support(f"{tmp_path}/data/val", INPUT).classes == list(COLOURS)
+    for split in ("test", "train"):
+        plain(tmp_path / "rail" / split / "0.png", COLOURS["red"])
+    assert read_support(f"{tmp_path}/rail", INPUT).classes == ["test", "train"]
+    assert caplog.messages == ["taken as classes, though they are named like splits: test, train"]
+
+
+def test_a_class_of_several_folders_is_named(tmp_path, caplog):
+    for path in ("animals/cat/0.png", "animals/dog/0.png", "plants/0.png"):
+        plain(tmp_path / path, COLOURS["red"])
+    assert read_support(str(tmp_path), INPUT).labels.tolist() == [0, 0, 1]
+    assert caplog.messages == [
+        "taken as one class each, with all that lies below: animals (2 folders)"
+    ]
+
+
+def test_more_images_than_the_memory_holds_are_refused_unread(support, query, monkeypatch):
+    monkeypatch.setattr(memory_needs, "memory_bytes", lambda: 3 * 16 * 16 * 3 * 4 - 1)
+    said = "images need at least 0.0 GB of memory, and there are 0.0 GB; give fewer at a time"
+    with pytest.raises(UsageError, match=f"^--support={support}: 6 {said}"):
+        read_support(str(support), INPUT)
+    with pytest.raises(UsageError, match=f"^--query={query}: 3 {said}"):
+        read_queries([str(query)], INPUT)
+    monkeypatch.setattr(memory_needs, "memory_bytes", lambda: 3 * 16 * 16 * 3 * 4)
+    assert len(read_queries([str(query)], INPUT).x) == 3
 
 
 def test_folders_that_do_not_fit_are_named(tmp_path, query):

@@ -176,6 +176,11 @@ def test_three_shots_give_three_reports_and_three_columns(tmp_path, capsys):
             "val-5shot-15queries",
         ),
         (("--notrain", "--update_lr=0.5", "--train_update_lr=0.01"), "val-10shot-alpha0.5"),
+        (("--notrain", "--update_lr=1", "--train_update_lr=0.01"), "val-10shot-alpha1"),
+        (
+            ("--notrain", "--update_lr=0.01000001", "--train_update_lr=0.01"),
+            "val-10shot-alpha0.01000001",
+        ),
     ],
 )
 def test_reports_that_differ_have_names_that_differ(arguments, name):
@@ -224,6 +229,9 @@ def test_the_papers_figure_is_shown_for_the_trained_step_size_only(capsys, tmp_p
     run = Run.named_by(config, str(tmp_path))
     evaluate_run(run, learner, source, settings, iteration=0, published=paper_figure)
     assert ("0.71 ± 0.07" in capsys.readouterr().out) is shown
+    kind = "" if shown else "-alpha0.02"
+    plots = {path.name for path in run.evaluation_folder.glob("*.png")}
+    assert plots == {f"val{kind}.png", f"fits-val{kind}.png"}
 
 
 @pytest.mark.parametrize("masks", ["--share_M", "--noshare_M"])

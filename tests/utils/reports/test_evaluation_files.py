@@ -1,6 +1,7 @@
 import csv
 import json
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ from absl import flags
 from scipy import stats
 
 from utils.command.flags import config_from_flags, define, evaluation_settings, parse
-from utils.reports.evaluation_files import write_report
+from utils.reports.evaluation_files import earlier_settings, write_report
 from utils.reports.summary import summarize
 
 VERSIONS = {"tensorflow": "2.x"}
@@ -50,6 +51,17 @@ def test_csv_of_classification_is_the_accuracy(tmp_path, losses):
     csv_path, _ = write(tmp_path, losses, np.full([600, 11], 0.25), "--datasource=omniglot")
     with open(csv_path, newline="") as file:
         assert next(csv.DictReader(file))["update10"] == "0.25"
+
+
+def test_what_an_evaluation_that_is_replaced_had_otherwise_is_known(tmp_path, losses):
+    _, settings = config_and_settings()
+    assert earlier_settings(tmp_path, "test", settings) == ""
+    write(tmp_path, losses)
+    assert earlier_settings(tmp_path, "test", settings) == ""
+    other = replace(settings, num_tasks=10, num_steps=20)
+    assert earlier_settings(tmp_path, "test", other) == "num_steps 10, num_tasks 600"
+    (tmp_path / "test.json").write_text("{")
+    assert earlier_settings(tmp_path, "test", other) == ""
 
 
 def test_json_has_configuration_settings_and_every_value(tmp_path, losses):

@@ -1,11 +1,12 @@
 """A run's log ends where its checkpoint is, and damage to it is seen."""
 
 import json
+from types import SimpleNamespace
 
 import pytest
 
 from system.errors import FileError
-from utils.runs.log_file import LogFile
+from utils.runs.log_file import LogFile, WriteLog
 
 LOG = "epoch,iteration,loss\r\n0,5.0,1.5\r\n1,10.0,1.25\r\n2,15.0,1.125\r\n"
 HALF = LOG[: LOG.index("2,15")]
@@ -14,6 +15,35 @@ HALF = LOG[: LOG.index("2,15")]
 @pytest.fixture
 def log(tmp_path):
     return LogFile(tmp_path)
+
+
+def writing(log):
+    writer = WriteLog(log)
+    writer.set_model(SimpleNamespace(stop_training=False))
+    writer.on_train_begin()
+    return writer
+
+
+def test_every_epoch_is_a_row_and_sealed(log):
+    for rows in ((0, 1), (2,)):  # the second time it goes on
+        writer = writing(log)
+        for epoch in rows:
+            writer.on_epoch_end(epoch, {"iteration": 5.0 * (epoch + 1), "loss": 1.5 - epoch / 4})
+            log.check()
+        writer.on_train_end()
+    assert log.columns(("epoch", "iteration", "loss")) == [
+        [0, 1, 2],
+        [5, 10, 15],
+        [1.5, 1.25, 1.0],
+    ]
+
+
+def test_a_full_disk_is_said_with_the_name_of_the_log(log):
+    writer = writing(log)
+    writer.csv_file.close()
+    said = f"No space left on device: '{log.path}'"
+    with open("/dev/full", "w") as writer.csv_file, pytest.raises(OSError, match=said):
+        writer.on_epoch_end(0, {"iteration": 5.0})
 
 
 @pytest.fixture
