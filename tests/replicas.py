@@ -42,6 +42,12 @@ CLIP = 0.02
 Arrays = dict[str, np.ndarray]
 
 
+class TwoBlocks(ConvNet):
+    """Half of the paper's network: most of this command's time is what TensorFlow traces."""
+
+    blocks = 2
+
+
 def episodes(case: str, iterations: int, dtype: str) -> Episode:
     """Meta-batches [iterations, tasks, ...]."""
 
@@ -68,7 +74,7 @@ def learner(case: str, data: Episode, strategy: tf.distribute.Strategy | None) -
         if network_kind == "dense":
             network: Any = Regressor(dim_hidden=5, **options)
         else:
-            network = ConvNet((8, 8, 1), 3, num_filters=4, **options)
+            network = TwoBlocks((8, 8, 1), 3, num_filters=4, **options)
         randomize(network, np.random.default_rng(0))
         made = MetaLearner(
             network,
@@ -92,7 +98,7 @@ def trained(case: str, iterations: int, strategy: tf.distribute.Strategy | None)
     data = episodes(case, iterations, "float64")
     made = learner(case, data, strategy)
     middle = iterations // 2
-    made.fit(training_spans([(0, middle), (middle, iterations)]), verbose=0)
+    made.fit(training_spans([(0, middle), (middle, iterations)]), shuffle=False, verbose=0)
     numbered = tf.range(3), Episode(*(part[0, :3] for part in data))
     held_out = tf.data.Dataset.from_tensors(numbered)
     measured = made.evaluate(held_out, verbose=0, return_dict=True)
@@ -134,7 +140,9 @@ def on_devices(folder: Path, cases: Sequence[str], iterations: int, devices: Seq
             others = tf.distribute.ReductionToOneDevice() if number < max(devices) else None
             strategy = tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(number)], others)
         for case in cases:
-            found = trained(case, iterations, strategy) | gradient(case, strategy)
+            found = trained(case, iterations, strategy)
+            if case.endswith("sgd"):  # a meta-gradient knows no optimizer
+                found |= gradient(case, strategy)
             np.savez(folder / f"{case} {number} devices.npz", **found)
 
 
@@ -177,6 +185,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--case", nargs="+", choices=CASES, default=CASES)
     parser.add_argument("--devices", nargs="+", type=int, default=[1, 2, 4])
     given = parser.parse_args(arguments)
+    tf.get_logger().setLevel("ERROR")  # it warns of many functions: many learners are made
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         each = folder, given.case, given.iterations
@@ -192,11 +201,12 @@ def main(arguments: Sequence[str]) -> int:
             for other in others:
                 found = dict(np.load(folder / f"{case} {other}.npz"))
                 bounds = {"weight": WEIGHTS, "evaluate": WEIGHTS, "predict": WEIGHTS}
-                if "devices" in other:
+                if "gradient 0" in found:
                     bounds["gradient"] = GRADIENT
                 errors = {kind: difference(found, expected, kind) for kind in bounds}
                 wrong += sum(errors[kind] > bound for kind, bound in bounds.items())
                 print(case, other, *(f"{kind} {error:.1e}" for kind, error in errors.items()))
+    print(f"{wrong} of these are larger than {WEIGHTS:.0e}, of gradients {GRADIENT:.0e}")
     return int(wrong > 0)
 
 
