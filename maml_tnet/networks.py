@@ -13,6 +13,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet.compat import build_layer
+from maml_tnet.kernels import device
 from maml_tnet.kernels.folding import PatchStatistics, fold, patch_statistics
 from maml_tnet.kernels.parts import even_part
 from maml_tnet.kernels.pooling import max_pool
@@ -38,13 +39,15 @@ class TaskNetwork(keras.Model):
     Attributes:
         transform_layers: the layers with W, b, T and mask logits, from input to output.
         arguments: the subclass's own constructor arguments, for `get_config`.
-        compile_with_xla: whether this network's steps are fastest under `jit_compile=True` (small
-            products, yes; grouped convolutions, which XLA does not do well on a CPU, no).
     """
 
     transform_layers: list[TransformLayer]
     arguments: dict[str, Any]
-    compile_with_xla: bool
+
+    @property
+    def compile_with_xla(self) -> bool:
+        """Whether this network's steps are fastest under `jit_compile=True`."""
+        raise NotImplementedError
 
     @property
     def outputs_per_example(self) -> int | None:
@@ -280,7 +283,6 @@ class ConvNet(TaskNetwork):
         ValueError: unknown `norm`, or images too small for four blocks of max pooling.
     """
 
-    compile_with_xla = False
     blocks = 4
 
     def __init__(
@@ -378,12 +380,14 @@ class ConvNet(TaskNetwork):
         build_layer(head, [None, None, features])
         return head
 
-    def part_of(self, tasks: int | None, x: tf.Tensor) -> int | None:
-        """As many tasks as keep the first layer's activations in a core's cache.
+    @property
+    def compile_with_xla(self) -> bool:
+        """On a GPU: on a CPU XLA does grouped convolutions badly."""
+        return device.forms().xla_of_convolutions
 
-        A GPU takes all of them at once.
-        """
-        if tasks is None or tf.config.list_physical_devices("GPU"):
+    def part_of(self, tasks: int | None, x: tf.Tensor) -> int | None:
+        """As many tasks as keep the first layer's activations in a core's cache."""
+        if tasks is None or not device.forms().in_parts:
             return tasks
         examples, height, width, _ = x.shape[1:]
         if examples is None:
@@ -395,7 +399,7 @@ class ConvNet(TaskNetwork):
     def prepare(self, x: tf.Tensor) -> PreparedImages:
         """[tasks, examples, height, width, channels] -> `PreparedImages`."""
         first, statistics = self.transform_layers[0], None
-        if self._has_batch_norm:
+        if self._has_batch_norm and device.forms().fold:
             statistics = patch_statistics(x, first.size, first.strides)
         return PreparedImages(tf.transpose(x, [1, 2, 3, 0, 4]), statistics)
 

@@ -74,15 +74,12 @@ def main() -> int:
 
     with Server() as server, tempfile.TemporaryDirectory() as folder:
         expected = run_of(Path(folder, "undisturbed"))
-        if given.workers:
-            events = Workers(expected).finish()[0].events
-        else:
-            events = expected.finish().events
+        first = Workers(expected).finish()[0] if given.workers else expected.finish()
         runs, kills = 0, 0
         while kills < given.kills:
             run = run_of(Path(folder, f"killed{runs}"))
             # Near kills, so that many of them fit into one run.
-            near = len(events) // 4
+            near = len(first.events) // 4
             while kills < given.kills:
                 if given.workers:
                     event = kill_worker(Workers(run), near, draw)
