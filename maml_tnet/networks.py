@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from tensorflow import keras
 
+from maml_tnet.arguments import whole_number
 from maml_tnet.compat import build_layer
 from maml_tnet.kernels import device
 from maml_tnet.kernels.folding import PatchStatistics, fold, patch_statistics
@@ -53,6 +54,11 @@ class TaskNetwork(keras.Model):
     def outputs_per_example(self) -> int | None:
         """Number of outputs of one example; None where the task's targets say it."""
         return self.transform_layers[-1].units
+
+    @property
+    def example_shape(self) -> Sequence[int] | None:
+        """Shape of one example's inputs; None where the network does not say it."""
+        return None
 
     @property
     def queries_influence_each_other(self) -> bool:
@@ -205,6 +211,9 @@ class Regressor(TaskNetwork):
             "logit_init": logit_init,
             "seed": seed,
         }
+        sizes_given = {"inputs": inputs, "dim_hidden": dim_hidden, "outputs": outputs}
+        for name, size in sizes_given.items():
+            whole_number(name, size, least=1)
         widths = [inputs, dim_hidden, dim_hidden, outputs]
         self.transform_layers = [
             TransformDense(
@@ -224,6 +233,11 @@ class Regressor(TaskNetwork):
         for layer, features in zip(self.transform_layers, widths, strict=False):
             build_layer(layer, [None, None, features])
         self.built = True
+
+    @property
+    def example_shape(self) -> Sequence[int]:
+        """A row of features."""
+        return (self.arguments["inputs"],)
 
     def prepare(self, x: tf.Tensor) -> tf.Tensor:
         """[tasks, examples, features] -> [examples, tasks, features]."""
@@ -280,7 +294,8 @@ class ConvNet(TaskNetwork):
         seed: of the initial weights.
 
     Raises:
-        ValueError: unknown `norm`, or images too small for four blocks of max pooling.
+        ValueError: unknown `norm`, a number out of range, or images too small for four blocks of
+            max pooling.
     """
 
     blocks = 4
@@ -303,6 +318,12 @@ class ConvNet(TaskNetwork):
         super().__init__(**kwargs)
         if norm not in NORMS:
             raise ValueError(f"norm must be one of {NORMS}, got {norm!r}")
+        if not isinstance(image_shape, list | tuple | tf.TensorShape) or len(image_shape) != 3:
+            raise ValueError(f"image_shape must be (height, width, channels), got {image_shape!r}")
+        for size in image_shape:
+            whole_number("a size in image_shape", size, least=1)
+        whole_number("num_filters", num_filters, least=1)
+        whole_number("outputs", outputs, least=1)
         self.arguments = {
             "image_shape": tuple(image_shape),
             "outputs": outputs,
@@ -384,6 +405,11 @@ class ConvNet(TaskNetwork):
     def compile_with_xla(self) -> bool:
         """On a GPU: on a CPU XLA does grouped convolutions badly."""
         return device.forms().xla_of_convolutions
+
+    @property
+    def example_shape(self) -> Sequence[int]:
+        """One image."""
+        return self.arguments["image_shape"]
 
     def part_of(self, tasks: int | None, x: tf.Tensor) -> int | None:
         """As many tasks as keep the first layer's activations in a core's cache."""

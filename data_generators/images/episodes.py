@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from data_generators.data_record import DataRecord, image_class
-from data_generators.episode import Episode, split_episode
+from data_generators.episode import Episode, check_counts, split_episode
 from data_generators.images.cache import read_rows
 from data_generators.images.class_sampling import (
     ClassSample,
@@ -180,6 +180,7 @@ class ImageEpisodes:
         Raises:
             DataError: `way` is more than the split's classes, or a class has too few images.
         """
+        check_counts(tasks=tasks, shot=shot, query=query)
         stream = stream_id(self.name, seed, split)
         self.check(split, shot=shot, query=query)
         way, ids = self.output_size, self.class_ids(split)
@@ -198,6 +199,7 @@ class ImageEpisodes:
         Raises:
             DataError: `way` is more than the split's classes, or a class has too few images.
         """
+        check_counts(shot=shot, query=query)
         self.check(split, shot=shot, query=query)
         ids = self.class_ids(split)
         sizes = {"way": self.output_size, "shot": shot, "query": query}

@@ -452,12 +452,32 @@ def test_second_derivatives_matter_after_weights_only():
         ({"adapt": "tail"}, "adapt must be"),
         ({"adapt": lambda layer: False}, "no trainable weight adapts"),
         ({"normalize_by": "query"}, "normalize_by must be"),
-        ({"num_updates": 0}, "num_updates must be at least 1"),
+        ({"num_updates": 0}, "num_updates must be a whole number of at least 1, got 0"),
+        ({"update_lr": float("nan")}, "update_lr must be a finite number of at least 0, got nan"),
+        ({"meta_grad_clip": -1.0}, "meta_grad_clip must be a finite number of at least 0"),
+        ({"temperature": 0.0}, "temperature must be a finite number above 0, got 0.0"),
+        ({"seed": 1.5}, "seed must be a whole number"),
+        ({"use_transform": True}, "for a Keras model say transform=True"),
     ],
 )
 def test_options_that_are_none(options, message):
     with pytest.raises(ValueError, match=message):
         MetaLearner(small_model(), **{"update_lr": 0.1, **options})
+
+
+def test_a_task_is_not_taken_for_a_batch_of_them(eager):
+    learner = learner_of(small_model())
+    single = {name: part[0] for name, part in episode(0).items()}
+    as_sizes = {name: np.ones([len(x), 2], np.float32) for name, x in single.items()}
+    with pytest.raises(ValueError, match=r"support_x must be \[tasks, examples, \.\.\.\] of exam"):
+        learner.fit(tf.data.Dataset.from_tensors(as_sizes), verbose=0)
+    x, y = single["support_x"], single["support_y"]
+    with pytest.raises(ValueError, match=r"support_x must be \[examples, \.\.\.\] of examples"):
+        learner.adapt(x[np.newaxis], y[np.newaxis])
+    with pytest.raises(ValueError, match=r"support_y must be \[examples, \.\.\.\] with the sizes"):
+        learner.adapt(x, y[:1])
+    answers = learner.adapt(np.array(x).tolist(), np.array(y).tolist())(x)
+    np.testing.assert_array_equal(answers, learner.adapt(x, y)(x))
 
 
 def test_what_is_missing_is_said(eager):
