@@ -124,7 +124,8 @@ def trained():
     return [tf_variable(variable).numpy() for variable in learner.trainable_variables]
 
 
-def test_a_run_as_on_a_gpu_compiled_by_xla_has_the_weights_of_one_on_a_cpu(request):
+def test_a_run_as_on_a_gpu_compiled_by_xla_has_the_weights_of_one_on_a_cpu(request, monkeypatch):
+    monkeypatch.setattr(ConvNet, "blocks", 1)  # XLA takes its time
     expected = trained()
     request.getfixturevalue("as_on_a_gpu")
     for here, there in zip(trained(), expected, strict=True):
