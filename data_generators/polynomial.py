@@ -22,6 +22,7 @@ class Polynomial:
     input_shape = (1,)
     output_size = 1
     is_classification = False
+    draws_on_device = True
     image_input = None
     data_record = None
 

@@ -27,6 +27,7 @@ class Sinusoid:
 
     output_size = 1
     is_classification = False
+    draws_on_device = True
     image_input = None
     data_record = None
 

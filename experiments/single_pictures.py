@@ -49,6 +49,7 @@ from utils.runs.datasets import held_out_episodes
 from utils.runs.environment import environment
 from utils.runs.folder import Run
 from utils.runs.optimizers import evaluation_weights
+from utils.runs.used_data import used_data
 
 STEPS = 5
 SHOTS = (1, 5)
@@ -294,7 +295,7 @@ def opened(
     """A run, its learner with the last checkpoint's weights, their iteration, its episodes.
 
     Raises:
-        UsageError: there is no run, or not one of `--queries=alone`.
+        UsageError: there is no run, not one of `--queries=alone`, or one on other data.
         FileError: its configuration is damaged.
     """
     run = Run.opened(folder)
@@ -302,6 +303,7 @@ def opened(
     if not config.answers_queries_alone:
         raise UsageError(f"--run={folder} must be trained with --queries=alone")
     source = build_source(config, data_path, cache_dir)
+    run.check_data(used_data(source, data_path, cache_dir))
     learner = build_learner(
         config, source, evaluation_updates=max(STEPS, config.num_updates), evaluation_mask="mode"
     )

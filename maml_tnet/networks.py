@@ -14,6 +14,7 @@ from tensorflow import keras
 
 from maml_tnet.arguments import whole_number
 from maml_tnet.compat import build_layer
+from maml_tnet.kernels import device
 from maml_tnet.kernels.folding import PatchStatistics, fold, patch_statistics
 from maml_tnet.kernels.parts import even_part
 from maml_tnet.kernels.pooling import max_pool
@@ -39,13 +40,15 @@ class TaskNetwork(keras.Model):
     Attributes:
         transform_layers: the layers with W, b, T and mask logits, from input to output.
         arguments: the subclass's own constructor arguments, for `get_config`.
-        compile_with_xla: whether this network's steps are fastest under `jit_compile=True` (small
-            products, yes; grouped convolutions, which XLA does not do well on a CPU, no).
     """
 
     transform_layers: list[TransformLayer]
     arguments: dict[str, Any]
-    compile_with_xla: bool
+
+    @property
+    def compile_with_xla(self) -> bool:
+        """Whether this network's steps are fastest under `jit_compile=True`."""
+        raise NotImplementedError
 
     @property
     def outputs_per_example(self) -> int | None:
@@ -295,7 +298,6 @@ class ConvNet(TaskNetwork):
             max pooling.
     """
 
-    compile_with_xla = False
     blocks = 4
 
     def __init__(
@@ -400,16 +402,18 @@ class ConvNet(TaskNetwork):
         return head
 
     @property
+    def compile_with_xla(self) -> bool:
+        """On a GPU: on a CPU XLA does grouped convolutions badly."""
+        return device.forms().xla_of_convolutions
+
+    @property
     def example_shape(self) -> Sequence[int]:
         """One image."""
         return self.arguments["image_shape"]
 
     def part_of(self, tasks: int | None, x: tf.Tensor) -> int | None:
-        """As many tasks as keep the first layer's activations in a core's cache.
-
-        A GPU takes all of them at once.
-        """
-        if tasks is None or tf.config.list_physical_devices("GPU"):
+        """As many tasks as keep the first layer's activations in a core's cache."""
+        if tasks is None or not device.forms().in_parts:
             return tasks
         examples, height, width, _ = x.shape[1:]
         if examples is None:
@@ -421,7 +425,7 @@ class ConvNet(TaskNetwork):
     def prepare(self, x: tf.Tensor) -> PreparedImages:
         """[tasks, examples, height, width, channels] -> `PreparedImages`."""
         first, statistics = self.transform_layers[0], None
-        if self._has_batch_norm:
+        if self._has_batch_norm and device.forms().fold:
             statistics = patch_statistics(x, first.size, first.strides)
         return PreparedImages(tf.transpose(x, [1, 2, 3, 0, 4]), statistics)
 

@@ -8,6 +8,7 @@ import pytest
 from absl import flags
 from PIL import Image
 
+from data_generators.data_record import DataRecord
 from experiments import command, single_pictures
 from experiments.calibration import expected_calibration_error, margins, strangers_below
 from experiments.single_pictures import Cell, do, opened
@@ -17,6 +18,7 @@ from utils.prediction.model_input import input_of
 from utils.runs.assembly import build_learner, build_source
 from utils.runs.checkpoints import Checkpoints
 from utils.runs.folder import Run
+from utils.runs.used_data import used_data
 
 FLAGS = ("--datasource=omniglot", "--num_filters=4", "--metatrain_iterations=1")
 
@@ -138,6 +140,18 @@ def test_pictures_of_another_kind(settings, omniglot_path, omniglot_cache, tmp_p
 
 def test_queries_are_the_same_number_of_every_class_and_at_least_ten():
     assert [Cell(way, 1, "dim").query for way in (2, 3, 10, 20)] == [5, 4, 1, 1]
+
+
+def test_a_run_on_other_data_is_refused(settings, omniglot_path, omniglot_cache, tmp_path):
+    folder, _ = saved_run(tmp_path, omniglot_path, omniglot_cache, "--queries=alone")
+    data = str(omniglot_path), omniglot_cache
+    used = used_data(build_source(Run.opened(folder).config, *data), *data)
+    classes = {split: dict(of) for split, of in used.record.classes.items()}
+    classes["test"].popitem()
+    replace(used, record=DataRecord(classes)).write(Run.opened(folder).data_file)
+    with pytest.raises(UsageError, match=r"belongs to a run on other data: .*; give that data"):
+        do(["ways"], folder, 4)
+    assert not list((tmp_path / "results").glob("*.json"))
 
 
 def test_a_run_of_the_papers_form_is_refused(settings, omniglot_path, omniglot_cache, tmp_path):
