@@ -107,11 +107,10 @@ def export(
     def adapt_and_predict(
         support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor
     ) -> dict[str, tf.Tensor]:
-        tasks = (support_x, support_y, query_x)
-        _check_as_many("tasks", *tasks)
+        tasks = _checked_as_many("tasks", support_x, support_y, query_x)
         if isinstance(meta_learner, MetaLearner):
             return {"predictions": tf.map_fn(one_task, tasks, fn_output_signature=dtype)}
-        return {"predictions": meta_learner.adapt_and_predict(support_x, support_y, query_x, steps)}
+        return {"predictions": meta_learner.adapt_and_predict(*tasks, steps)}
 
     signatures[SIGNATURE] = adapt_and_predict.get_concrete_function(
         support_x=_of_tasks(inputs), support_y=_of_tasks(targets), query_x=_of_tasks(inputs)
@@ -142,12 +141,13 @@ def _as_taken(meta_learner: Any, value: Any) -> tf.Tensor:
     return tensor
 
 
-def _check_as_many(what: str, *values: tf.Tensor) -> None:
+def _checked_as_many(what: str, *values: tf.Tensor) -> tuple[tf.Tensor, ...]:
     """Let a signature refuse lists of different lengths: a single one would be used for all."""
-    for value in values[1:]:
-        tf.debugging.assert_equal(
-            tf.shape(values[0])[0], tf.shape(value)[0], f"there must be as many of all {what}"
-        )
+    message = f"there must be as many of all {what}"
+    sizes = [tf.shape(value)[0] for value in values]
+    checks = [tf.debugging.assert_equal(sizes[0], size, message) for size in sizes[1:]]
+    with tf.control_dependencies(checks):
+        return tuple(tf.identity(value) for value in values)
 
 
 def _of_tasks(spec: tf.TensorSpec) -> tf.TensorSpec:
@@ -161,7 +161,7 @@ def _of_one_task(
 
     @tf.function
     def learn(support_x: tf.Tensor, support_y: tf.Tensor) -> dict[str, tf.Tensor]:
-        _check_as_many("support examples and labels", support_x, support_y)
+        support_x, support_y = _checked_as_many("support examples and labels", support_x, support_y)
         learned = meta_learner.learn(support_x[tf.newaxis], support_y[tf.newaxis], steps)
         return {f"learned_{i:03}": value for i, value in enumerate(learned)}
 

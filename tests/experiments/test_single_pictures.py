@@ -29,8 +29,9 @@ def saved_run(folder, omniglot_path, cache, *arguments):
     parse(["main.py", *FLAGS, *arguments], values)
     config = config_from_flags(values)
     run = Run.named_by(config, str(folder))
-    run.start(resume=True)
-    learner = build_learner(config, build_source(config, str(omniglot_path), cache))
+    source = build_source(config, str(omniglot_path), cache)
+    run.start(resume=True, data=used_data(source, str(omniglot_path), cache))
+    learner = build_learner(config, source)
     Checkpoints(run, learner).save(7)
     return run.folder, learner
 
@@ -144,11 +145,11 @@ def test_queries_are_the_same_number_of_every_class_and_at_least_ten():
 
 def test_a_run_on_other_data_is_refused(settings, omniglot_path, omniglot_cache, tmp_path):
     folder, _ = saved_run(tmp_path, omniglot_path, omniglot_cache, "--queries=alone")
-    data = str(omniglot_path), omniglot_cache
-    used = used_data(build_source(Run.opened(folder).config, *data), *data)
-    classes = {split: dict(of) for split, of in used.record.classes.items()}
+    run = Run.opened(folder)
+    noted = run.noted_data()
+    classes = {split: dict(of) for split, of in noted.record.classes.items()}
     classes["test"].popitem()
-    replace(used, record=DataRecord(classes)).write(Run.opened(folder).data_file)
+    replace(noted, record=DataRecord(classes)).write(run.data_file)
     with pytest.raises(UsageError, match=r"belongs to a run on other data: .*; give that data"):
         do(["ways"], folder, 4)
     assert not list((tmp_path / "results").glob("*.json"))

@@ -88,7 +88,7 @@ def test_flags_choose_the_network_for_single_pictures_and_its_loss(omniglot_path
     assert isinstance(of.network, PrototypeConvNet)
     assert not of.network.flatten
     assert of.network.transform_layers[-1].transform is not None
-    assert of.task_loss == (class_mean_cross_entropy, True)
+    assert of.task_loss == (class_mean_cross_entropy, True, False)
 
 
 def test_learner_has_the_settings_of_the_flags():
