@@ -125,7 +125,9 @@ class Checkpoints:
     def restore_best(self) -> int:
         """Restore the checkpoint with the best validation result."""
         if self._best.latest is None:
-            raise UsageError(f"no best checkpoint in {self._best.path}")
+            raise UsageError(
+                f"no best checkpoint in {self._best.path}: runs on images have one, by validation"
+            )
         return self._restore(self._best, self._best.latest)
 
     def restore_iteration(self, iteration: int) -> int:
