@@ -1,5 +1,6 @@
 """The one task type that every data generator draws."""
 
+import numbers
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -19,6 +20,17 @@ class Episode(NamedTuple):
     support_y: tf.Tensor
     query_x: tf.Tensor
     query_y: tf.Tensor
+
+
+def check_counts(*, tasks: int = 1, shot: int, query: int) -> None:
+    """Check how much an episode is asked to have.
+
+    Raises:
+        ValueError: one of the numbers is not whole, or too small.
+    """
+    for name, value, least in (("tasks", tasks, 1), ("shot", shot, 0), ("query", query, 0)):
+        if not isinstance(value, numbers.Integral) or value < least:
+            raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
 
 
 def split_episode(x: tf.Tensor, y: tf.Tensor, support: int) -> Episode:

@@ -1,8 +1,10 @@
 """Polynomial regression, the problem of section 5.2."""
 
+import numbers
+
 import tensorflow as tf
 
-from data_generators.episode import Episode, split_episode
+from data_generators.episode import Episode, check_counts, split_episode
 from data_generators.errors import DataError
 from data_generators.random_streams import held_out_draw, stream_id, uniform
 
@@ -14,19 +16,20 @@ class Polynomial:
         order: the highest power, n; a task has n + 1 coefficients.
 
     Raises:
-        DataError: `order` is negative.
+        DataError: `order` is negative, or no whole number.
     """
 
     input_shape = (1,)
     output_size = 1
     is_classification = False
+    draws_on_device = True
     image_input = None
     data_record = None
 
     def __init__(self, order: int):
-        if order < 0:
-            raise DataError(f"--poly_order must be 0 or more, got {order}")
-        self.order = order
+        if not isinstance(order, numbers.Integral) or order < 0:
+            raise DataError(f"--poly_order must be a whole number of at least 0, got {order!r}")
+        self.order: int = order
 
     def check(self, split: str, *, shot: int, query: int) -> None:
         """Raise nothing: a function has as many points as are asked for."""
@@ -42,6 +45,7 @@ class Polynomial:
         query: int,
     ) -> Episode:
         """Draw `tasks` polynomials with `shot` support and `query` query points each."""
+        check_counts(tasks=tasks, shot=shot, query=query)
         count = self.order + 1
         stream = stream_id(self._name, seed, split)
         unit = uniform(stream, iteration, [tasks, count + shot + query])
@@ -49,6 +53,7 @@ class Polynomial:
 
     def held_out(self, split: str, numbers: tf.Tensor, *, shot: int, query: int) -> Episode:
         """The polynomials of these numbers, int32 [tasks], the same for any `shot` and `query`."""
+        check_counts(shot=shot, query=query)
         draw = held_out_draw(self._name, split, numbers)
         points = tf.concat([draw("support", [shot]), draw("query", [query])], axis=1)
         return self._tasks(draw("function", [self.order + 1]), points, shot)

@@ -32,7 +32,12 @@ def uniform(stream: int | tf.Tensor, iteration: int | tf.Tensor, shape: Sequence
 
     The algorithm is named because the default one differs between devices. The integers are
     drawn and scaled here because XLA makes other floats of the same bits than TensorFlow does.
+
+    Raises:
+        ValueError: the iteration's number is not whole.
     """
+    if isinstance(iteration, float):
+        raise ValueError(f"iteration must be a whole number, got {iteration}")
     key = tf.stack([tf.cast(stream, tf.int32), tf.cast(iteration, tf.int32)])
     bits = tf.random.stateless_uniform(
         shape, key, minval=None, maxval=None, dtype=tf.int32, alg="philox"
@@ -53,11 +58,17 @@ def held_out_draw(
     Returns:
         (purpose, shape) -> numbers as `uniform` draws them, [tasks, *shape]. A task's numbers of
         shape [n, ...] are the first ones of its [m, ...], n < m.
+
+    Raises:
+        ValueError: `numbers` is not [tasks].
     """
+    numbers = tf.cast(numbers, tf.int32)
+    if numbers.shape.rank != 1:
+        raise ValueError(f"numbers must be [tasks], got shape {tuple(numbers.shape)}")
 
     def draw(purpose: str, shape: Sequence[int]) -> tf.Tensor:
         stream = stream_id(f"{source}/{purpose}", HELD_OUT_SEED, split)
-        return _uniform_of_each(tf.constant(stream), tf.cast(numbers, tf.int32), tuple(shape))
+        return _uniform_of_each(tf.constant(stream), numbers, tuple(shape))
 
     return draw
 

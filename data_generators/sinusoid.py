@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from data_generators.episode import Episode, split_episode
+from data_generators.episode import Episode, check_counts, split_episode
 from data_generators.random_streams import held_out_draw, stream_id, uniform
 
 AMPLITUDE = (0.1, 5.0)
@@ -27,6 +27,7 @@ class Sinusoid:
 
     output_size = 1
     is_classification = False
+    draws_on_device = True
     image_input = None
     data_record = None
 
@@ -48,11 +49,13 @@ class Sinusoid:
         query: int,
     ) -> Episode:
         """Draw `tasks` sinusoids with `shot` support and `query` query points each."""
+        check_counts(tasks=tasks, shot=shot, query=query)
         unit = uniform(stream_id("sinusoid", seed, split), iteration, [tasks, 3 + shot + query])
         return self._tasks(unit[:, :3], unit[:, 3:], shot)
 
     def held_out(self, split: str, numbers: tf.Tensor, *, shot: int, query: int) -> Episode:
         """The sinusoids of these numbers, int32 [tasks], the same for every `shot` and `query`."""
+        check_counts(shot=shot, query=query)
         draw = held_out_draw("sinusoid", split, numbers)
         points = tf.concat([draw("support", [shot]), draw("query", [query])], axis=1)
         return self._tasks(draw("function", [3]), points, shot)

@@ -16,6 +16,8 @@ class TaskSource(Protocol):
         input_shape: of one example, without the task and example axes.
         output_size: numbers that the network answers with: the way N, or a target's size.
         is_classification: whether targets are one-hot labels; otherwise tasks are regression.
+        draws_on_device: whether `episodes` draws where tasks are computed, and XLA can compile it;
+            otherwise the host reads them.
         image_input: how an image file becomes an input; None where inputs are no images.
         data_record: the classes that tasks are drawn from; None where they are drawn from numbers.
     """
@@ -26,6 +28,8 @@ class TaskSource(Protocol):
     def output_size(self) -> int: ...  # noqa: D102
     @property
     def is_classification(self) -> bool: ...  # noqa: D102
+    @property
+    def draws_on_device(self) -> bool: ...  # noqa: D102
     @property
     def image_input(self) -> ImageInput | None: ...  # noqa: D102
     @property

@@ -1,8 +1,10 @@
-"""Pictures of other domains, made of those that a model knows by changes by hand."""
+"""Pictures of other domains: those that a model knows changed by hand, and another data set's."""
 
 from collections.abc import Callable
 
 import tensorflow as tf
+
+from data_generators.images.image_input import ImageInput
 
 INK = 0.4
 BLUR = 1.5  # pixels, of the Gaussian
@@ -55,3 +57,23 @@ DOMAINS: dict[str, Change] = {
     "noisy": noisy,
     "inverted": inverted,
 }
+
+# A model of one data set is shown the other's pictures, too, by their names and the set's.
+OTHERS = {
+    "omniglot": ("photographs", "miniimagenet"),
+    "miniimagenet": ("drawings", "omniglot"),
+}
+
+
+def seen_by(model: ImageInput, source: ImageInput) -> Change:
+    """The change of a source's inputs into a model's, as `--predict` makes it of their files."""
+
+    def change(images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
+        del keys
+        light = 1 - images if source.ink_is_one else images
+        pixels = tf.cast(tf.round(255 * light), tf.uint8)
+        *_, height, width, channels = images.shape
+        shown = model.of_pixels(tf.reshape(pixels, [-1, height, width, channels]))
+        return tf.reshape(shown, tf.concat([tf.shape(images)[:2], tf.shape(shown)[1:]], axis=0))
+
+    return change

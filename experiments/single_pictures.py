@@ -2,6 +2,7 @@
 
 python -m experiments.single_pictures --run=FOLDER --data_path=DIR
 python -m experiments.single_pictures --run=FOLDER --data_path=DIR --only=ways
+python -m experiments.single_pictures --run=FOLDER --data_path=DIR --only=other --other_path=FILE
 
 Measures a run of `main.py --queries=alone` on held-out classes, which need not be trained to its
 end: its last checkpoint is taken. Writes every task's mean and a page of tables into --output, and
@@ -20,7 +21,8 @@ import numpy as np
 import tensorflow as tf
 from absl import app, flags
 
-from data_generators import Episode
+from data_generators import Episode, TaskSource
+from data_generators.random_streams import SPLITS
 from experiments import command
 from experiments.calibration import (
     expected_calibration_error,
@@ -30,7 +32,7 @@ from experiments.calibration import (
     strangers_kept,
     tempered,
 )
-from experiments.domains import AS_TRAINED, DOMAINS
+from experiments.domains import AS_TRAINED, DOMAINS, OTHERS, Change, seen_by
 from experiments.omniglot import EXPERIMENTS as PAPERS
 from experiments.record import Document, read_document, rounded, write_document
 from experiments.runs import fingerprint_of, list_exports, restore_export
@@ -47,6 +49,7 @@ from utils.runs.datasets import held_out_episodes
 from utils.runs.environment import environment
 from utils.runs.folder import Run
 from utils.runs.optimizers import evaluation_weights
+from utils.runs.used_data import used_data
 
 STEPS = 5
 SHOTS = (1, 5)
@@ -58,12 +61,13 @@ PARTS = {
     "ways": [(way, shot, AS_TRAINED) for way in (2, 5, 10, 20, 50) for shot in SHOTS],
     "domains": [(DOMAINS_WAY, shot, domain) for domain in DOMAINS for shot in SHOTS],
     "probabilities": [(way, shot, AS_TRAINED) for way in (2, 5, 10, 20, 50) for shot in SHOTS],
+    "other": [(DOMAINS_WAY, shot, domain) for domain, _ in OTHERS.values() for shot in SHOTS],
     "papers": [],
     "model": [],
 }
 # Names of the SavedModels, by what they learned from.
 MODELS = {"omniglot": "drawings", "miniimagenet": "photographs", "images": "images"}
-# Ways of the validation tasks on which the temperature is fitted: Omniglot has 100 such classes.
+# Ways of the validation tasks on which the temperature is fitted, as far as there are the classes.
 FITTED_WAYS = (5, 20)
 
 PAGE = """# Single pictures, any number of classes
@@ -78,7 +82,7 @@ After {trained} inner step(s), as trained, one model for all:
 {ways}
 
 After 0 to 5 inner steps; after 0, the answers are the prototypes' alone ({way}-way; as trained and
-changed by hand):
+changed by hand, and pictures of another kind where they were measured):
 
 {steps}
 {probabilities}{papers}"""
@@ -86,7 +90,7 @@ changed by hand):
 PROBABILITIES_PAGE = """
 What the probabilities are worth, after {trained} inner step(s). Their expected calibration error
 in % (15 bins), as they are, and with a temperature of {temperature:.2f}, which was fitted on
-{fitted} validation tasks of 5 and 20 ways, 1 and 5 shots:
+{fitted} validation tasks of {ways} ways, 1 and 5 shots:
 
 {calibration}
 
@@ -106,7 +110,7 @@ classes, in one order:
 """
 
 # What the cells that are stored must have been measured with.
-MEASURED = ("configuration", "data", "iteration", "tasks")
+MEASURED = ("configuration", "data", "iteration", "tasks", "fitted_ways")
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ class Cell:
     Attributes:
         way: classes a task.
         shot: support pictures a class.
-        domain: one of `DOMAINS`.
+        domain: one of `DOMAINS`, or a name of `OTHERS`.
     """
 
     way: int
@@ -136,18 +140,22 @@ class Cell:
 
 def measure(
     learner: MetaLearner,
-    config: Config,
     cell: Cell,
-    *,
+    source: TaskSource,
+    change: Change,
     tasks: int,
-    data_path: str | None,
-    cache_dir: str,
+    split: str = "test",
 ) -> dict[str, np.ndarray]:
-    """Accuracies of a cell's held-out test tasks, by name, each [tasks, steps + 1]."""
-    source = build_source(
-        replace(config, num_classes=cell.way, update_batch_size=cell.shot), data_path, cache_dir
-    )
-    change = DOMAINS[cell.domain]
+    """Accuracies of a cell's held-out tasks, by name, each [tasks, steps + 1].
+
+    Args:
+        learner: to measure.
+        cell: of the tasks.
+        source: of their pictures.
+        change: what is done to these.
+        tasks: how many.
+        split: whose classes they have.
+    """
 
     def changed(numbers: tf.Tensor, episode: Episode) -> tuple[tf.Tensor, Episode]:
         keys = [tf.stack([numbers, tf.fill(tf.shape(numbers), part)], axis=1) for part in (0, 1)]
@@ -156,12 +164,29 @@ def measure(
         )
 
     episodes = held_out_episodes(
-        source, "test", tasks=tasks, batch=BATCH, shot=cell.shot, query=cell.query
+        source, split, tasks=tasks, batch=BATCH, shot=cell.shot, query=cell.query
     )
     learner.predict_function = None  # compiled for another way
     with evaluation_weights(learner):
         found = learner.predict(episodes.map(changed), verbose=0)
     return {name: values[:tasks] for name, values in found.items() if name != "loss"}
+
+
+def pictures(
+    config: Config, cell: Cell, other_path: str | None, *, data_path: str | None, cache_dir: str
+) -> tuple[TaskSource, Change]:
+    """The source of a cell's pictures, and what is done to them for the run's network."""
+
+    def source(config: Config, path: str | None) -> TaskSource:
+        sizes = {"num_classes": cell.way, "update_batch_size": cell.shot}
+        return build_source(replace(config, **sizes), path, cache_dir)
+
+    own = source(config, data_path)
+    if cell.domain in DOMAINS:
+        return own, DOMAINS[cell.domain]
+    _, datasource = OTHERS[config.datasource]
+    other = source(replace(config, datasource=datasource, num_train_classes=-1), other_path)
+    return other, seen_by(own.image_input, other.image_input)
 
 
 class Answers(NamedTuple):
@@ -229,8 +254,10 @@ def _by_class(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.gather(x, order, batch_dims=1), tf.gather(y, order, batch_dims=1)
 
 
-def temperature(learner: MetaLearner, config: Config, tasks: int, **data: str | None) -> float:
-    """The temperature that fits validation tasks of several ways and shots best."""
+def temperature(
+    learner: MetaLearner, config: Config, ways: Sequence[int], tasks: int, **data: str | None
+) -> float:
+    """The temperature that fits validation tasks of these ways and several shots best."""
     answers = [
         ask(
             learner,
@@ -241,7 +268,7 @@ def temperature(learner: MetaLearner, config: Config, tasks: int, **data: str | 
             strangers=False,
             **data,
         )
-        for way in FITTED_WAYS
+        for way in ways
         for shot in SHOTS
     ]
     return fitted_temperature([(found.known, found.labels) for found in answers])
@@ -264,11 +291,11 @@ def worth(answers: Answers, temperature: float) -> dict[str, float]:
 
 def opened(
     folder: Path, data_path: str | None, cache_dir: str
-) -> tuple[Run, MetaLearner, int, str | None]:
-    """A run, its learner with the last checkpoint's weights, their iteration, its data.
+) -> tuple[Run, MetaLearner, int, TaskSource]:
+    """A run, its learner with the last checkpoint's weights, their iteration, its episodes.
 
     Raises:
-        UsageError: there is no run, or not one of `--queries=alone`.
+        UsageError: there is no run, not one of `--queries=alone`, or one on other data.
         FileError: its configuration is damaged.
     """
     run = Run.opened(folder)
@@ -276,11 +303,12 @@ def opened(
     if not config.answers_queries_alone:
         raise UsageError(f"--run={folder} must be trained with --queries=alone")
     source = build_source(config, data_path, cache_dir)
+    run.check_data(used_data(source, data_path, cache_dir))
     learner = build_learner(
         config, source, evaluation_updates=max(STEPS, config.num_updates), evaluation_mask="mode"
     )
     _, iteration = Checkpoints(run, learner).restore("last")
-    return run, learner, iteration, fingerprint_of(source)
+    return run, learner, iteration, source
 
 
 def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
@@ -288,12 +316,14 @@ def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
     flag_values = command.FLAGS
     data = {"data_path": flag_values.data_path, "cache_dir": flag_values.cache_dir}
     output, pretrained = Path(flag_values.output), Path(flag_values.pretrained)
-    run, learner, iteration, fingerprint = opened(folder, **data)
+    run, learner, iteration, trained_on = opened(folder, **data)
+    classes = min(len(trained_on.class_ids(split)) for split in SPLITS)
     document = {
         "configuration": run.config.to_dict(),
-        "data": fingerprint,
+        "data": fingerprint_of(trained_on),
         "iteration": iteration,
         "tasks": tasks,
+        "fitted_ways": [way for way in FITTED_WAYS if way <= classes],
         "measured_with": {key: str(value) for key, value in environment().items()},
     }
     file = output / f"{run.config.run_name}.json"
@@ -313,16 +343,22 @@ def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
         keep(key)
 
     accuracies = [part for part in parts if part != "probabilities"]
+    shown, _ = OTHERS.get(run.config.datasource, (None, None))
     for cell in (Cell(*sizes) for part in accuracies for sizes in PARTS[part]):
-        if cell.name not in cells:
-            keep_cell(cell.name, measure(learner, run.config, cell, tasks=tasks, **data))
+        if cell.name in cells or cell.domain not in (*DOMAINS, shown) or cell.way > classes:
+            continue
+        if cell.domain == shown and flag_values.other_path is None:
+            print(f"{cell.name}: left out, --other_path names no {shown}", flush=True)
+            continue
+        source, change = pictures(run.config, cell, flag_values.other_path, **data)
+        keep_cell(cell.name, measure(learner, cell, source, change, tasks))
     if "probabilities" in parts:
         fitted = None
         for cell in (Cell(*sizes) for sizes in PARTS["probabilities"]):
-            if cell.name in probabilities:
+            if cell.name in probabilities or 2 * cell.way > classes:
                 continue
             if fitted is None:
-                fitted = temperature(learner, run.config, tasks, **data)
+                fitted = temperature(learner, run.config, document["fitted_ways"], tasks, **data)
             asked = ask(
                 learner, run.config, cell, split="test", tasks=tasks, strangers=True, **data
             )
@@ -334,15 +370,14 @@ def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
             cell = Cell(config.num_classes, 1, AS_TRAINED)
             if name in cells or not name.endswith("-best"):
                 continue
-            papers = build_learner(
-                config, build_source(config, **data), evaluation_updates=1, evaluation_mask="mode"
-            )
+            source, change = pictures(config, cell, None, **data)
+            papers = build_learner(config, source, evaluation_updates=1, evaluation_mask="mode")
             restore_export(papers, export)
-            keep_cell(name, measure(papers, config, cell, tasks=tasks, **data))
+            keep_cell(name, measure(papers, cell, source, change, tasks))
     if "model" in parts:
         model = pretrained / MODELS[run.config.datasource]
         readme = {"README.md": origin(run.config, iteration)}
-        export_trained(learner, build_source(run.config, **data), run.config, model, readme)
+        export_trained(learner, trained_on, run.config, model, readme)
         list_exports(pretrained)
         print("wrote", model)
 
@@ -383,18 +418,25 @@ def page(config: Config, document: Document) -> str:
             ],
         )
 
-    ways = sorted({way for way, *_ in PARTS["ways"]})
+    ways = [
+        way
+        for way in sorted({way for way, *_ in PARTS["ways"]})
+        if Cell(way, SHOTS[0], AS_TRAINED).name in document["cells"]
+    ]
     probabilities = ""
     if document["probabilities"]:
         probabilities = PROBABILITIES_PAGE.format(
             trained=trained,
-            fitted=len(FITTED_WAYS) * len(SHOTS) * document["tasks"],
+            fitted=len(document["fitted_ways"]) * len(SHOTS) * document["tasks"],
+            ways=" and ".join(map(str, document["fitted_ways"])),
             temperature=next(iter(document["probabilities"].values()))["temperature"],
             calibration=shares(
                 {"as it is": "calibration_error", "tempered": "calibration_error_tempered"}
             ),
             strangers=shares({"margin": "strangers_below", "kept": "strangers_kept"}),
         )
+    others = [domain for domain, _ in OTHERS.values()]
+    domains = [*DOMAINS, *(d for d in others if Cell(DOMAINS_WAY, SHOTS[0], d).name in cells)]
     papers = [
         [
             name,
@@ -429,7 +471,7 @@ def page(config: Config, document: Document) -> str:
                     f"{domain}, {shot}-shot",
                     *(accuracy(DOMAINS_WAY, shot, domain, steps) for steps in range(STEPS + 1)),
                 ]
-                for domain in DOMAINS
+                for domain in domains
                 for shot in SHOTS
             ],
         ),
@@ -443,6 +485,7 @@ if __name__ == "__main__":
     command.define_images()
     define_path("run", None, "folder of the run to measure")
     flags.mark_flag_as_required("run")
+    define_path("other_path", None, "data of the other kind: photographs for a model of drawings")
     flags.DEFINE_integer(
         "num_tasks", 600, "held-out tasks of each kind", lower_bound=2, upper_bound=1_000_000
     )

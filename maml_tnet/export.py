@@ -72,11 +72,22 @@ def export(
     Raises:
         ExportError: the folder cannot be written or holds something else than an earlier export, or
             the predictions differ.
+        ValueError: the learner's model has several inputs or outputs.
     """
     steps = meta_learner.num_updates if num_updates is None else num_updates
     dtype = meta_learner.network.dtype
-    inputs = tf.TensorSpec([None, *support_x.shape[2:]], dtype)
-    targets = tf.TensorSpec([None, *support_y.shape[2:]], dtype)
+    given = {"support_x": support_x, "support_y": support_y, "query_x": query_x}
+    for name, value in given.items():
+        if isinstance(value, dict | list | tuple):
+            raise ValueError(
+                f"{name} must be one array: only models of one input and one output are exported, "
+                "as SavedModels that learn"
+            )
+    batch = {name: _as_taken(meta_learner, value) for name, value in given.items()}
+    inputs, targets = (
+        tf.TensorSpec([None, *batch[name].shape[2:]], batch[name].dtype)
+        for name in ("support_x", "support_y")
+    )
     if getattr(meta_learner.network, "outputs_per_example", 0) is None:
         targets = tf.TensorSpec([*targets.shape[:-1], None], dtype)  # for any number of classes
     signatures: dict[str, Any] = {}
@@ -110,17 +121,25 @@ def export(
     module = tf.Module()
     module.parameters = [tf_variable(v) for v in meta_learner.trainable_variables]
     # Compiled, too: many inner steps amplify the rounding in which eager execution differs.
-    batch = {"support_x": support_x, "support_y": support_y, "query_x": query_x}
     expected = signatures[SIGNATURE](**batch)["predictions"]
 
     def check(loaded: Mapping[str, Any]) -> None:
         check_same(loaded[SIGNATURE](**batch)["predictions"], expected, folder)
         if "learn" in loaded:
-            learned = loaded["learn"](support_x=support_x[0], support_y=support_y[0])
-            answers = loaded["answer"](query_x=query_x[0], **learned)["predictions"]
+            one = {name: value[0] for name, value in batch.items()}
+            learned = loaded["learn"](support_x=one["support_x"], support_y=one["support_y"])
+            answers = loaded["answer"](query_x=one["query_x"], **learned)["predictions"]
             check_same(answers, expected[0], folder)
 
     write_saved_model(module, signatures, Path(folder), check, extra_files)
+
+
+def _as_taken(meta_learner: Any, value: Any) -> tf.Tensor:
+    """Examples of the type that a signature takes: of a Keras model whole numbers stay such."""
+    tensor = tf.convert_to_tensor(value)
+    if isinstance(meta_learner, MetaLearner) or tensor.dtype.is_floating:
+        return tf.cast(tensor, meta_learner.network.dtype)
+    return tensor
 
 
 def _check_as_many(what: str, *values: tf.Tensor) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from maml_tnet.arguments import finite_number, whole_number
 from maml_tnet.kernels.convolutions import task_convolution
 from maml_tnet.kernels.task_axis import sizes
 
@@ -50,10 +51,11 @@ class TransformLayer(keras.layers.Layer):
         mask_logits: tuple of zeta: empty, ([units],), or one of the shape of each fast weight.
 
     Raises:
-        ValueError: units < 1, or an unknown `mask_per`.
+        ValueError: a number out of range, an unknown `mask_per`, or inputs without a task axis.
     """
 
     mask_logit_stddev: float
+    axes: str
 
     def __init__(
         self,
@@ -68,15 +70,13 @@ class TransformLayer(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if units < 1:
-            raise ValueError(f"units must be at least 1, got {units}")
         if mask_per is not None and mask_per not in MASK_PER:
             raise ValueError(f"mask_per must be None or one of {MASK_PER}, got {mask_per!r}")
-        self.units = units
+        self.units = whole_number("units", units, least=1)
         self.use_bias = use_bias
         self.use_transform = use_transform
         self.mask_per = mask_per
-        self.logit_init = logit_init
+        self.logit_init = finite_number("logit_init", logit_init)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.seed = seed
 
@@ -86,6 +86,11 @@ class TransformLayer(keras.layers.Layer):
 
     def build(self, input_shape: Sequence[Any]) -> None:
         """Create the parameters for inputs [examples, ..., tasks, features]."""
+        if len(input_shape) != len(self.axes.split(",")):
+            raise ValueError(
+                f"{type(self).__name__} takes [{self.axes}], with an axis for tasks, got inputs of "
+                f"shape {tuple(input_shape)}"
+            )
         shape = self.kernel_shape(input_shape[-1])
         self.kernel = self.add_weight(
             name="kernel", shape=shape, initializer=self.kernel_initializer
@@ -189,6 +194,7 @@ class TransformDense(TransformLayer):
     """
 
     mask_logit_stddev = 0.1
+    axes = "examples, tasks, features"
 
     def kernel_shape(self, inputs: int) -> list[int]:
         """W is [features, units]."""
@@ -214,11 +220,12 @@ class TransformConv2D(TransformLayer):
     """
 
     mask_logit_stddev = 0.01
+    axes = "examples, height, width, tasks, features"
 
     def __init__(self, units: int, *, size: int = 3, strides: int = 1, **kwargs: Any):
         super().__init__(units, **kwargs)
-        self.size = size
-        self.strides = strides
+        self.size = whole_number("size", size, least=1)
+        self.strides = whole_number("strides", strides, least=1)
 
     def kernel_shape(self, inputs: int) -> list[int]:
         """W is [size, size, features, filters]."""

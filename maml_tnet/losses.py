@@ -71,10 +71,21 @@ class TaskLoss(NamedTuple):
         values: (outputs, targets, support size) -> [tasks], as `cross_entropy`.
         classifies: whether outputs are the logits of classes, of which accuracy is measured and
             probabilities are predicted.
+        takes_class_numbers: whether targets are [examples, tasks, 1], numbers of classes, instead
+            of one-hot rows.
     """
 
     values: Callable[[tf.Tensor, tf.Tensor, int | tf.Tensor], tf.Tensor]
     classifies: bool
+    takes_class_numbers: bool = False
+
+    def accuracy(self, logits: tf.Tensor, targets: tf.Tensor) -> tf.Tensor:
+        """Fraction of each task's examples that are classified as their targets say, [tasks]."""
+        labels = tf.argmax(targets, -1, tf.int32)
+        if self.takes_class_numbers:
+            labels = tf.cast(targets[..., 0], tf.int32)
+        correct = tf.argmax(logits, -1, tf.int32) == labels
+        return tf.reduce_mean(tf.cast(correct, logits.dtype), axis=0)
 
 
 def task_loss(loss: Any) -> TaskLoss:
@@ -85,8 +96,8 @@ def task_loss(loss: Any) -> TaskLoss:
             A Keras loss is reduced over a task's examples as it says, by default to their mean.
 
     Raises:
-        ValueError: none; a Keras loss of probabilities, where networks give logits; or one that is
-            not to be reduced.
+        ValueError: none; a Keras loss of probabilities, where networks give logits; one whose
+            classes do not exclude each other; or one that is not to be reduced.
     """
     if loss is None:
         raise ValueError("compile with a loss, such as maml_tnet.losses.squared_error")
@@ -107,6 +118,12 @@ def task_loss(loss: Any) -> TaskLoss:
             f"the loss {name!r} takes probabilities, but networks give logits: compile with "
             "keras.losses.CategoricalCrossentropy(from_logits=True)"
         )
+    if classifies and "binary" in name:
+        raise ValueError(
+            f"the loss {name!r} is for classes that do not exclude each other, but probabilities "
+            "here sum to 1: compile with keras.losses.CategoricalCrossentropy(from_logits=True) "
+            "and an output for each class"
+        )
     if reduction in ("none", None):
         raise ValueError(f"the loss {name!r} must be reduced to one number, got {reduction!r}")
     reduce = tf.reduce_sum if reduction == "sum" else tf.reduce_mean
@@ -115,10 +132,4 @@ def task_loss(loss: Any) -> TaskLoss:
         del support_size
         return reduce(values(targets, outputs), axis=0)
 
-    return TaskLoss(reduced, classifies)
-
-
-def accuracy(logits: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
-    """Fraction of a task's examples classified as labelled: [examples, tasks, way] -> [tasks]."""
-    correct = tf.argmax(logits, -1, tf.int32) == tf.argmax(labels, -1, tf.int32)
-    return tf.reduce_mean(tf.cast(correct, logits.dtype), axis=0)
+    return TaskLoss(reduced, classifies, takes_class_numbers=classifies and "sparse" in name)

@@ -1,12 +1,13 @@
 """The meta-learner: a Keras model whose train step is the meta-update of Algorithm 2."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet.adaptation import Examples, InnerStep, adaptation_path, examples
+from maml_tnet.arguments import LEAST_INT32, finite_number, whole_number
 from maml_tnet.compat import apply_mean_gradients, tf_variable
 from maml_tnet.distribution import (
     Engine,
@@ -18,17 +19,26 @@ from maml_tnet.distribution import (
 )
 from maml_tnet.kernels.parts import map_parts
 from maml_tnet.kernels.task_axis import sizes
-from maml_tnet.losses import TaskLoss, accuracy, task_loss
+from maml_tnet.losses import TaskLoss, task_loss
 from maml_tnet.masks import mask_noise, most_likely_masks, sample_masks
 from maml_tnet.networks import TaskNetwork
+from maml_tnet.task_episode import (
+    EpisodeLike,
+    check_same_tasks,
+    checked_episode,
+    checked_examples,
+    checked_held_out,
+    checked_inputs,
+    checked_span,
+)
 
 MASK_CHOICES = ("sample", "mode")
 # Offsets of the first word of a mask seed, so that no two uses share a random stream.
 EVALUATION_MASK_STREAM = 1_000_003
 STEP_STREAM = 10_000_019
 NO_KERAS_FILE = (
-    "a MetaLearner cannot be a file of Keras: maml_tnet.export writes a SavedModel that adapts and "
-    "predicts, save_weights('NAME.weights.h5') the weights alone"
+    "a MetaLearner cannot be a file of Keras: maml_tnet.export writes a SavedModel that adapts "
+    "and predicts, save_weights('NAME.weights.h5') the weights alone"
 )
 
 MaskNoise = list[list[tf.Tensor]]
@@ -42,15 +52,6 @@ def evaluation_mask_seeds(numbers: tf.Tensor) -> tf.Tensor:
     """Keys of the masks of held-out tasks, by their numbers [tasks]: int32 [tasks, 2]."""
     numbers = tf.cast(numbers, tf.int32)
     return tf.stack([tf.fill(tf.shape(numbers), EVALUATION_MASK_STREAM), numbers], axis=-1)
-
-
-class EpisodeLike(Protocol):
-    """A batch of tasks: inputs [tasks, examples, ...], targets [tasks, examples, outputs]."""
-
-    support_x: tf.Tensor
-    support_y: tf.Tensor
-    query_x: tf.Tensor
-    query_y: tf.Tensor
 
 
 class MetaLearner(keras.Model):
@@ -83,7 +84,7 @@ class MetaLearner(keras.Model):
         seed: of the masks.
 
     Raises:
-        ValueError: num_updates < 1, or an unknown `evaluation_mask`.
+        ValueError: a number out of range, or an unknown `evaluation_mask`.
 
     Given another Keras model than this package's networks, `MetaLearner(model, ...)` is an
     `any_model.ModelLearner`, as `keras.Model(inputs, outputs)` is a functional model.
@@ -114,22 +115,21 @@ class MetaLearner(keras.Model):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if num_updates < 1:
-            raise ValueError(f"num_updates must be at least 1, got {num_updates}")
         if evaluation_mask not in MASK_CHOICES:
             raise ValueError(
                 f"evaluation_mask must be one of {MASK_CHOICES}, got {evaluation_mask!r}"
             )
         self.network = network
         self.sample_episode = sample_episode
-        self.update_lr = update_lr
-        self.num_updates = num_updates
-        self.evaluation_updates = evaluation_updates
+        self.update_lr = finite_number("update_lr", update_lr, least=0)
+        self.num_updates = whole_number("num_updates", num_updates, least=1)
+        self.evaluation_updates = whole_number("evaluation_updates", evaluation_updates, least=0)
         self.first_order = first_order
-        self.temperature = temperature
+        self.temperature = finite_number("temperature", temperature, above=0)
         self.evaluation_mask = evaluation_mask
-        self.meta_grad_clip = meta_grad_clip
-        self.seed = seed
+        self.meta_grad_clip = finite_number("meta_grad_clip", meta_grad_clip, least=0)
+        self.seed = whole_number("seed", seed, least=LEAST_INT32)
+        self._task_loss: TaskLoss | None = None
         self.strategy = strategy_in_scope()
         self.step_size_variables = []
         if meta_sgd:
@@ -154,9 +154,25 @@ class MetaLearner(keras.Model):
             **kwargs: `jit_compile` and the like.
 
         Raises:
-            ValueError: a loss that `losses.task_loss` refuses.
+            ValueError: no optimizer, a loss that `losses.task_loss` refuses, a loss of classes for
+                a network of one output, or Keras' metrics.
         """
-        self.task_loss: TaskLoss = task_loss(loss)
+        if optimizer is None:
+            raise ValueError("compile with an optimizer, got None")
+        for name in ("metrics", "weighted_metrics", "loss_weights"):
+            if kwargs.get(name) is not None:
+                raise ValueError(f"a MetaLearner measures loss and accuracy alone, got {name}")
+        chosen = task_loss(loss)
+        if chosen.classifies and self.network.outputs_per_example == 1:
+            raise ValueError(
+                "a loss of classes needs a network with an output for each of them, got one output"
+            )
+        if chosen.takes_class_numbers and self.network.outputs_per_example is None:
+            raise ValueError(
+                f"{type(self.network).__name__} makes its head of one-hot rows: compile with "
+                "maml_tnet.losses.class_mean_cross_entropy"
+            )
+        self._task_loss = chosen
         super().compile(optimizer=optimizer, **kwargs)
         measures = ["pre_loss", "loss"]
         if self.task_loss.classifies:
@@ -168,7 +184,13 @@ class MetaLearner(keras.Model):
         self.engine = None if self.strategy is None else Engine(self, self.strategy)
 
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Keras' `fit` on a dataset of spans; under a strategy, `distribution.Engine`'s."""
+        """Keras' `fit` on a dataset of spans; under a strategy, `distribution.Engine`'s.
+
+        Raises:
+            ValueError: an episode is not what the network and the loss take; see `checked_episode`.
+        """
+        # One of them here, as a graph's labels have no values.
+        checked_episode(self.sample_episode(tf.constant(0)), self.network, self.task_loss)
         if self.engine is None:
             return super().fit(x, *args, **kwargs)
         return self.engine.fit(x, *args, **kwargs)
@@ -193,9 +215,24 @@ class MetaLearner(keras.Model):
         """
         raise NotImplementedError(NO_KERAS_FILE)
 
+    def export(self, *args: Any, **kwargs: Any) -> None:
+        """Keras' `export`, whose SavedModel could not learn; see `save`."""
+        raise NotImplementedError(NO_KERAS_FILE)
+
     def get_config(self) -> dict[str, Any]:
         """Keras' description of a model for its files; see `save`."""
         raise NotImplementedError(NO_KERAS_FILE)
+
+    @property
+    def task_loss(self) -> TaskLoss:
+        """What tasks descend.
+
+        Raises:
+            ValueError: the learner is not compiled.
+        """
+        if self._task_loss is None:
+            raise ValueError("compile the learner first: its loss is what tasks descend")
+        return self._task_loss
 
     @property
     def replicas(self) -> int:
@@ -280,7 +317,11 @@ class MetaLearner(keras.Model):
         Returns:
             gradients of the mean query loss with respect to `trainable_variables`, and the
             measures (pre_loss, loss[, pre_accuracy, accuracy]), means over the tasks.
+
+        Raises:
+            ValueError: see `checked_episode`.
         """
+        episode = checked_episode(episode, self.network, self.task_loss)
         tasks = episode.support_x.shape[0]
         noise = self.mask_noise(
             tasks or tf.shape(episode.support_x)[0], self.num_updates, mask_seed
@@ -309,7 +350,7 @@ class MetaLearner(keras.Model):
         """Every task's loss (and accuracy) on examples, each [tasks]."""
         values = [self.task_loss.values(outputs, examples.targets, support_size)]
         if self.task_loss.classifies:
-            values.append(accuracy(outputs, examples.targets))
+            values.append(self.task_loss.accuracy(outputs, examples.targets))
         return values
 
     def mean_over_parts(
@@ -371,8 +412,11 @@ class MetaLearner(keras.Model):
         Returns:
             the means over the epoch so far, and "iteration": the number of iterations done, which
             is less than `stop` if the loss of that iteration (counted from 0) was not finite.
+
+        Raises:
+            ValueError: it is no span.
         """
-        start, stop = span
+        start, stop = checked_span(span)
         totals = [tf.zeros([], self.network.dtype) for _ in self.meters]
 
         def go_on(iteration: tf.Tensor, finite: tf.Tensor, *_: tf.Tensor) -> tf.Tensor:
@@ -450,7 +494,7 @@ class MetaLearner(keras.Model):
                 alone = self.network.prepare_each(episode.query_x)
                 for values, point in zip(measures, path, strict=True):
                     outputs = self.network.forward(alone, point.fast_weights)
-                    values.append(accuracy(outputs, query.targets))
+                    values.append(self.task_loss.accuracy(outputs, query.targets))
             return [tf.stack(values, axis=1) for values in zip(*measures, strict=True)]
 
         values = self._map_held_out(measure, numbered, steps, [[steps + 1]] * len(names))
@@ -474,7 +518,7 @@ class MetaLearner(keras.Model):
         Returns:
             [tasks, *shape] for every shape; of several replicas each has those of its share.
         """
-        numbers, episode = own_share(numbered)
+        numbers, episode = own_share(checked_held_out(numbered, self.network, self.task_loss))
         noise: MaskNoise = []
         if self.evaluation_mask == "sample":
             noise = self.mask_noise(tf.shape(numbers)[0], steps, evaluation_mask_seeds(numbers))
@@ -501,7 +545,14 @@ class MetaLearner(keras.Model):
 
         Returns:
             what `answer` needs of them.
+
+        Raises:
+            ValueError: a part of another shape, or num_updates < 0.
         """
+        support_x, support_y = checked_examples(
+            "support", support_x, support_y, self.network, self.task_loss
+        )
+        num_updates = whole_number("num_updates", num_updates, least=0)
         *_, last = adaptation_path(
             self.network,
             self.task_loss.values,
@@ -538,7 +589,15 @@ class MetaLearner(keras.Model):
 
         Returns:
             [tasks, queries, outputs]: regression values or class probabilities.
+
+        Raises:
+            ValueError: see `learn`.
         """
+        support_x, support_y = checked_examples(
+            "support", support_x, support_y, self.network, self.task_loss
+        )
+        query_x = checked_inputs("query_x", query_x, self.network)
+        check_same_tasks(support_x, query_x)
 
         def one_task(data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
             support_x, support_y, query_x = (tf.expand_dims(x, 0) for x in data)

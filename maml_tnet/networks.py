@@ -12,7 +12,9 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from tensorflow import keras
 
+from maml_tnet.arguments import whole_number
 from maml_tnet.compat import build_layer
+from maml_tnet.kernels import device
 from maml_tnet.kernels.folding import PatchStatistics, fold, patch_statistics
 from maml_tnet.kernels.parts import even_part
 from maml_tnet.kernels.pooling import max_pool
@@ -38,18 +40,25 @@ class TaskNetwork(keras.Model):
     Attributes:
         transform_layers: the layers with W, b, T and mask logits, from input to output.
         arguments: the subclass's own constructor arguments, for `get_config`.
-        compile_with_xla: whether this network's steps are fastest under `jit_compile=True` (small
-            products, yes; grouped convolutions, which XLA does not do well on a CPU, no).
     """
 
     transform_layers: list[TransformLayer]
     arguments: dict[str, Any]
-    compile_with_xla: bool
+
+    @property
+    def compile_with_xla(self) -> bool:
+        """Whether this network's steps are fastest under `jit_compile=True`."""
+        raise NotImplementedError
 
     @property
     def outputs_per_example(self) -> int | None:
         """Number of outputs of one example; None where the task's targets say it."""
         return self.transform_layers[-1].units
+
+    @property
+    def example_shape(self) -> Sequence[int] | None:
+        """Shape of one example's inputs; None where the network does not say it."""
+        return None
 
     @property
     def queries_influence_each_other(self) -> bool:
@@ -202,6 +211,9 @@ class Regressor(TaskNetwork):
             "logit_init": logit_init,
             "seed": seed,
         }
+        sizes_given = {"inputs": inputs, "dim_hidden": dim_hidden, "outputs": outputs}
+        for name, size in sizes_given.items():
+            whole_number(name, size, least=1)
         widths = [inputs, dim_hidden, dim_hidden, outputs]
         self.transform_layers = [
             TransformDense(
@@ -221,6 +233,11 @@ class Regressor(TaskNetwork):
         for layer, features in zip(self.transform_layers, widths, strict=False):
             build_layer(layer, [None, None, features])
         self.built = True
+
+    @property
+    def example_shape(self) -> Sequence[int]:
+        """A row of features."""
+        return (self.arguments["inputs"],)
 
     def prepare(self, x: tf.Tensor) -> tf.Tensor:
         """[tasks, examples, features] -> [examples, tasks, features]."""
@@ -277,10 +294,10 @@ class ConvNet(TaskNetwork):
         seed: of the initial weights.
 
     Raises:
-        ValueError: unknown `norm`, or images too small for four blocks of max pooling.
+        ValueError: unknown `norm`, a number out of range, or images too small for four blocks of
+            max pooling.
     """
 
-    compile_with_xla = False
     blocks = 4
 
     def __init__(
@@ -301,6 +318,12 @@ class ConvNet(TaskNetwork):
         super().__init__(**kwargs)
         if norm not in NORMS:
             raise ValueError(f"norm must be one of {NORMS}, got {norm!r}")
+        if not isinstance(image_shape, list | tuple | tf.TensorShape) or len(image_shape) != 3:
+            raise ValueError(f"image_shape must be (height, width, channels), got {image_shape!r}")
+        for size in image_shape:
+            whole_number("a size in image_shape", size, least=1)
+        whole_number("num_filters", num_filters, least=1)
+        whole_number("outputs", outputs, least=1)
         self.arguments = {
             "image_shape": tuple(image_shape),
             "outputs": outputs,
@@ -378,12 +401,19 @@ class ConvNet(TaskNetwork):
         build_layer(head, [None, None, features])
         return head
 
-    def part_of(self, tasks: int | None, x: tf.Tensor) -> int | None:
-        """As many tasks as keep the first layer's activations in a core's cache.
+    @property
+    def compile_with_xla(self) -> bool:
+        """On a GPU: on a CPU XLA does grouped convolutions badly."""
+        return device.forms().xla_of_convolutions
 
-        A GPU takes all of them at once.
-        """
-        if tasks is None or tf.config.list_physical_devices("GPU"):
+    @property
+    def example_shape(self) -> Sequence[int]:
+        """One image."""
+        return self.arguments["image_shape"]
+
+    def part_of(self, tasks: int | None, x: tf.Tensor) -> int | None:
+        """As many tasks as keep the first layer's activations in a core's cache."""
+        if tasks is None or not device.forms().in_parts:
             return tasks
         examples, height, width, _ = x.shape[1:]
         if examples is None:
@@ -395,7 +425,7 @@ class ConvNet(TaskNetwork):
     def prepare(self, x: tf.Tensor) -> PreparedImages:
         """[tasks, examples, height, width, channels] -> `PreparedImages`."""
         first, statistics = self.transform_layers[0], None
-        if self._has_batch_norm:
+        if self._has_batch_norm and device.forms().fold:
             statistics = patch_statistics(x, first.size, first.strides)
         return PreparedImages(tf.transpose(x, [1, 2, 3, 0, 4]), statistics)
 

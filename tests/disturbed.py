@@ -3,8 +3,8 @@
 The processes are forked from one that has imported TensorFlow, whose start is most of what a short
 run takes. An event is one thing that a run does to the files of its folder: what Python's audit
 hooks report ("open log.csv", "os.rename config.json"), before and after a checkpoint is saved
-("before checkpoints/model-50"), and the first file of a checkpoint that TensorFlow begins to write
-("appears checkpoints/model-50").
+("before checkpoints/model-50"), the first file of a checkpoint that TensorFlow begins to write
+("appears checkpoints/model-50"), and the end of a span of iterations ("trained 47").
 """
 
 import json
@@ -22,6 +22,7 @@ import program
 from program import ROOT
 
 import main
+from utils.runs.callbacks import SaveOnSignal
 from utils.runs.checkpoint_files import CheckpointFolder
 
 SERVER = """
@@ -56,7 +57,7 @@ def serve(
         folder: of the run, whose events count.
         output: prefix of the files for what is written: .out, .err and .events.
         number: of the signal that the process sends itself, or None.
-        at: when: the number of an event, or the name of one that TensorFlow makes.
+        at: when: the number of an event of its files, or the name of an event.
         environment: variables to set.
         only_train: leave out the evaluation and the export after training.
     """
@@ -72,16 +73,21 @@ def serve(
     def happened(name: str | None) -> None:
         if name is not None:
             events.append(name)
-            if at == len(events):
+            if at in (len(events), name):
                 strike()
 
-    save = CheckpointFolder.save
+    save, span_ended = CheckpointFolder.save, SaveOnSignal.on_train_batch_end
 
     def noticed_save(folder: CheckpointFolder, number: int, write: Any) -> None:
         name = f"{folder.path.name}/model-{number}"
         happened(f"before {name}")
         save(folder, number, write)
         happened(f"after {name}")
+
+    def noticed_end(callback: SaveOnSignal, batch: int, logs: Any = None) -> None:
+        if at == f"trained {int(logs['iteration'])}":
+            strike()
+        span_ended(callback, batch, logs)
 
     def watch(prefix: Path) -> None:
         while not any(prefix.parent.glob(f"{prefix.name}[._]*")):
@@ -90,7 +96,8 @@ def serve(
 
     sys.addaudithook(lambda event, values: happened(event_of(event, values, folder)))
     CheckpointFolder.save = noticed_save
-    if isinstance(at, str):
+    SaveOnSignal.on_train_batch_end = noticed_end
+    if isinstance(at, str) and at.startswith("appears "):
         prefix = Path(folder, at.removeprefix("appears "))
         threading.Thread(target=watch, args=(prefix,), daemon=True).start()
 

@@ -1,7 +1,12 @@
 """A run shared out over two worker processes is that of one, whatever stops it."""
 
+import errno
 import json
+import os
+import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -10,7 +15,8 @@ import numpy as np
 import program
 import pytest
 from disturbed import Server, run_of
-from workers import Workers, tf_configs
+from PIL import Image
+from workers import Workers, tf_configs, together
 
 COMMAND = (
     "--use_T",
@@ -66,18 +72,23 @@ def assert_close_checkpoints(actual, expected):
             np.testing.assert_allclose(here[name], there[name], 1e-3, 1e-6, err_msg=name)
 
 
+def assert_close_evaluations(actual, expected, file):
+    here, there = (
+        np.genfromtxt(folder / "evaluation" / file, delimiter=",") for folder in (actual, expected)
+    )
+    # Below the names of columns, a row for each of 0, 1 and 2 inner steps.
+    assert len(there) == 4
+    assert np.isfinite(there[1:, 1:]).all()
+    np.testing.assert_allclose(here, there, 1e-4)
+
+
 def test_two_workers_are_one_process(alone, undisturbed):
     run, ends = undisturbed
     assert_close_checkpoints(run, alone)
     assert {p.relative_to(run.folder) for p in run.folder.rglob("*") if "events" not in p.name} == {
         p.relative_to(alone.folder) for p in alone.folder.rglob("*") if "events" not in p.name
     }
-    file = "evaluation/test-5shot.csv"
-    here, there = (np.genfromtxt(r.folder / file, delimiter=",") for r in (run, alone))
-    # Below the names of columns, a row for each of 0, 1 and 2 inner steps.
-    assert len(there) == 4
-    assert np.isfinite(there[1:, 1:]).all()
-    np.testing.assert_allclose(here, there, 1e-4)
+    assert_close_evaluations(run.folder, alone.folder, "test-5shot.csv")
     here, there = (json.loads((r.folder / "config.json").read_text()) for r in (run, alone))
     assert here == there
     chief, other = ends
@@ -91,49 +102,129 @@ def test_a_mirrored_run_is_one_process(server, alone, tmp_path):
     assert_close_checkpoints(run, alone)
 
 
-def test_workers_that_are_killed_end_with_the_same_bits(server, undisturbed, tmp_path):
-    expected, ends = undisturbed
-    killed = two(server, tmp_path)
-    first_saved = ends[0].events.index("after checkpoints/model-10") + 1
-    # The second worker's first event is that it begins to save the next one.
-    for worker, event in ((0, first_saved), (1, 1)):
-        stopped = killed.go(signal.SIGKILL, event, worker)
-        assert stopped[worker].code == -signal.SIGKILL
-        assert stopped[1 - worker].code == 138
-        assert LOST in stopped[1 - worker].errors
-        assert "Traceback" not in stopped[1 - worker].errors
-    killed.finish()
+def test_workers_that_are_stopped_end_with_the_same_bits(server, undisturbed, tmp_path):
+    expected, _ = undisturbed
+    stopped = two(server, tmp_path)
+    kill(stopped, 0, "after checkpoints/model-10")
+    ends = stopped.go(signal.SIGTERM, "trained 14", worker=1)
+    assert [end.code for end in ends] == [143, 143], ends
+    assert program.iterations_saved(stopped.run.folder) == 14
+    kill(stopped, 1, "before checkpoints/model-20")
+    assert program.iterations_saved(stopped.run.folder) in (14, 20)
+    stopped.finish()
     program.assert_same_checkpoint(
-        program.newest(killed.run.folder / "checkpoints"),
+        program.newest(stopped.run.folder / "checkpoints"),
         program.newest(expected.folder / "checkpoints"),
+        saves=False,
     )
-    log = (killed.run.folder / "log.csv").read_bytes()
+    log = (stopped.run.folder / "log.csv").read_bytes()
     assert log == (expected.folder / "log.csv").read_bytes()
 
 
-def test_a_signal_to_one_saves_and_the_run_goes_on_on_one_machine(server, alone, tmp_path):
+def kill(workers, worker, event):
+    """Kill one at an event: the other must end, and say why."""
+    ends = workers.go(signal.SIGKILL, event, worker)
+    assert ends[worker].code == -signal.SIGKILL
+    assert ends[1 - worker].code == 138
+    assert LOST in ends[1 - worker].errors
+    assert "Traceback" not in ends[1 - worker].errors
+
+
+def test_a_run_goes_on_on_one_machine_and_on_two_again(server, alone, tmp_path):
     both = two(server, tmp_path)
-    ends = both.go(signal.SIGTERM, 2, worker=1)  # when it has saved its first checkpoint
+    ends = both.go(signal.SIGTERM, "trained 12", worker=0)
     assert [end.code for end in ends] == [143, 143], ends
-    assert program.iterations_saved(both.run.folder) == EPOCH
-    assert all(f"stopped after iteration {EPOCH}, which is saved" in end.errors for end in ends)
-    run = one(server, tmp_path)
-    run.finish()
-    assert_close_checkpoints(run, alone)
+    said = "stopped after iteration 12, which is saved: the same command goes on from there"
+    assert all(end.errors.splitlines()[-1] == said for end in ends)
+    end = one(server, tmp_path).go(signal.SIGTERM, "trained 23")
+    assert end.code == 143, end
+    assert program.iterations_saved(both.run.folder) == 23
+    both.finish()
+    assert_close_checkpoints(both.run, alone)
 
 
-def test_other_flags_on_a_worker_are_refused_by_both(server, tmp_path):
-    requests = [
-        two(server, tmp_path, f"--seed={i}").run.request(f"worker{i}", environment=config)
-        for i, config in enumerate(tf_configs(2))
-    ]
-    assert server.ask(requests) == [2, 2]
-    for request in requests:
-        with open(request["output"] + ".err") as file:
-            assert file.read().splitlines()[-1] == (
-                "error: all workers must have the same flags, but seed is 0 on worker 0 and 1 on "
-                "worker 1"
-            )
+def test_notrain_measures_on_two_what_one_has_measured(server, alone, tmp_path):
+    shutil.copytree(alone.folder, tmp_path / NAME)
+    shutil.rmtree(tmp_path / NAME / "evaluation")
+    run = two(server, tmp_path, "--notrain", "--test_set").run
+    Workers(replace(run, only_train=False)).finish()
+    assert_close_evaluations(run.folder, alone.folder, "test-5shot.csv")
+
+
+def picture_folders(folder, other=()):
+    """Class folders of noise; the images of these numbers are others."""
+    for number in range(12):
+        rng = np.random.default_rng(100 + number if number in other else number)
+        file = folder / f"class{number // 2}" / f"{number % 2}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, [16, 16, 3], np.uint8)).save(file)
+    return folder
+
+
+PICTURES = "images-2way-1shot-maml-seed0"
+
+
+def of_pictures(server, logdir, data, *more):
+    """A run on images, with a cache of their own, as machines have."""
+    command = (
+        "--datasource=images",
+        f"--data_path={data}",
+        f"--cache_dir={data}-cache",
+        "--image_size=16",
+        "--num_classes=2",
+        "--query_batch_size=1",
+        "--num_filters=2",
+        "--num_updates=1",
+        "--meta_batch_size=2",
+        "--metatrain_iterations=4",
+        "--num_test_tasks=6",
+        *more,
+    )
+    return run_of(server, PICTURES, logdir, command, 2)
+
+
+def test_other_images_on_a_worker_are_refused_by_both(server, tmp_path):
+    folders = picture_folders(tmp_path / "a"), picture_folders(tmp_path / "b", other=[7])
+    runs = [of_pictures(server, tmp_path, data, "--distribute=multiworker") for data in folders]
+    ends = together(runs)
+    assert [end.code for end in ends] == [2, 2], ends
+    for end in ends:
+        assert re.fullmatch(
+            "error: all workers must have the same data, but the fingerprint of --data_path's "
+            "images is ([0-9a-f]+) on worker 0 and (?!\\1)[0-9a-f]+ on worker 1",
+            end.errors.splitlines()[-1],
+        )
+
+
+def test_where_one_worker_has_no_images_the_other_ends_too(server, tmp_path):
+    folders = picture_folders(tmp_path / "a"), tmp_path / "b"
+    runs = [of_pictures(server, tmp_path, data, "--distribute=multiworker") for data in folders]
+    here, there = together(runs)
+    assert (here.code, there.code) == (138, 2)
+    assert LOST in here.errors
+    assert there.errors.splitlines()[-1].startswith(f"error: --data_path={tmp_path / 'b'}")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        (
+            "--seed=0",
+            "--seed=1",
+            "all workers must have the same flags, but seed is 0 on worker 0 and 1 on worker 1",
+        ),
+        (
+            "--meta_batch_size=3",
+            "--meta_batch_size=3",
+            "--meta_batch_size=3 cannot be shared out evenly over 2 replicas: give a multiple of 2",
+        ),
+    ],
+)
+def test_flags_that_cannot_be_are_refused_by_both(server, tmp_path, first, second, said):
+    ends = together([two(server, tmp_path, flag).run for flag in (first, second)])
+    assert [end.code for end in ends] == [2, 2], ends
+    for end in ends:
+        assert end.errors.splitlines()[-1] == f"error: {said}"
 
 
 def test_a_worker_that_is_missing_is_named_in_time(server, tmp_path):
@@ -153,9 +244,24 @@ def test_a_worker_that_is_missing_is_named_in_time(server, tmp_path):
         )
 
 
+def test_a_port_that_another_program_has_is_named(server, tmp_path):
+    with socket.create_server(("", 0)) as taken:
+        port = taken.getsockname()[1]
+        cluster = {"worker": [f"localhost:{port}", "localhost:1"]}
+        config = {"cluster": cluster, "task": {"type": "worker", "index": 0}}
+        environment = {"TF_CONFIG": json.dumps(config)}
+        request = two(server, tmp_path).run.request("worker0", environment=environment)
+        assert server.ask([request]) == [2]
+    with open(request["output"] + ".err") as file:
+        assert file.read().splitlines()[-1] == (
+            f"error: TF_CONFIG gives this worker port {port}, on which it cannot listen: "
+            f"{os.strerror(errno.EADDRINUSE)}"
+        )
+
+
 def test_replicas_of_both_kinds_are_one_process_to_rounding():
     command = [sys.executable, "-m", "tests.replicas", "--iterations=5", "--devices", "2"]
     command += ["--case", "dense-mtnet-sgd"]
     done = subprocess.run(command, cwd=program.ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert len(done.stdout.splitlines()) == 3
+    assert len(done.stdout.splitlines()) == 4

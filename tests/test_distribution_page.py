@@ -1,12 +1,15 @@
 """What docs/distribution.md gives to copy: TF_CONFIG by hand, by Slurm and by Kubernetes."""
 
+import json
 import os
 import re
 import subprocess
 from pathlib import Path
 
 import pytest
+from absl import flags
 
+from utils.command.flags import check_purpose, config_from_flags, define, parse
 from utils.runs.cluster import Cluster
 
 PAGE = (Path(__file__).parents[1] / "docs" / "distribution.md").read_text()
@@ -49,11 +52,158 @@ def test_the_slurm_script_gives_every_task_its_index(tmp_path):
     assert first_command.startswith("main.py --distribute=multiworker ")
 
 
-def test_the_manifest_names_what_the_operator_looks_for():
-    (manifest,) = fenced("yaml")
-    assert "\t" not in manifest
-    assert all((len(line) - len(line.lstrip())) % 2 == 0 for line in manifest.splitlines())
-    # The operator gives TF_CONFIG to the container of this name, with the port of this one.
-    for line in ("- name: tensorflow", "- name: tfjob-port", "containerPort: 2222"):
-        assert line in manifest
-    assert "restartPolicy: ExitCode" in manifest
+def block(lines):
+    """Mappings, lists and scalars of YAML's block style, which is all that the manifest has."""
+    indent = len(lines[0]) - len(lines[0].lstrip())
+    starts = [i for i, line in enumerate(lines) if len(line) - len(line.lstrip()) == indent]
+    entries = [lines[i:j] for i, j in zip(starts, [*starts[1:], len(lines)], strict=True)]
+    # A list may stand at the same depth as the name of it.
+    if all(entry[0][indent:].startswith("- ") for entry in entries):
+        inner = [[" " * (indent + 2) + e[0][indent + 2 :], *e[1:]] for e in entries]
+        return [block(e) if is_mapping(e[0]) else scalar(e[0]) for e in inner]
+    found = {}
+    for entry in entries:
+        assert is_mapping(entry[0]), entry
+        name, _, value = entry[0].strip().partition(":")
+        assert name not in found, f"{name} is there twice"
+        assert bool(value) != bool(entry[1:]), entry
+        found[name] = scalar(value) if value else block(entry[1:])
+    return found
+
+
+def is_mapping(line):
+    return re.match(r"\s*\w+:(\s|$)", line) is not None
+
+
+def scalar(text):
+    text = text.strip()
+    assert not set(text) & set("{}[]#&*!|>'\"%@`"), f"{text} is more than block style"
+    return int(text) if text.isdigit() else text
+
+
+# Of the custom resource (kubeflow/training-operator, manifests/base/crds/kubeflow.org_tfjobs.yaml)
+# and of Kubernetes' pods, the fields that a manifest for training may use, and their types.
+CONTAINER = {
+    "name": str,
+    "image": str,
+    "imagePullPolicy": str,
+    "workingDir": str,
+    "command": [str],
+    "args": [str],
+    "ports": [{"name": str, "containerPort": int}],
+    "resources": {"limits": dict, "requests": dict},
+    "volumeMounts": [{"name": str, "mountPath": str, "readOnly": bool, "subPath": str}],
+}
+POD = {
+    "terminationGracePeriodSeconds": int,
+    "containers": [CONTAINER],
+    "volumes": [{"name": str, "persistentVolumeClaim": {"claimName": str, "readOnly": bool}}],
+    "nodeSelector": dict,
+}
+REPLICA = {
+    "replicas": int,
+    "restartPolicy": ("Always", "OnFailure", "Never", "ExitCode"),
+    "template": {"metadata": {"labels": dict, "annotations": dict}, "spec": POD},
+}
+TFJOB = {
+    "apiVersion": ("kubeflow.org/v1",),
+    "kind": ("TFJob",),
+    "metadata": {"name": str, "namespace": str, "labels": dict, "annotations": dict},
+    "spec": {
+        "runPolicy": {
+            "activeDeadlineSeconds": int,
+            "backoffLimit": int,
+            "cleanPodPolicy": ("All", "Running", "None"),
+            "suspend": bool,
+            "ttlSecondsAfterFinished": int,
+        },
+        "successPolicy": ("AllWorkers",),
+        "tfReplicaSpecs": {"Chief": REPLICA, "Worker": REPLICA},
+    },
+}
+
+
+def check(value, schema, path=""):
+    if isinstance(schema, dict):
+        assert isinstance(value, dict), path
+        for name, inner in value.items():
+            assert name in schema, f"{path} has no field {name}"
+            check(inner, schema[name], f"{path}.{name}")
+    elif isinstance(schema, list):
+        assert isinstance(value, list), path
+        for inner in value:
+            check(inner, schema[0], f"{path}[]")
+    elif isinstance(schema, tuple):
+        assert value in schema, path
+    else:
+        assert isinstance(value, schema), path
+
+
+def manifest():
+    (text,) = fenced("yaml")
+    return block(text.splitlines())
+
+
+def test_the_manifest_has_the_fields_of_the_custom_resource():
+    check(manifest(), TFJOB)
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "value"),
+    [
+        ((), "kind", "TFJobs"),
+        (("spec",), "replicaSpecs", {}),
+        (("spec", "runPolicy"), "backoffLimit", "many"),
+        (("spec", "tfReplicaSpecs", "Worker"), "restartPolicy", "exitCode"),
+        (("spec", "tfReplicaSpecs", "Worker", "template", "spec"), "container", []),
+    ],
+)
+def test_another_field_or_value_is_seen(place, name, value):
+    changed = manifest()
+    inside = changed
+    for step in place:
+        inside = inside[step]
+    inside[name] = value
+    with pytest.raises(AssertionError):
+        check(changed, TFJOB)
+
+
+def test_the_operator_finds_its_container_and_its_port_and_volumes_are_there():
+    workers = manifest()["spec"]["tfReplicaSpecs"]["Worker"]
+    pod = workers["template"]["spec"]
+    (container,) = pod["containers"]
+    # It gives TF_CONFIG to the container of this name, with the port of this one.
+    assert container["name"] == "tensorflow"
+    assert container["ports"] == [{"name": "tfjob-port", "containerPort": 2222}]
+    assert [m["name"] for m in container["volumeMounts"]] == [v["name"] for v in pod["volumes"]]
+    assert container["command"][:3] == ["python", "main.py", "--distribute=multiworker"]
+    # Codes from 128 on start a pod again; 143 is what a saved run ends with.
+    assert workers["restartPolicy"] == "ExitCode"
+
+
+def test_tf_config_of_the_operator_is_that_of_the_manifests_workers():
+    job = manifest()
+    workers = job["spec"]["tfReplicaSpecs"]["Worker"]
+    (container,) = workers["template"]["spec"]["containers"]
+    (port,) = container["ports"]
+    hosts = [f"{job['metadata']['name']}-worker-{i}" for i in range(workers["replicas"])]
+    addresses = [f"{host}.default.svc:{port['containerPort']}" for host in hosts]
+    for index in range(workers["replicas"]):
+        set_by_it = {
+            "cluster": {"worker": addresses},
+            "task": {"type": "worker", "index": index},
+            "environment": "cloud",
+        }
+        assert Cluster.parse(json.dumps(set_by_it)) == Cluster(tuple(addresses), index)
+
+
+def test_the_commands_of_the_page_are_the_programs():
+    (slurm,) = fenced("bash")
+    (container,) = manifest()["spec"]["tfReplicaSpecs"]["Worker"]["template"]["spec"]["containers"]
+    by_slurm = slurm.partition("python main.py")[2].partition("'")[0].replace("\\\n", " ").split()
+    for arguments in (container["command"][2:], by_slurm):
+        flag_values = define(flags.FlagValues())
+        parse(["main.py", *(a.replace('"', "") for a in arguments)], flag_values)
+        check_purpose(flag_values)
+        assert config_from_flags(flag_values).datasource == "omniglot"
+        assert flag_values.distribute == "multiworker"

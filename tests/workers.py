@@ -9,6 +9,10 @@ from typing import Any
 
 from disturbed import Disturbed, Ended, ended
 
+from utils.command.exit_code import TRY_AGAIN
+
+ATTEMPTS = 3
+
 
 def tf_configs(workers: int) -> list[dict[str, str]]:
     """TF_CONFIG of every worker, with ports that are free now."""
@@ -18,6 +22,18 @@ def tf_configs(workers: int) -> list[dict[str, str]]:
     cluster = {"worker": addresses}
     tasks = [{"type": "worker", "index": i} for i in range(workers)]
     return [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]
+
+
+def together(
+    runs: Sequence[Disturbed], stops: Sequence[tuple[Any, Any]] = ((None, None),) * 2
+) -> list[Ended]:
+    """Start two runs as the two workers of one; each ends by itself or by a signal at an event."""
+    requests = [
+        run.request(f"worker{i}", *stop, environment)
+        for i, (run, stop, environment) in enumerate(zip(runs, stops, tf_configs(2), strict=True))
+    ]
+    codes = runs[0].server.ask(requests)
+    return [ended(code, request) for code, request in zip(codes, requests, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -30,20 +46,24 @@ class Workers:
 
     run: Disturbed
 
-    def go(self, number: int | None = None, at: int | None = None, worker: int = 0) -> list[Ended]:
+    def go(
+        self, number: int | None = None, at: int | str | None = None, worker: int = 0
+    ) -> list[Ended]:
         """Start both; they end by themselves, or one is stopped by a signal at one of its events.
 
-        An event of the second is a checkpoint that begins or ends, in its own folder.
+        A numbered event of the second is a checkpoint that begins or ends, in its own folder. On a
+        machine that was paused for ten seconds both take each other for lost: they start again.
         """
-        stops: Sequence[tuple[Any, Any]] = [
-            (number, at) if worker == i else (None, None) for i in range(2)
-        ]
-        requests = [
-            self.run.request(f"worker{i}", *stop, environment)
-            for i, (stop, environment) in enumerate(zip(stops, tf_configs(2), strict=True))
-        ]
-        codes = self.run.server.ask(requests)
-        return [ended(code, request) for code, request in zip(codes, requests, strict=True)]
+        for _ in range(ATTEMPTS):
+            ends = self._once(number, at, worker)
+            if [end.code for end in ends] != [TRY_AGAIN, TRY_AGAIN]:
+                break
+        return ends
+
+    def _once(self, number: int | None, at: int | str | None, worker: int) -> list[Ended]:
+        stops: list[tuple[Any, Any]] = [(None, None), (None, None)]
+        stops[worker] = number, at
+        return together([self.run, self.run], stops)
 
     def finish(self) -> list[Ended]:
         """Run to the end."""

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from benchmarks.workloads import Workload
 from data_generators import Episode, MiniImagenet, Omniglot, Sinusoid
+from maml_tnet.kernels import device
 
 CHARACTERS, DRAWINGS = 1623, 20
 CLASSES, PHOTOGRAPHS = 64, 20
@@ -30,6 +31,7 @@ def episode_source(
         classes = {str(i): own for i, own in enumerate(rows)}
         splits = {"train": classes, "val": {}, "test": {}}
         source = MiniImagenet("miniimagenet", splits, pixels, workload.way)
+        source.device_bytes = device.forms().image_bytes
     elif data_path is not None:
         source = Omniglot.load(data_path, CACHE, workload.way)
     else:

@@ -1,6 +1,7 @@
 """N-way K-shot episodes of images that lie, class by class, in one memory-mapped array."""
 
 import functools
+import math
 import zlib
 from collections.abc import Mapping
 
@@ -8,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from data_generators.data_record import DataRecord, image_class
-from data_generators.episode import Episode, split_episode
+from data_generators.episode import Episode, check_counts, split_episode
 from data_generators.images.cache import read_rows
 from data_generators.images.class_sampling import (
     ClassSample,
@@ -18,6 +19,7 @@ from data_generators.images.class_sampling import (
     sample_classes,
 )
 from data_generators.images.contents import Contents
+from data_generators.images.device_images import DeviceImages
 from data_generators.images.image_input import ImageInput
 from data_generators.images.repeated_images import warn_of_repeated_images
 from data_generators.random_streams import SPLITS, stream_id
@@ -36,6 +38,10 @@ class ImageEpisodes:
         way: classes an episode.
         num_train_classes: train on the first so many classes of `train` only; -1 for all.
         contents: of the files that the rows come from; without it the pixels are the data.
+
+    Attributes:
+        device_bytes: so many bytes of images may lie in the memory of the device that trains; if a
+            split has more, the host reads what is drawn.
 
     Raises:
         DataError: `way` or `num_train_classes` is out of range.
@@ -67,6 +73,11 @@ class ImageEpisodes:
         self._class_ids = dict(zip(SPLITS, ids, strict=True))
         self._class_ids["train"] = first_train_classes(self._class_ids["train"], num_train_classes)
         self._pixels = pixels
+        self.device_bytes = 0
+        self._on_device = {
+            split: DeviceImages(functools.partial(self._images_of, split), self.input_shape)
+            for split in SPLITS
+        }
         self.check("train", shot=0, query=0)
 
     def class_ids(self, split: str) -> np.ndarray:
@@ -123,14 +134,28 @@ class ImageEpisodes:
         first = self._first_rows[class_id]
         return self._rows[first : first + self._sizes[class_id]]
 
+    @property
+    def draws_on_device(self) -> bool:
+        """Whether the train split's images are in the device's memory."""
+        return self._is_on_device("train")
+
+    def _is_on_device(self, split: str) -> bool:
+        images = int(self._sizes[self.class_ids(split)].sum())
+        return images * math.prod(self.input_shape) <= self.device_bytes
+
     def labelled_images(self, split: str) -> tuple[np.ndarray, np.ndarray]:
         """All images of a split, uint8 [images, height, width, channels], and their classes.
 
         The classes are numbered from 0 within the split.
         """
-        sizes, firsts = (a[self.class_ids(split)] for a in (self._sizes, self._first_rows))
-        places = [np.arange(first, first + size) for first, size in zip(firsts, sizes, strict=True)]
-        return self._read(np.concatenate(places)), np.repeat(np.arange(len(sizes)), sizes)
+        sizes = self._sizes[self.class_ids(split)]
+        return self._images_of(split), np.repeat(np.arange(len(sizes)), sizes)
+
+    def _images_of(self, split: str) -> np.ndarray:
+        """All images of a split, class by class."""
+        return read_rows(
+            self._pixels, np.concatenate([self._rows_of(i) for i in self.class_ids(split)])
+        )
 
     def check(self, split: str, *, shot: int, query: int) -> None:
         """Raise the DataError that `episodes` would raise for these sizes."""
@@ -155,13 +180,18 @@ class ImageEpisodes:
         Raises:
             DataError: `way` is more than the split's classes, or a class has too few images.
         """
+        check_counts(tasks=tasks, shot=shot, query=query)
         stream = stream_id(self.name, seed, split)
         self.check(split, shot=shot, query=query)
         way, ids = self.output_size, self.class_ids(split)
         sample = sample_classes(
             stream, iteration, self._sizes[ids], tasks=tasks, way=way, per_class=shot + query
         )
-        return self._tasks(ids, sample, shot)
+        if not self._is_on_device(split):
+            return self._tasks(self._read_by_host(ids, sample), sample, shot)
+        sizes = self._sizes[ids]
+        first = tf.gather(tf.constant(np.cumsum(sizes) - sizes, tf.int32), sample.classes)
+        return self._tasks(self._on_device[split].gather(first + sample.images), sample, shot)
 
     def held_out(self, split: str, numbers: tf.Tensor, *, shot: int, query: int) -> Episode:
         """The tasks of these numbers, int32 [tasks]; see `held_out_classes`.
@@ -169,16 +199,19 @@ class ImageEpisodes:
         Raises:
             DataError: `way` is more than the split's classes, or a class has too few images.
         """
+        check_counts(shot=shot, query=query)
         self.check(split, shot=shot, query=query)
         ids = self.class_ids(split)
         sizes = {"way": self.output_size, "shot": shot, "query": query}
         sample = held_out_classes(self.name, split, numbers, self._sizes[ids], **sizes)
-        return self._tasks(ids, sample, shot)
+        return self._tasks(self._read_by_host(ids, sample), sample, shot)
 
-    def _tasks(self, ids: np.ndarray, sample: ClassSample, shot: int) -> Episode:
+    def _read_by_host(self, ids: np.ndarray, sample: ClassSample) -> tf.Tensor:
         first = tf.gather(tf.constant(self._first_rows[ids], tf.int32), sample.classes)
         pixels = tf.numpy_function(self._read, [first + sample.images], tf.uint8)
-        pixels = tf.ensure_shape(pixels, [*sample.labels.shape, *self.input_shape])
+        return tf.ensure_shape(pixels, [*sample.labels.shape, *self.input_shape])
+
+    def _tasks(self, pixels: tf.Tensor, sample: ClassSample, shot: int) -> Episode:
         x = tf.cast(pixels, tf.float32) * (1.0 / 255.0)
         return split_episode(
             x, tf.one_hot(sample.labels, self.output_size), self.output_size * shot

@@ -18,6 +18,7 @@ from data_generators.images.class_sampling import (
     sample_classes,
 )
 from data_generators.images.contents import Contents
+from data_generators.images.device_images import DeviceImages
 from data_generators.images.image_input import ImageInput
 from data_generators.images.omniglot_files import DRAWINGS, SIDE, load_drawings
 from data_generators.images.repeated_images import warn_of_repeated_images
@@ -47,6 +48,7 @@ class Omniglot:
 
     input_shape = (SIDE, SIDE, 1)
     is_classification = True
+    draws_on_device = True
     image_input = ImageInput(SIDE, grey=True, ink_is_one=True)
 
     def __init__(
@@ -67,9 +69,8 @@ class Omniglot:
         self.class_names = list(class_names)
         self.output_size = way
         self._contents = contents
-        # Four pixels a word: TensorFlow gathers no bytes on a GPU.
-        drawings = np.ascontiguousarray(images).reshape(-1, SIDE * SIDE)
-        self._words = tf.constant(drawings.view(np.int32))
+        self._drawings = np.ascontiguousarray(images).reshape(-1, SIDE, SIDE)
+        self._on_device = DeviceImages(lambda: self._drawings, [SIDE, SIDE])
         self.check("train", shot=0, query=0)
 
     @classmethod
@@ -106,7 +107,7 @@ class Omniglot:
 
     def warn_of_repeated_images(self) -> None:
         """Say which drawings are there more than once, see `repeated_images`."""
-        rows = np.arange(len(self._words)).reshape(-1, DRAWINGS)
+        rows = np.arange(len(self._drawings)).reshape(-1, DRAWINGS)
         contents = self._contents
         warn_of_repeated_images(
             {
@@ -114,7 +115,7 @@ class Omniglot:
                 for split, ids in self._class_ids.items()
             },
             dict(enumerate(self._checksums.tolist())),
-            picture=lambda row: self._words[row].numpy().tobytes(),
+            picture=lambda row: self._drawings[row].tobytes(),
             name=str if contents is None else contents.name,
         )
 
@@ -122,8 +123,8 @@ class Omniglot:
     def _checksums(self) -> np.ndarray:
         """CRC-32 of every drawing's file."""
         if self._contents is None:
-            return np.array([zlib.crc32(drawing.tobytes()) for drawing in self._words.numpy()])
-        return self._contents.checksums(np.arange(len(self._words)))
+            return np.array([zlib.crc32(drawing.tobytes()) for drawing in self._drawings])
+        return self._contents.checksums(np.arange(len(self._drawings)))
 
     def check(self, split: str, *, shot: int, query: int) -> None:
         """Raise the DataError that `episodes` would raise for these sizes."""
@@ -175,8 +176,7 @@ class Omniglot:
 
     def _tasks(self, class_ids: np.ndarray, sample: ClassSample, shot: int) -> Episode:
         characters = tf.gather(tf.constant(class_ids, tf.int32), sample.classes)
-        words = tf.gather(self._words, characters * DRAWINGS + sample.images)
-        images = tf.reshape(tf.bitcast(words, tf.uint8), [-1, words.shape[1], SIDE, SIDE])
+        images = self._on_device.gather(characters * DRAWINGS + sample.images)
         images = _rotate(images, sample.quarter_turns)
         # A product: the graph optimizer would turn a division into one, with other bits.
         x = tf.cast(images[..., tf.newaxis], tf.float32) * (1.0 / 255.0)

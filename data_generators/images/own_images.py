@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Collection, Iterable
+from numbers import Integral
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,14 @@ class Images(ImageEpisodes):
         """
         if data_path is None:
             raise DataError(f"--data_path must name {LAYOUT}")
+        for name, value, least, most in (
+            ("image_size", image_size, 1, 65_535),
+            ("split_seed", split_seed, 0, 2**32 - 1),
+        ):
+            if not isinstance(value, Integral) or not least <= value <= most:
+                raise DataError(
+                    f"--{name} must be a whole number between {least} and {most}, got {value!r}"
+                )
         tree = open_tree(Path(data_path))
         left_out = LeftOut()
         parts = _list_classes(tree, left_out)

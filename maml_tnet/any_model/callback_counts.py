@@ -1,11 +1,15 @@
 """What callbacks have counted, kept beside the backup of a run that is started again."""
 
 import os
+import zlib
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from tensorflow import keras
+
+from maml_tnet.checksums import ChecksumError
 
 # By these attributes a callback judges the next epoch. Keras begins them anew with every `fit`.
 COUNTS: dict[type, tuple[str, ...]] = {
@@ -45,16 +49,26 @@ class CallbackCounts(keras.callbacks.Callback):
         self._begun = False
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Give back, now that every callback has begun."""
+        """Give back, now that every callback has begun.
+
+        Raises:
+            ChecksumError: what was kept is damaged.
+        """
         path = self._path(epoch)
         if not self._begun and path.is_file():
-            with np.load(path) as kept:
-                for key, (callback, name) in self.counting.items():
-                    if key in kept:
-                        setattr(callback, name, kept[key].item())
-                    elif f"{key}/0" in kept:
-                        weights = (k for k in kept if k.startswith(f"{key}/"))
-                        setattr(callback, name, [kept[k] for k in weights])
+            try:
+                with np.load(path) as file:
+                    kept = dict(file)
+            except (BadZipFile, EOFError, OSError, ValueError, zlib.error) as error:
+                raise ChecksumError(
+                    f"{path} is damaged: without {self.folder} the run begins anew"
+                ) from error
+            for key, (callback, name) in self.counting.items():
+                if key in kept:
+                    setattr(callback, name, kept[key].item())
+                elif f"{key}/0" in kept:
+                    weights = (k for k in kept if k.startswith(f"{key}/"))
+                    setattr(callback, name, [kept[k] for k in weights])
         self._begun = True
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:

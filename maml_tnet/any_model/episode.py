@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from maml_tnet.arguments import LEAST_INT32, whole_number
+
 
 class ModelEpisode(NamedTuple):
     """A batch of tasks. Each part may be nested as the model's inputs and outputs are.
@@ -27,21 +29,94 @@ class ModelEpisode(NamedTuple):
     query_weight: Any = None
 
 
-def model_episode(data: Any) -> ModelEpisode:
+def model_episode(data: Any, *, answered: bool = False) -> ModelEpisode:
     """Read what a dataset yields: a dict by these names, or a tuple in this order.
 
+    Args:
+        data: to read.
+        answered: whether query_y must be there.
+
     Raises:
-        ValueError: it is neither.
+        ValueError: it is neither, lacks a part, or its parts are of different tasks or examples.
     """
-    if isinstance(data, dict) and set(data) <= set(ModelEpisode._fields) and len(data) >= 3:
-        return ModelEpisode(**data)
-    if isinstance(data, list | tuple) and 3 <= len(data) <= len(ModelEpisode._fields):
-        return ModelEpisode(*data)
-    found = sorted(data) if isinstance(data, dict) else type(data).__name__
-    raise ValueError(
-        f"an episode must be a dict or tuple of {', '.join(ModelEpisode._fields)} (what follows "
-        f"query_x may be left out), got {found}"
+    names = ModelEpisode._fields
+    if isinstance(data, dict) and {*names[:3]} <= set(data) <= {*names}:
+        episode = ModelEpisode(**data)
+    elif isinstance(data, list | tuple) and 3 <= len(data) <= len(names):
+        episode = ModelEpisode(*data)
+    else:
+        found = sorted(data) if isinstance(data, dict) else type(data).__name__
+        raise ValueError(
+            f"an episode must be a dict or tuple of {', '.join(names)} (what follows query_x may "
+            f"be left out), got {found}"
+        )
+    if answered and episode.query_y is None:
+        raise ValueError("an episode to train or to measure on must have query_y")
+    episode = episode._replace(
+        support_weight=numbers(episode.support_weight), query_weight=numbers(episode.query_weight)
     )
+    support = [episode.support_x, episode.support_y, episode.support_weight]
+    check_examples("support", *support, axes=2)
+    check_examples("query", episode.query_x, episode.query_y, episode.query_weight, axes=2)
+    return episode
+
+
+def numbers(weight: Any) -> Any:
+    """Nested sample weights as numbers, where they say by bools which examples count."""
+    return tf.nest.map_structure(
+        lambda part: tf.cast(part, tf.float32) if _is_bool(part) else part, weight
+    )
+
+
+def _is_bool(part: Any) -> bool:
+    return part is not None and tf.as_dtype(part.dtype).is_bool
+
+
+def tensors(value: Any) -> Any:
+    """Nested tensors of what is given: a list of numbers, or of lists of them, is one tensor."""
+    if isinstance(value, dict):
+        return {key: tensors(part) for key, part in value.items()}
+    if isinstance(value, list | tuple) and any(hasattr(part, "shape") for part in value):
+        return type(value)(tensors(part) for part in value)
+    return None if value is None else tf.convert_to_tensor(value)
+
+
+def check_examples(part: str, x: Any, y: Any, weight: Any, *, axes: int) -> None:
+    """Check that inputs, targets and weights are of the same examples.
+
+    TensorFlow would broadcast one target over all of them without a word.
+
+    Args:
+        part: "support" or "query".
+        x: nested inputs, [tasks, examples, ...] or [examples, ...].
+        y: nested targets, or None.
+        weight: nested sample weights, or None.
+        axes: 2, or 1 for examples without a task axis.
+
+    Raises:
+        ValueError: they are not, or there is no example.
+        tf.errors.InvalidArgumentError: the same, where only the running graph knows.
+    """
+    what = "[tasks, examples, ...]" if axes == 2 else "[examples, ...]"
+    first = tf.nest.flatten(x)[0]
+    for name, values in (("x", x), ("y", y), ("weight", weight)):
+        for tensor in filter(lambda value: value is not None, tf.nest.flatten(values)):
+            found = tf.TensorShape(tensor.shape)
+            if found.rank is None:
+                continue
+            if found.rank < axes or not found[:axes].is_compatible_with(first.shape[:axes]):
+                raise ValueError(
+                    f"{part}_{name} must be {what} with the sizes of {part}_x, whose shape is "
+                    f"{tuple(first.shape)}, got {tuple(found)}"
+                )
+            if 0 in found[:axes]:
+                raise ValueError(f"{part}_{name} has no examples, its shape is {tuple(found)}")
+            if not found[:axes].is_fully_defined():
+                tf.debugging.assert_equal(
+                    tf.shape(tensor)[:axes],
+                    tf.shape(first)[:axes],
+                    f"{part}_{name} must have as many tasks and examples as {part}_x",
+                )
 
 
 def real_examples(weight: Any, parts: Any) -> Any:
@@ -105,12 +180,20 @@ def class_episodes(
         [tasks, way * shot], query_x [tasks, way * query, ...], query_y int32 [tasks, way * query].
 
     Raises:
-        ValueError: fewer than `way` classes have shot + query examples, or the numbers of examples
-            and of labels differ.
+        ValueError: labels are not [number] or are no classes, fewer than `way` classes have
+            shot + query examples, the numbers of examples and of labels differ, or one of the
+            numbers is no number of things.
     """
+    for name, number in (("way", way), ("shot", shot), ("query", query), ("tasks", tasks)):
+        whole_number(name, number, least=1)
+    whole_number("seed", seed, least=LEAST_INT32)
     x, labels = np.asarray(x), np.asarray(labels)
     if len(x) != len(labels):
         raise ValueError(f"{len(x)} examples have {len(labels)} labels")
+    if labels.ndim != 1:
+        raise ValueError(f"labels must be [number], one for each example, got {labels.shape}")
+    if labels.dtype.kind == "f" and np.any(np.isnan(labels)):
+        raise ValueError(f"labels must be classes, but {np.sum(np.isnan(labels))} of them are nan")
     members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
     members = [indices for indices in members if len(indices) >= shot + query]
     if len(members) < way:

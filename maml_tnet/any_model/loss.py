@@ -7,9 +7,12 @@ import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet import losses
+from maml_tnet.arguments import finite_number
 
 ModelLoss = Callable[[Any, Any, Any, int | tf.Tensor], tf.Tensor]
 """(targets, outputs, sample weights or None, number of support examples) -> a scalar."""
+
+NO_LOSS = 'compile with a loss, such as loss="mse"'
 
 
 class _MeanOf(keras.losses.Loss):
@@ -31,21 +34,24 @@ def model_loss(
     Args:
         loss: a Keras loss, its name, a function (targets, outputs), or one of the paper's losses
             in `maml_tnet.losses`; or a list or dict of them, one for each output that has a loss.
-        loss_weights: a number for each output.
+        loss_weights: a number, or of a list or dict of losses one for each.
         output_names: by which a dict names the outputs of a model that gives a list.
         dtype: in which losses are computed that are given by name or as functions.
 
     Raises:
-        ValueError: no loss, or one that is not reduced to a number.
+        ValueError: no loss, one that is not reduced to a number, losses for other outputs than the
+            model has, or weights of other losses.
     """
-    if loss is None:
-        raise ValueError('compile with a loss, such as loss="mse"')
     if isinstance(loss, dict | list | tuple):
         keys = list(loss) if isinstance(loss, dict) else list(range(len(loss)))
         parts = {key: model_loss(loss[key], dtype=dtype) for key in keys if loss[key] is not None}
-        numbers = {key: 1.0 if loss_weights is None else loss_weights[key] for key in parts}
+        if not parts:
+            raise ValueError(NO_LOSS)
+        numbers = _numbers(loss_weights, loss, parts)
 
         def total(targets: Any, outputs: Any, weights: Any, support_size: Any) -> tf.Tensor:
+            _check_outputs(loss, outputs, output_names)
+
             def of(values: Any, key: Any) -> Any:
                 if isinstance(key, str) and isinstance(values, list | tuple):
                     return values[list(output_names).index(key)]
@@ -60,10 +66,19 @@ def model_loss(
             )
 
         return total
-    if loss in (losses.squared_error, losses.cross_entropy):
+    if loss is None:
+        raise ValueError(NO_LOSS)
+    if loss_weights is not None:
+        factor = finite_number("loss_weights of one loss", loss_weights)
+        unweighted = model_loss(loss, dtype=dtype)
+        return lambda *args: factor * unweighted(*args)
+    if loss in (losses.squared_error, losses.cross_entropy, losses.class_mean_cross_entropy):
 
         def papers(targets: Any, outputs: Any, weights: Any, support_size: Any) -> tf.Tensor:
-            del weights  # 0 or 1, which say what is padding; that is gone by now
+            targets = _with_axis_of(outputs, targets, loss.__name__)
+            if weights is not None:  # Padding is gone by now.
+                message = f"{loss.__name__} takes no sample weights but 0, for padding, and 1"
+                outputs = _if(tf.reduce_all(weights == 1), outputs, message)
             return loss(tf.expand_dims(outputs, 1), tf.expand_dims(targets, 1), support_size)[0]
 
         return papers
@@ -78,3 +93,53 @@ def model_loss(
         return tf.cast(loss(targets, outputs, sample_weight=weights), dtype)
 
     return keras_loss
+
+
+def _numbers(loss_weights: Any, loss: Any, parts: Any) -> dict[Any, float]:
+    """The weight of every output's loss."""
+    if loss_weights is None:
+        return dict.fromkeys(parts, 1.0)
+    of_same_kind = isinstance(loss_weights, dict) == isinstance(loss, dict)
+    if not (isinstance(loss_weights, dict | list | tuple) and of_same_kind):
+        raise ValueError(f"loss_weights must be a {type(loss).__name__}, as loss is")
+    keys = set(loss_weights if isinstance(loss, dict) else range(len(loss_weights)))
+    if keys != set(loss if isinstance(loss, dict) else range(len(loss))):
+        raise ValueError(f"loss_weights {loss_weights!r} must be of the outputs of loss {loss!r}")
+    return {key: finite_number("a loss weight", loss_weights[key]) for key in parts}
+
+
+def _check_outputs(loss: Any, outputs: Any, output_names: Sequence[str]) -> None:
+    """Raise a ValueError if a list or dict of losses is for other outputs than a model's."""
+    names: Any = output_names
+    if isinstance(outputs, dict):
+        names = list(outputs)
+    number = len(outputs) if tf.nest.is_nested(outputs) else 1
+    if isinstance(loss, dict):
+        fits = set(loss) <= set(names)
+    else:
+        fits = len(loss) == number and not isinstance(outputs, dict)
+    if not fits:
+        raise ValueError(
+            f"loss {loss!r} must be of the model's outputs, of which there are {number}"
+            + (f": {', '.join(names)}" if names else "")
+        )
+
+
+def _with_axis_of(outputs: tf.Tensor, targets: tf.Tensor, name: str) -> tf.Tensor:
+    """Targets of the outputs' shape, where one output's have no axis for it as in Keras."""
+    targets = tf.cast(targets, outputs.dtype)
+    if targets.shape.rank == 1 and outputs.shape[1:] == [1]:
+        targets = tf.expand_dims(targets, 1)
+    if not targets.shape[1:].is_compatible_with(outputs.shape[1:]):
+        what = "targets" if name == "squared_error" else "one-hot targets, no numbers of classes,"
+        raise ValueError(
+            f"{name} takes {what} of the outputs' shape {tuple(outputs.shape[1:])}, got "
+            f"{tuple(targets.shape[1:])}"
+        )
+    return targets
+
+
+def _if(condition: tf.Tensor, value: tf.Tensor, message: str) -> tf.Tensor:
+    """The value, or an InvalidArgumentError."""
+    with tf.control_dependencies([tf.debugging.Assert(condition, [message])]):
+        return tf.identity(value)

@@ -13,9 +13,12 @@ from maml_tnet.any_model.callback_counts import CallbackCounts
 from maml_tnet.any_model.copying import exact_copy, plain_copy
 from maml_tnet.any_model.episode import (
     ModelEpisode,
+    check_examples,
     going_on,
     model_episode,
+    numbers,
     real_examples,
+    tensors,
     with_padding,
 )
 from maml_tnet.any_model.functional_model import FunctionalModel
@@ -23,10 +26,17 @@ from maml_tnet.any_model.loss import ModelLoss, model_loss
 from maml_tnet.any_model.one_task import NORMALIZE_BY, OneTask
 from maml_tnet.any_model.second_derivatives import checked_outputs
 from maml_tnet.any_model.unit_groups import Adapts
+from maml_tnet.arguments import LEAST_INT32, finite_number, whole_number
 from maml_tnet.compat import require_keras_3, tf_variable
 
 # Offset of the first word of a seed, so that dropout and masks share no random stream.
 RANDOM_LAYER_STREAM = 2_000_003
+NO_KERAS_EXPORT = (
+    "maml_tnet.export writes a SavedModel that adapts and predicts; adapt gives a Keras model "
+    "that has learned one task, which has an export of its own"
+)
+# What arguments are called here that the paper's networks have.
+OTHER_NAMES = {"use_transform": "transform=True", "mask_per": 'mask="unit" or mask="weight"'}
 
 
 @keras.utils.register_keras_serializable("maml_tnet")
@@ -65,8 +75,8 @@ class ModelLearner(keras.Model):
 
     Raises:
         RuntimeError: this is Keras 2.
-        ValueError: an unknown word, num_updates < 1, a model that cannot be meta-learned, or a
-            `tf.distribute` strategy of several replicas.
+        ValueError: an unknown word, a number out of range, a model that cannot be meta-learned, or
+            a `tf.distribute` strategy of several replicas.
     """
 
     def __init__(
@@ -94,9 +104,18 @@ class ModelLearner(keras.Model):
                 f"{tf.distribute.get_strategy().num_replicas_in_sync}: take maml_tnet.ConvNet or "
                 "Regressor"
             )
+        if not isinstance(network, keras.Model):
+            raise ValueError(f"network must be a Keras model, got {network!r:.60}")
+        for name, own in OTHER_NAMES.items():
+            if name in kwargs:
+                raise ValueError(f"for a Keras model say {own}, {name} is of the paper's networks")
         super().__init__(autocast=False, **kwargs)
-        if num_updates < 1:
-            raise ValueError(f"num_updates must be at least 1, got {num_updates}")
+        finite_number("update_lr", update_lr, least=0)
+        whole_number("num_updates", num_updates, least=1)
+        finite_number("temperature", temperature, above=0)
+        finite_number("logit_init", logit_init)
+        finite_number("meta_grad_clip", meta_grad_clip, least=0)
+        whole_number("seed", seed, least=LEAST_INT32)
         if normalize_by not in NORMALIZE_BY:
             raise ValueError(f"normalize_by must be one of {NORMALIZE_BY}, got {normalize_by!r}")
         self.options = {
@@ -149,13 +168,15 @@ class ModelLearner(keras.Model):
         Args:
             optimizer: of the meta-update.
             loss: a Keras loss, as in Keras for several outputs, or one of `maml_tnet.losses`.
-            loss_weights: of several outputs.
+            loss_weights: a number, or of several outputs one for each.
             jit_compile: tasks that run at the same time are faster than XLA on a CPU.
             **kwargs: metrics and the like.
 
         Raises:
-            ValueError: a loss that `any_model.loss.model_loss` refuses.
+            ValueError: no optimizer, or a loss that `any_model.loss.model_loss` refuses.
         """
+        if optimizer is None:
+            raise ValueError("compile with an optimizer, got None")
         self.task_loss = model_loss(
             loss,
             loss_weights,
@@ -347,15 +368,33 @@ class ModelLearner(keras.Model):
             )
         return self._outputs_specs[key]
 
+    def _episode(self, data: Any, *, answered: bool = False) -> ModelEpisode:
+        """What a dataset yields, checked."""
+        episode = model_episode(data, answered=answered)
+        for name, x in (("support_x", episode.support_x), ("query_x", episode.query_x)):
+            self._check_rank(name, x, "[tasks, examples, ...]", axes=2)
+        return episode
+
+    def _check_rank(self, name: str, x: Any, what: str, *, axes: int) -> None:
+        """Check the rank of a model's only input: Keras would take a task's for a batch's."""
+        inputs = getattr(self.network, "inputs", None) or []
+        if len(inputs) != 1 or tf.nest.is_nested(x) or x.shape.rank is None:
+            return
+        sizes = inputs[0].shape[1:]
+        if x.shape.rank != axes + len(sizes):
+            raise ValueError(
+                f"{name} must be {what} of examples {tuple(sizes)}, got shape {tuple(x.shape)}"
+            )
+
     # What Keras calls.
 
     def call(self, inputs: Any) -> Any:
         """Learn and answer: an episode -> outputs [tasks, queries, ...]."""
-        return self.answers(model_episode(inputs))[1]
+        return self.answers(self._episode(inputs))[1]
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """One meta-iteration: its gradient, clipped, and the optimizer's step."""
-        episode = model_episode(data)
+        episode = self._episode(data, answered=True)
         gradients, losses, outputs = self.meta_gradient(episode, self.optimizer.iterations)
         if self.meta_grad_clip:
             gradients = [
@@ -368,12 +407,12 @@ class ModelLearner(keras.Model):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Measure the queries after adaptation."""
-        episode = model_episode(data)
+        episode = self._episode(data, answered=True)
         return self._measured(episode, *self.answers(episode))
 
     def predict_step(self, data: Any) -> Any:
         """Answer the queries: [tasks, queries, ...]."""
-        return self.answers(model_episode(data))[1]
+        return self.answers(self._episode(data))[1]
 
     def _measured(self, episode: ModelEpisode, losses: tf.Tensor, outputs: Any) -> dict[str, Any]:
         """Update the loss, the mean over tasks, and the metrics, over all their queries."""
@@ -434,11 +473,16 @@ class ModelLearner(keras.Model):
             support_y: their targets.
             support_weight: sample weights, or None.
             num_updates: inner steps to take; by default as many as in training.
+
+        Raises:
+            ValueError: the parts are not of the same examples, or num_updates < 0.
         """
-        support_x, support_y, support_weight = tf.nest.map_structure(
-            lambda x: None if x is None else tf.convert_to_tensor(x),
-            (support_x, support_y, support_weight),
-        )
+        if num_updates is not None:
+            whole_number("num_updates", num_updates, least=0)
+        support_x, support_y = tensors(support_x), tensors(support_y)
+        support_weight = numbers(tensors(support_weight))
+        check_examples("support", support_x, support_y, support_weight, axes=1)
+        self._check_rank("support_x", support_x, "[examples, ...]", axes=1)
         values = self._learned(support_x, support_y, support_weight, num_updates)
         example = tf.nest.map_structure(lambda x: x[:1], support_x)
         model = plain_copy(self.network, example, keeps_batch_norms=self.normalize_by == "batch")
@@ -469,9 +513,28 @@ class ModelLearner(keras.Model):
         self, support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor, num_updates: int
     ) -> tf.Tensor:
         """Learn every task's support examples and answer its queries; see `maml_tnet.export`."""
-        return self.answers(ModelEpisode(support_x, support_y, query_x), num_updates)[1]
+        whole_number("num_updates", num_updates, least=0)
+        return self.answers(self._episode((support_x, support_y, query_x)), num_updates)[1]
 
     # Saving.
+
+    def save(self, filepath: str | os.PathLike[str], *args: Any, **kwargs: Any) -> None:
+        """Keras' `save`.
+
+        Raises:
+            ValueError: it is not to be a .keras file: what Keras writes of others it cannot read.
+        """
+        if not os.fspath(filepath).endswith(".keras"):
+            raise ValueError(f"a learner is saved whole as NAME.keras, got {filepath!r}")
+        super().save(filepath, *args, **kwargs)
+
+    def export(self, *args: Any, **kwargs: Any) -> None:
+        """Keras' `export`, whose SavedModel could not learn.
+
+        Raises:
+            NotImplementedError: always, saying what to use.
+        """
+        raise NotImplementedError(NO_KERAS_EXPORT)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""

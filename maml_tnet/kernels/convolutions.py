@@ -1,17 +1,13 @@
 """The convolution of several tasks at once, every task's examples with the task's own kernel."""
 
-import functools
-
 import tensorflow as tf
 
-from maml_tnet.kernels.task_axis import merge_tasks, split_tasks
+from maml_tnet.kernels import device
+from maml_tnet.kernels.task_axis import merge_tasks, sizes, split_tasks
 
 
 def task_convolution(x: tf.Tensor, kernel: tf.Tensor, strides: int) -> tf.Tensor:
     """One SAME convolution of every task's examples with the task's own kernel.
-
-    The tasks are groups of channels, where TensorFlow can differentiate that, or else one
-    convolution after the other.
 
     Args:
         x: [examples, height, width, tasks, features].
@@ -21,9 +17,21 @@ def task_convolution(x: tf.Tensor, kernel: tf.Tensor, strides: int) -> tf.Tensor
     Returns:
         [examples, height / strides, width / strides, tasks, filters].
     """
-    if _groups_have_gradients(x.dtype):
-        y = tf.nn.conv2d(merge_tasks(x), merge_tasks(kernel), strides, "SAME")
-        return split_tasks(y, kernel.shape[-1])
+    if device.forms().patches:
+        return over_patches(x, kernel, strides)
+    if device.groups_have_gradients(x.dtype):
+        return in_groups(x, kernel, strides)
+    return task_by_task(x, kernel, strides)
+
+
+def in_groups(x: tf.Tensor, kernel: tf.Tensor, strides: int) -> tf.Tensor:
+    """`task_convolution` with the tasks as groups of channels."""
+    y = tf.nn.conv2d(merge_tasks(x), merge_tasks(kernel), strides, "SAME")
+    return split_tasks(y, kernel.shape[-1])
+
+
+def task_by_task(x: tf.Tensor, kernel: tf.Tensor, strides: int) -> tf.Tensor:
+    """`task_convolution` as one convolution after the other."""
 
     def convolution(pair: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         return tf.nn.conv2d(*pair, strides, "SAME")
@@ -37,22 +45,31 @@ def task_convolution(x: tf.Tensor, kernel: tf.Tensor, strides: int) -> tf.Tensor
     return tf.transpose(results, [1, 2, 3, 0, 4])
 
 
-@functools.cache
-def _groups_have_gradients(dtype: tf.DType) -> bool:
-    """Whether TensorFlow can differentiate a grouped convolution here.
+def over_patches(x: tf.Tensor, kernel: tf.Tensor, strides: int) -> tf.Tensor:
+    """`task_convolution` as one product: [tasks, rows, patch] x [tasks, patch, filters].
 
-    On a CPU only oneDNN's kernels can, which are there for float32 on x86 unless switched off.
+    A patch is size * size strided slices of the images side by side.
     """
-    with tf.init_scope():
-        x, dy = tf.ones([1, 4, 4, 4], dtype), tf.ones([1, 2, 2, 4], dtype)
-        try:
-            tf.raw_ops.Conv2DBackpropFilter(
-                input=x,
-                filter_sizes=[3, 3, 2, 4],
-                out_backprop=dy,
-                strides=[1, 2, 2, 1],
-                padding="SAME",
-            )
-        except tf.errors.OpError:
-            return False
-    return True
+    size, features, filters = kernel.shape[0], kernel.shape[2], kernel.shape[4]
+    height, width = x.shape[1:3]
+    sides = [same_padding(extent, size, strides) for extent in (height, width)]
+    padded = tf.pad(tf.transpose(x, [3, 0, 1, 2, 4]), [(0, 0), (0, 0), *sides, (0, 0)])
+    rows, columns = -(-height // strides), -(-width // strides)
+    down, across = (rows - 1) * strides + 1, (columns - 1) * strides + 1
+    slices = [
+        padded[:, :, i : i + down : strides, j : j + across : strides]
+        for i in range(size)
+        for j in range(size)
+    ]
+    tasks, examples = sizes(padded)[:2]
+    patch = size * size * features
+    patches = tf.reshape(tf.concat(slices, axis=-1), [tasks, examples * rows * columns, patch])
+    kernels = tf.reshape(tf.transpose(kernel, [3, 0, 1, 2, 4]), [tasks, patch, filters])
+    y = tf.reshape(tf.matmul(patches, kernels), [tasks, examples, rows, columns, filters])
+    return tf.transpose(y, [1, 2, 3, 0, 4])
+
+
+def same_padding(extent: int, size: int, strides: int) -> tuple[int, int]:
+    """How many zeros SAME puts before and after `extent` values."""
+    missing = max((-(-extent // strides) - 1) * strides + size - extent, 0)
+    return missing // 2, missing - missing // 2

@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from maml_tnet.kernels.convolutions import same_padding
+
 
 class PatchStatistics(NamedTuple):
     """First and second moments of the image patches under a convolution's kernel.
@@ -32,7 +34,7 @@ def patch_statistics(images: tf.Tensor, size: int, strides: int) -> PatchStatist
     """
     tasks, (height, width, channels) = tf.shape(images)[0], images.shape[2:]
     patch = size * size * channels
-    sides = [_same_padding(extent, size, strides) for extent in (height, width)]
+    sides = [same_padding(extent, size, strides) for extent in (height, width)]
     padded = tf.pad(images, [(0, 0), (0, 0), *sides, (0, 0)])
     # Moments about a value near the mean lose little to rounding. With one more value, 1, in
     # every patch, the mean comes with the covariance: the patches, which are large, are read once.
@@ -73,9 +75,3 @@ def fold(
     mean = tf.reduce_sum(tf.transpose(statistics.mean)[..., tf.newaxis] * columns, axis=0)
     scale = tf.math.rsqrt(variance + epsilon)
     return kernel * scale, beta - mean * scale
-
-
-def _same_padding(extent: int, size: int, strides: int) -> tuple[int, int]:
-    """How many zeros SAME puts before and after `extent` values."""
-    missing = max((-(-extent // strides) - 1) * strides + size - extent, 0)
-    return missing // 2, missing - missing // 2

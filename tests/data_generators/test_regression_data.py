@@ -213,5 +213,19 @@ def test_polynomial_coefficients_are_recovered_by_fitting(order):
 
 
 def test_a_negative_order_is_refused():
-    with pytest.raises(DataError, match=r"--poly_order must be 0 or more, got -1"):
+    with pytest.raises(DataError, match=r"--poly_order must be .* at least 0, got -1"):
         Polynomial(-1)
+
+
+@pytest.mark.parametrize("source", [Sinusoid(), Polynomial(1)])
+def test_numbers_that_no_episode_can_have_are_refused(source):
+    with pytest.raises(ValueError, match=r"shot must be a whole number of at least 0, got -1"):
+        source.episodes("train", 0, 0, tasks=1, shot=-1, query=1)
+    with pytest.raises(ValueError, match=r"tasks must be a whole number of at least 1, got 0"):
+        source.episodes("train", 0, 0, tasks=0, shot=1, query=1)
+    with pytest.raises(ValueError, match=r"query must be a whole number of at least 0, got 1\.5"):
+        source.held_out("val", np.arange(2), shot=1, query=1.5)
+    with pytest.raises(ValueError, match=r"numbers must be \[tasks\], got shape \(\)"):
+        source.held_out("val", 3, shot=1, query=1)
+    with pytest.raises(ValueError, match=r"iteration must be a whole number, got 1\.5"):
+        source.episodes("train", 0, 1.5, tasks=1, shot=1, query=1)

@@ -2,7 +2,8 @@ import numpy as np
 import scipy.ndimage
 import tensorflow as tf
 
-from experiments.domains import BLUR, DOMAINS
+from data_generators import ImageInput
+from experiments.domains import BLUR, DOMAINS, seen_by
 
 KEYS = tf.constant([[3, 0], [8, 1]])
 
@@ -26,3 +27,17 @@ def test_a_tasks_noise_is_its_own():
     noise = DOMAINS["noisy"](x, KEYS)
     np.testing.assert_array_equal(DOMAINS["noisy"](x[:1], KEYS[1:])[0], noise[1])
     assert np.any(noise[0] != noise[1])
+
+
+def test_another_data_sets_pictures_are_seen_as_a_photograph_of_them_would_be():
+    drawings, photographs = ImageInput(28, grey=True, ink_is_one=True), ImageInput(84, False, False)
+    ink = np.zeros([2, 3, 28, 28, 1], np.float32)
+    ink[1, 2] = 1
+    seen = seen_by(photographs, drawings)(tf.constant(ink), KEYS).numpy()
+    assert seen.shape == (2, 3, 84, 84, 3)
+    np.testing.assert_array_equal(seen, np.broadcast_to(1 - ink[:, :, :1, :1], seen.shape))
+
+    red = np.zeros([2, 3, 84, 84, 3], np.float32)
+    red[..., 0] = 1
+    seen = seen_by(drawings, photographs)(tf.constant(red), KEYS).numpy()
+    np.testing.assert_allclose(seen, np.full([2, 3, 28, 28, 1], 1 - 76 / 255), atol=1e-6)

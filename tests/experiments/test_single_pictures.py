@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from absl import flags
+from PIL import Image
 
+from data_generators.data_record import DataRecord
 from experiments import command, single_pictures
 from experiments.calibration import expected_calibration_error, margins, strangers_below
 from experiments.single_pictures import Cell, do, opened
@@ -16,6 +18,7 @@ from utils.prediction.model_input import input_of
 from utils.runs.assembly import build_learner, build_source
 from utils.runs.checkpoints import Checkpoints
 from utils.runs.folder import Run
+from utils.runs.used_data import used_data
 
 FLAGS = ("--datasource=omniglot", "--num_filters=4", "--metatrain_iterations=1")
 
@@ -40,6 +43,7 @@ def settings(omniglot_path, omniglot_cache, tmp_path, monkeypatch):
         "cache_dir": omniglot_cache,
         "output": str(tmp_path / "results"),
         "pretrained": str(tmp_path / "pretrained"),
+        "other_path": None,
     }.items():
         flags.DEFINE_string(name, value, "", flag_values=values)
     values(["test"])
@@ -47,6 +51,7 @@ def settings(omniglot_path, omniglot_cache, tmp_path, monkeypatch):
     parts = {
         "ways": [(6, 1, "as trained")],
         "domains": [(5, 1, "dim")],
+        "other": [(2, 1, "photographs"), (2, 1, "drawings")],
         "probabilities": [(6, 1, "as trained")],
         "model": [],
     }
@@ -110,8 +115,43 @@ def config_with_way(learner, folder, way):
     return replace(Run.opened(folder).config, num_classes=way)
 
 
+def test_pictures_of_another_kind(settings, omniglot_path, omniglot_cache, tmp_path, capsys):
+    folder, _ = saved_run(tmp_path, omniglot_path, omniglot_cache, "--queries=alone")
+    do(["other"], folder, 3)
+    assert capsys.readouterr().out == (
+        "2-way 1-shot, photographs: left out, --other_path names no photographs\n"
+    )
+    # A class is one picture throughout, so that every query looks as its support does.
+    shades = np.random.default_rng(0).integers(0, 256, [6, 12, 12, 3], np.uint8)
+    for number, shade in enumerate(shades):
+        class_folder = (
+            tmp_path / "photographs" / ("train", "val", "test")[number % 3] / f"c{number}"
+        )
+        class_folder.mkdir(parents=True)
+        for copy in range(6):
+            Image.fromarray(shade).resize((90, 84), 0).save(class_folder / f"{copy}.png")
+    settings.other_path = str(tmp_path / "photographs")
+    do(["other"], folder, 3)
+    (file,) = (tmp_path / "results").glob("*.json")
+    cells = json.loads(file.read_text())["cells"]
+    assert list(cells) == ["2-way 1-shot, photographs"]
+    np.testing.assert_array_equal(cells["2-way 1-shot, photographs"]["accuracy"], np.ones([3, 2]))
+
+
 def test_queries_are_the_same_number_of_every_class_and_at_least_ten():
     assert [Cell(way, 1, "dim").query for way in (2, 3, 10, 20)] == [5, 4, 1, 1]
+
+
+def test_a_run_on_other_data_is_refused(settings, omniglot_path, omniglot_cache, tmp_path):
+    folder, _ = saved_run(tmp_path, omniglot_path, omniglot_cache, "--queries=alone")
+    data = str(omniglot_path), omniglot_cache
+    used = used_data(build_source(Run.opened(folder).config, *data), *data)
+    classes = {split: dict(of) for split, of in used.record.classes.items()}
+    classes["test"].popitem()
+    replace(used, record=DataRecord(classes)).write(Run.opened(folder).data_file)
+    with pytest.raises(UsageError, match=r"belongs to a run on other data: .*; give that data"):
+        do(["ways"], folder, 4)
+    assert not list((tmp_path / "results").glob("*.json"))
 
 
 def test_a_run_of_the_papers_form_is_refused(settings, omniglot_path, omniglot_cache, tmp_path):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from maml_tnet.kernels import convolutions
+from maml_tnet.kernels import device
 
 
 @pytest.fixture
@@ -13,4 +13,4 @@ def rng() -> np.random.Generator:
 def convolution_kind(request, monkeypatch) -> None:
     """As this machine's TensorFlow can, and as one can that has no oneDNN."""
     if request.param == "task by task":
-        monkeypatch.setattr(convolutions, "_groups_have_gradients", lambda dtype: False)
+        monkeypatch.setattr(device, "groups_have_gradients", lambda dtype: False)

@@ -98,7 +98,8 @@ def test_initial_parameters_are_those_of_the_paper():
 @pytest.mark.parametrize(("cls", "stddev"), [(TransformDense, 0.1), (TransformConv2D, 0.01)])
 def test_logits_per_weight_start_truncated_normal(cls, stddev):
     layer = cls(64, mask_per="weight", logit_init=0.5, seed=7)
-    layer.build([None, 8, 8, TASKS, 64])
+    shape = [None, TASKS, 64] if cls is TransformDense else [None, 8, 8, TASKS, 64]
+    layer.build(shape)
     logits = np.ravel(layer.mask_logits[0].numpy()) - 0.5
     assert np.max(np.abs(logits)) <= 2 * stddev + 1e-6
     # Truncated at two deviations, a normal distribution keeps 0.88 of its deviation.
@@ -106,7 +107,7 @@ def test_logits_per_weight_start_truncated_normal(cls, stddev):
     assert abs(np.mean(logits)) < 0.1 * stddev
     again, other = (cls(64, mask_per="weight", logit_init=0.5, seed=seed) for seed in (7, 8))
     for copy in (again, other):
-        copy.build([None, 8, 8, TASKS, 64])
+        copy.build(shape)
     np.testing.assert_array_equal(again.mask_logits[0].numpy(), layer.mask_logits[0].numpy())
     assert np.any(other.mask_logits[0].numpy() != layer.mask_logits[0].numpy())
 
@@ -177,7 +178,7 @@ def test_merging_tasks_groups_the_channels_by_task(rng):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"units": 0}, "units must be at least 1, got 0"),
+        ({"units": 0}, "units must be a whole number of at least 1, got 0"),
         ({"units": 3, "mask_per": "row"}, r"mask_per must be None or one of .*, got 'row'"),
     ],
 )
@@ -185,3 +186,22 @@ def test_merging_tasks_groups_the_channels_by_task(rng):
 def test_bad_arguments_are_named(cls, arguments, message):
     with pytest.raises(ValueError, match=message):
         cls(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "axes"),
+    [
+        (TransformConv2D(4), [3, 8, 8, 1], r"\[examples, height, width, tasks, features\], with"),
+        (TransformDense(4), [3, 1], r"\[examples, tasks, features\], with an axis for tasks, got"),
+    ],
+)
+def test_inputs_without_a_task_axis_are_refused(layer, shape, axes):
+    with pytest.raises(ValueError, match=axes):
+        layer(tf.ones(shape))
+
+
+@pytest.mark.parametrize("argument", [{"size": 0}, {"strides": 0}, {"strides": 1.5}])
+def test_sizes_of_a_convolution_are_checked(argument):
+    (name,) = argument
+    with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1, got "):
+        TransformConv2D(4, **argument)

@@ -5,7 +5,6 @@ import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet.losses import (
-    accuracy,
     class_mean_cross_entropy,
     cross_entropy,
     squared_error,
@@ -49,13 +48,14 @@ def test_accuracy_is_the_fraction_of_right_answers():
         for example, (guess, label) in enumerate(zip(guesses, truth, strict=True)):
             logits[example, task, guess] = 1.0
             labels[example, task, label] = 1.0
-    np.testing.assert_array_equal(accuracy(tf.constant(logits), tf.constant(labels)), [0.75, 0.25])
+    accuracy = task_loss(cross_entropy).accuracy(tf.constant(logits), tf.constant(labels))
+    np.testing.assert_array_equal(accuracy, [0.75, 0.25])
 
 
 def test_the_papers_losses_are_taken_as_they_are():
-    assert task_loss(squared_error) == (squared_error, False)
-    assert task_loss(cross_entropy) == (cross_entropy, True)
-    assert task_loss(class_mean_cross_entropy) == (class_mean_cross_entropy, True)
+    assert task_loss(squared_error) == (squared_error, False, False)
+    assert task_loss(cross_entropy) == (cross_entropy, True, False)
+    assert task_loss(class_mean_cross_entropy) == (class_mean_cross_entropy, True, False)
 
 
 @pytest.mark.parametrize(("reduction", "reduce"), [(None, np.mean), ("sum", np.sum)])
@@ -64,15 +64,15 @@ def test_keras_loss_is_reduced_over_a_tasks_examples_as_it_says(rng, reduction, 
     labels = np.eye(3)[rng.integers(3, size=[6, 4])]
     options = {} if reduction is None else {"reduction": reduction}
     loss = keras.losses.CategoricalCrossentropy(from_logits=True, **options)
-    values, classifies = task_loss(loss)
-    assert classifies
+    values, classifies, takes_class_numbers = task_loss(loss)
+    assert (classifies, takes_class_numbers) == (True, False)
     expected = reduce(cross_entropies(logits, labels), axis=0)
     np.testing.assert_allclose(values(tf.constant(logits), tf.constant(labels), 6), expected)
 
 
 def test_keras_loss_by_name_is_the_mean_over_a_tasks_examples(rng):
     outputs, targets = rng.normal(size=[2, 6, 4, 3])
-    values, classifies = task_loss("mae")
+    values, classifies, _ = task_loss("mae")
     assert not classifies
     expected = np.abs(outputs - targets).mean((0, 2))
     np.testing.assert_allclose(values(tf.constant(outputs), tf.constant(targets), 6), expected)

@@ -198,7 +198,14 @@ def test_bias_before_batch_normalization_is_left_out_and_nowhere_else():
         ({"norm": "instance_norm"}, r"norm must be one of .*, got 'instance_norm'"),
         ({"image_shape": (15, 84, 3), "max_pool": True}, r"at least 16 x 16 .* got \(15, 84, 3\)"),
         ({"mask_per": "task"}, "got 'task'"),
-        ({"outputs": 0}, "units must be at least 1, got 0"),
+        ({"outputs": 0}, "outputs must be a whole number of at least 1, got 0"),
+        ({"image_shape": (28, 28)}, r"image_shape must be \(height, width, channels\), got"),
+        ({"image_shape": 28}, r"image_shape must be \(height, width, channels\), got 28"),
+        (
+            {"image_shape": (28, 28, 0)},
+            "a size in image_shape must be a whole number of at least 1",
+        ),
+        ({"logit_init": float("nan"), "mask_per": "unit"}, "logit_init must be a finite number"),
     ],
 )
 def test_bad_arguments_are_named(arguments, message):

@@ -10,6 +10,7 @@ from data_generators import Images, MiniImagenet, Omniglot, Polynomial, Sinusoid
 from data_generators.random_streams import SPLITS
 from maml_tnet import ConvNet, MetaLearner, PrototypeConvNet, Regressor
 from maml_tnet.compat import build_optimizer
+from maml_tnet.kernels import device
 from maml_tnet.losses import class_mean_cross_entropy, cross_entropy, squared_error
 from maml_tnet.networks import TaskNetwork
 from utils.command.configuration import Config
@@ -31,6 +32,7 @@ def build_source(config: Config, data_path: str | None, cache_dir: str) -> TaskS
 
 def _source(config: Config, data_path: str | None, cache_dir: str) -> TaskSource:
     images = (data_path, cache_dir, config.num_classes, config.num_train_classes)
+    source: MiniImagenet | Images
     match config.datasource:
         case "sinusoid":
             return Sinusoid(oracle=config.baseline == "oracle")
@@ -39,15 +41,17 @@ def _source(config: Config, data_path: str | None, cache_dir: str) -> TaskSource
         case "omniglot":
             return Omniglot.load(*images)
         case "miniimagenet":
-            return MiniImagenet.load(*images)
+            source = MiniImagenet.load(*images)
         case _:
-            return Images.load(
+            source = Images.load(
                 *images,
                 image_size=config.image_size,
                 grey=config.grey,
                 split_seed=config.split_seed,
                 per_class=config.update_batch_size + config.query_batch_size,
             )
+    source.device_bytes = device.forms().image_bytes
+    return source
 
 
 def build_network(config: Config, source: TaskSource) -> TaskNetwork:
@@ -124,7 +128,7 @@ def build_learner(
     learner.compile(
         optimizer=meta_optimizer(config.meta_optimizer, config.meta_lr),
         loss=_loss(config),
-        jit_compile=network.compile_with_xla,
+        jit_compile=network.compile_with_xla and source.draws_on_device,
     )
     build_optimizer(learner.optimizer, learner.trainable_variables)
     return learner

@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from maml_tnet import MetaLearner
 from maml_tnet.adaptation import adaptation_path, examples
-from maml_tnet.meta_learner import EpisodeLike, MaskNoise
+from maml_tnet.meta_learner import MaskNoise
+from maml_tnet.task_episode import EpisodeLike
 
 
 class PretrainedMetaLearner(MetaLearner):

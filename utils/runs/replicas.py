@@ -188,7 +188,7 @@ def _met(cluster: Cluster, timeout: float) -> tf.distribute.Strategy:
     except OSError as error:
         raise UsageError(
             f"{VARIABLE} gives this worker port {cluster.port}, on which it cannot listen: "
-            f"{error.strerror}"
+            f"{os.strerror(error.errno or 0)}"
         ) from error
     command = [sys.executable, start_watch.__file__, f"{timeout:g}", str(os.getpid())]
     watch = subprocess.Popen([*command, *cluster.addresses], stdin=subprocess.PIPE)

@@ -7,6 +7,7 @@ from tensorflow import keras
 
 from maml_tnet import MetaLearner
 from maml_tnet.any_model.callback_counts import CallbackCounts
+from maml_tnet.checksums import ChecksumError
 
 callbacks = keras.callbacks
 EPOCHS = 12
@@ -99,3 +100,17 @@ def test_counts_of_callbacks_that_are_no_longer_there_are_passed_over(tmp_path):
     other.on_train_begin()
     counts.on_epoch_begin(4)
     assert other.best is None
+
+
+def test_counts_that_are_damaged_are_named(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, stop_at=4)
+    file = tmp_path / "backup" / "callbacks-4.npz"
+    content = file.read_bytes()
+    turned = bytearray(content)
+    turned[content.index(b"NUMPY") + 130] ^= 255  # in what the first entry holds
+    for damaged in (content[:20], b"", bytes(turned)):
+        file.write_bytes(damaged)
+        counts = CallbackCounts([callbacks.EarlyStopping("measure")], tmp_path / "backup")
+        with pytest.raises(ChecksumError, match=r"callbacks-4\.npz is damaged: without "):
+            counts.on_epoch_begin(4)

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from maml_tnet.any_model.episode import ModelEpisode, class_episodes, model_episode
+from maml_tnet.any_model.episode import ModelEpisode, class_episodes, model_episode, tensors
 
 SIZES = [3, 4, 9, 5, 2]
 LABELS = np.repeat(["a", "b", "c", "d", "e"], SIZES)
@@ -46,10 +47,70 @@ def test_too_few_classes():
         class_episodes(X, LABELS[1:], way=3, shot=1, query=1, tasks=1)
 
 
+@pytest.mark.parametrize("name", ["way", "shot", "query", "tasks"])
+def test_numbers_that_no_episode_can_have(name):
+    for value in (0, -1, 1.5):
+        with pytest.raises(ValueError, match=f"{name} must be a whole number of at least 1, got"):
+            drawn(1, **{name: value})
+
+
+X_OF_TASKS, Y_OF_TASKS, WEIGHTS = np.ones([2, 5, 3]), np.ones([2, 5]), np.ones([2, 5])
+
+
 def test_dicts_and_tuples_are_episodes():
-    by_name = {"support_x": 1, "support_y": 2, "query_x": 3, "query_weight": 5}
-    assert model_episode(by_name) == ModelEpisode(1, 2, 3, None, None, 5)
-    assert model_episode((1, 2, 3, 4)) == ModelEpisode(1, 2, 3, 4)
-    for wrong in ({"x": 1, "y": 2, "z": 3}, (1, 2), 7):
+    x, y, weights = X_OF_TASKS, Y_OF_TASKS, WEIGHTS
+    by_name = {"support_x": x, "support_y": y, "query_x": x, "query_weight": weights}
+    assert model_episode(by_name) == ModelEpisode(x, y, x, None, None, weights)
+    assert model_episode((x, y, x, y)) == ModelEpisode(x, y, x, y)
+    without_y = {"support_x": x, "query_x": x, "query_y": y}
+    for wrong in ({"x": x, "y": y, "z": x}, (x, y), 7, without_y):
         with pytest.raises(ValueError, match="an episode must be a dict or tuple of support_x"):
             model_episode(wrong)
+    with pytest.raises(ValueError, match="an episode to train or to measure on must have query_y"):
+        model_episode((x, y, x), answered=True)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"support_y": np.ones([2, 1])}, r"support_y must .* \(2, 5, 3\), got \(2, 1\)"),
+        ({"support_y": np.ones([1, 5, 1])}, r"support_y must be \[tasks, examples, ...\] with"),
+        ({"support_y": np.ones([2])}, r"support_y must .* got \(2,\)"),
+        ({"query_y": {"a": np.ones([2, 5]), "b": np.ones([2, 4])}}, r"query_y .* got \(2, 4\)"),
+        ({"support_weight": np.ones([2, 4])}, r"support_weight must .* got \(2, 4\)"),
+        ({"query_x": np.ones([2, 0, 3]), "query_y": np.ones([2, 0])}, "query_x has no examples"),
+    ],
+)
+def test_parts_of_other_examples_are_named(parts, message):
+    given = {"support_x": X_OF_TASKS, "support_y": Y_OF_TASKS, "query_x": X_OF_TASKS}
+    with pytest.raises(ValueError, match=message):
+        model_episode(given | parts)
+
+
+def test_what_only_the_running_graph_knows_is_checked_there():
+    @tf.function(input_signature=[tf.TensorSpec([None, None, 1])] * 2)
+    def in_a_graph(x, y):
+        return model_episode((x, y, x)).support_y
+
+    x = tf.ones([2, 5, 1])
+    assert in_a_graph(x, x).shape == [2, 5, 1]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="as many tasks and examples as supp"):
+        in_a_graph(x, x[:, :1])
+
+
+def test_labels_are_classes():
+    with pytest.raises(ValueError, match=r"labels must be \[number\], one for each example, got"):
+        class_episodes(X, np.eye(len(X)), way=3, shot=1, query=1, tasks=1)
+    labels = [float("nan"), *range(len(X) - 1)]
+    with pytest.raises(ValueError, match=r"labels must be classes, but 1 of them are nan"):
+        class_episodes(X, labels, way=3, shot=1, query=1, tasks=1)
+
+
+def test_bools_are_weights_and_lists_are_tensors():
+    weights = np.array([[True] * 4 + [False]] * 2)
+    found = model_episode((X_OF_TASKS, Y_OF_TASKS, X_OF_TASKS, Y_OF_TASKS, weights))
+    np.testing.assert_array_equal(found.support_weight, [[1.0, 1.0, 1.0, 1.0, 0.0]] * 2)
+    assert tensors([[1.0], [2.0]]).shape == [2, 1]
+    nested = tensors({"a": [np.ones([2]), np.ones([3])], "b": [1, 2]})
+    assert [part.shape for part in tf.nest.flatten(nested)] == [[2], [3], [2]]
+    assert tensors(None) is None

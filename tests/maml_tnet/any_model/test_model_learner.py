@@ -353,6 +353,31 @@ def test_saving_and_loading(eager, tmp_path):
     by_function = learner_of(small_model(), adapt=lambda layer: True)
     with pytest.raises(ValueError, match="use save_weights"):
         by_function.save(tmp_path / "other.keras")
+    with pytest.raises(ValueError, match=r"a learner is saved whole as NAME\.keras, got "):
+        eager.save(tmp_path / "learner.h5")
+    with pytest.raises(NotImplementedError, match=r"maml_tnet\.export writes a SavedModel that ad"):
+        eager.export(tmp_path / "exported")
+
+
+def test_an_export_takes_class_numbers_and_uint8_pictures(tmp_path):
+    """What `class_episodes` gives, under the loss that takes it."""
+    pixels = keras.Input([2, 2, 1], dtype="uint8")
+    numbers = layers.Flatten()(layers.Rescaling(1 / 255)(pixels))
+    model = keras.Model(pixels, layers.Dense(3)(numbers))
+    learner = MetaLearner(model, update_lr=0.1)
+    learner.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    rng = np.random.default_rng(0)
+    task = {
+        "support_x": rng.integers(0, 256, [2, 6, 2, 2, 1], np.uint8),
+        "support_y": rng.integers(0, 3, [2, 6], np.int32),
+        "query_x": rng.integers(0, 256, [2, 4, 2, 2, 1], np.uint8),
+    }
+    maml_tnet.export(learner, tmp_path / "learner", **task)
+    answer = tf.saved_model.load(str(tmp_path / "learner")).signatures["serving_default"]
+    found = answer(**{name: tf.constant(part) for name, part in task.items()})["predictions"]
+    np.testing.assert_allclose(found, learner(task), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match="support_x must be one array: only models of one input"):
+        maml_tnet.export(learner, tmp_path / "other", **{**task, "support_x": {"a": 1}})
 
 
 def test_export(eager, tmp_path):
@@ -452,12 +477,32 @@ def test_second_derivatives_matter_after_weights_only():
         ({"adapt": "tail"}, "adapt must be"),
         ({"adapt": lambda layer: False}, "no trainable weight adapts"),
         ({"normalize_by": "query"}, "normalize_by must be"),
-        ({"num_updates": 0}, "num_updates must be at least 1"),
+        ({"num_updates": 0}, "num_updates must be a whole number of at least 1, got 0"),
+        ({"update_lr": float("nan")}, "update_lr must be a finite number of at least 0, got nan"),
+        ({"meta_grad_clip": -1.0}, "meta_grad_clip must be a finite number of at least 0"),
+        ({"temperature": 0.0}, "temperature must be a finite number above 0, got 0.0"),
+        ({"seed": 1.5}, "seed must be a whole number"),
+        ({"use_transform": True}, "for a Keras model say transform=True"),
     ],
 )
 def test_options_that_are_none(options, message):
     with pytest.raises(ValueError, match=message):
         MetaLearner(small_model(), **{"update_lr": 0.1, **options})
+
+
+def test_a_task_is_not_taken_for_a_batch_of_them(eager):
+    learner = learner_of(small_model())
+    single = {name: part[0] for name, part in episode(0).items()}
+    as_sizes = {name: np.ones([len(x), 2], np.float32) for name, x in single.items()}
+    with pytest.raises(ValueError, match=r"support_x must be \[tasks, examples, \.\.\.\] of exam"):
+        learner.fit(tf.data.Dataset.from_tensors(as_sizes), verbose=0)
+    x, y = single["support_x"], single["support_y"]
+    with pytest.raises(ValueError, match=r"support_x must be \[examples, \.\.\.\] of examples"):
+        learner.adapt(x[np.newaxis], y[np.newaxis])
+    with pytest.raises(ValueError, match=r"support_y must be \[examples, \.\.\.\] with the sizes"):
+        learner.adapt(x, y[:1])
+    answers = learner.adapt(np.array(x).tolist(), np.array(y).tolist())(x)
+    np.testing.assert_array_equal(answers, learner.adapt(x, y)(x))
 
 
 def test_what_is_missing_is_said(eager):

@@ -1,0 +1,52 @@
+"""The numbers that constructors and methods are given, checked where they are given."""
+
+import math
+import numbers
+from typing import Any
+
+LEAST_INT32, LARGEST_INT32 = -(2**31), 2**31 - 1
+
+
+def whole_number(name: str, value: Any, least: int, most: int = LARGEST_INT32) -> int:
+    """Check a number of things.
+
+    Args:
+        name: of the argument.
+        value: given.
+        least: that it may be.
+        most: that it may be; the computation's whole numbers are int32.
+
+    Raises:
+        ValueError: it is no whole number, or out of range.
+    """
+    is_whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+    if not is_whole or value < least:
+        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+    if value > most:
+        raise ValueError(f"{name} must be at most {most}, got {value!r}")
+    return int(value)
+
+
+def finite_number(
+    name: str, value: Any, *, least: float = -math.inf, above: float = -math.inf
+) -> float:
+    """Check a number.
+
+    Args:
+        name: of the argument.
+        value: given.
+        least: that it may be.
+        above: which it must be.
+
+    Raises:
+        ValueError: it is no finite number, or out of range.
+    """
+    bound = ""
+    if least > -math.inf:
+        bound = f" of at least {least:g}"
+    elif above > -math.inf:
+        bound = f" above {above:g}"
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not is_number or not math.isfinite(value) or value < least or value <= above:
+        raise ValueError(f"{name} must be a finite number{bound}, got {value!r}")
+    return float(value)

@@ -1,0 +1,96 @@
+"""Which losses a learner of a Keras model takes, and what they come to."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from maml_tnet import losses
+from maml_tnet.any_model.loss import model_loss
+
+TARGETS = np.array([[0.0], [1.0], [3.0]], np.float32)
+OUTPUTS = np.array([[1.0], [1.0], [1.0]], np.float32)
+
+
+def value(loss, targets=TARGETS, outputs=OUTPUTS, weights=None, support_size=3):
+    parts = [
+        None if part is None else tf.nest.map_structure(tf.constant, part)
+        for part in (targets, outputs, weights)
+    ]
+    return float(loss(*parts, support_size))
+
+
+def test_a_weight_of_one_loss_multiplies_it():
+    assert value(model_loss("mse", 2.0)) == pytest.approx(2 * 5 / 3)
+    with pytest.raises(ValueError, match=r"loss_weights of one loss must be a finite number, got"):
+        model_loss("mse", [1.0, 2.0])
+
+
+def test_every_loss_of_this_package_is_taken():
+    rows = np.eye(3, dtype=np.float32)
+    logits = np.array([[2.0, 0, 0], [0, 1, 0], [0, 0, 0]], np.float32)
+    errors = np.log(np.exp(logits).sum(-1)) - (rows * logits).sum(-1)
+    assert value(model_loss(losses.class_mean_cross_entropy), rows, logits) == pytest.approx(
+        errors.mean(), rel=1e-6
+    )
+    assert value(model_loss(losses.cross_entropy), rows, logits) == pytest.approx(
+        errors.sum(), rel=1e-6
+    )
+    assert value(model_loss(losses.squared_error)) == pytest.approx(5 / 3)
+
+
+@pytest.mark.parametrize("loss", [["mse", "mse"], {"other": "mse"}, ["mse", None]])
+def test_losses_of_outputs_that_a_model_does_not_have(loss):
+    with pytest.raises(ValueError, match=r"of the model's outputs, of which there are 1: own"):
+        value(model_loss(loss, output_names=("own",)))
+
+
+def test_a_loss_of_the_only_output_may_name_it():
+    for loss in (["mse"], {"own": "mse"}):
+        assert value(model_loss(loss, output_names=("own",))) == pytest.approx(5 / 3)
+
+
+def test_several_outputs_have_a_loss_and_a_weight_each():
+    both = (TARGETS, 2 * TARGETS), (OUTPUTS, OUTPUTS)
+    loss = model_loss(["mse", "mae"], [0.5, 3.0], output_names=("a", "b"))
+    assert value(loss, *both) == pytest.approx(0.5 * 5 / 3 + 3 * (1 + 1 + 5) / 3)
+    named = model_loss({"b": "mae"}, {"b": 3.0}, output_names=("a", "b"))
+    assert value(named, *both) == pytest.approx(3 * (1 + 1 + 5) / 3)
+
+
+@pytest.mark.parametrize(
+    ("loss", "weights"),
+    [(["mse", "mse"], [1.0]), (["mse"], {"a": 1.0}), ({"a": "mse"}, {"b": 1.0}), (["mse"], 2.0)],
+)
+def test_weights_are_of_the_same_outputs_as_losses(loss, weights):
+    with pytest.raises(ValueError, match="loss_weights "):
+        model_loss(loss, weights)
+
+
+@pytest.mark.parametrize("loss", [None, [], {}, [None]])
+def test_without_a_loss_there_is_nothing_to_compile(loss):
+    with pytest.raises(ValueError, match='compile with a loss, such as loss="mse"'):
+        model_loss(loss)
+
+
+def test_a_loss_must_be_one_number():
+    with pytest.raises(ValueError, match="must be reduced to a number, got reduction=None"):
+        model_loss(keras.losses.MeanSquaredError(reduction=None))
+
+
+def test_the_papers_losses_take_targets_as_keras_does():
+    assert value(model_loss(losses.squared_error), TARGETS[:, 0]) == pytest.approx(5 / 3)
+    rows, numbers = np.eye(3, dtype=np.float32), np.array([0, 1, 2])
+    for loss in (losses.cross_entropy, losses.class_mean_cross_entropy):
+        for targets in (numbers, numbers[:, np.newaxis]):
+            with pytest.raises(ValueError, match=r"takes one-hot targets, no numbers of classes,"):
+                value(model_loss(loss), targets, rows)
+    with pytest.raises(ValueError, match=r"squared_error takes targets of the outputs' shape"):
+        value(model_loss(losses.squared_error), np.ones([3, 2]), OUTPUTS)
+
+
+def test_the_papers_losses_have_no_sample_weights():
+    loss = model_loss(losses.squared_error)
+    assert value(loss, weights=np.ones(3)) == pytest.approx(5 / 3)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="squared_error takes no sample weig"):
+        value(loss, weights=np.array([1.0, 0.5, 1.0]))

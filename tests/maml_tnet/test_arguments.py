@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+
+from maml_tnet.arguments import finite_number, whole_number
+
+
+def test_numbers_of_numpy_are_numbers():
+    assert whole_number("n", np.int64(3), least=1) == 3
+    assert finite_number("a", np.float32(0.5), least=0) == 0.5
+    assert finite_number("a", -2) == -2.0
+
+
+@pytest.mark.parametrize("value", [0, 1.5, 2.0, "1", None, True, np.float64(2)])
+def test_what_is_no_number_of_things_is_refused(value):
+    with pytest.raises(ValueError, match=r"^steps must be a whole number of at least 1, got "):
+        whole_number("steps", value, least=1)
+
+
+def test_a_whole_number_is_an_int32():
+    with pytest.raises(ValueError, match=r"^seed must be at most 2147483647, got 2147483648$"):
+        whole_number("seed", 2**31, least=0)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "0.1", None, True, -0.1])
+def test_what_is_no_finite_number_is_refused(value):
+    with pytest.raises(ValueError, match=r"^alpha must be a finite number of at least 0, got "):
+        finite_number("alpha", value, least=0)
+    with pytest.raises(ValueError, match=r"^alpha must be a finite number above 0, got 0$"):
+        finite_number("alpha", 0, above=0)
