@@ -33,6 +33,7 @@ class Checkpoints:
 
     def __init__(self, run: Run, learner: MetaLearner):
         self._folder = run.folder
+        self._other_version = run.other_version
         self.iteration = tf.Variable(0, dtype=tf.int64)
         self.best = tf.Variable(-np.inf, dtype=tf.float64)
         self._parameters = [tf_variable(v) for v in learner.trainable_variables]
@@ -146,8 +147,9 @@ class Checkpoints:
             folder.verify(number)
             self._checkpoint.restore(prefix).assert_consumed()
         except UNREADABLE as error:
+            why = self._other_version() or one_line(error)
             raise UsageError(
-                f"checkpoint {prefix} is corrupt or of another architecture: {one_line(error)}"
+                f"checkpoint {prefix} is corrupt or of another architecture: {why}"
             ) from error
         if (iteration := int(self.iteration.numpy())) != number:
             raise UsageError(f"checkpoint {prefix} is corrupt: it is that of iteration {iteration}")
