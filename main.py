@@ -18,6 +18,7 @@ from absl import app, flags
 from data_generators import ImageInput, TaskSource
 from experiments.paper import paper_figure
 from maml_tnet import MetaLearner
+from maml_tnet.replacing import not_replaceable
 from utils.command.configuration import Config
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.command.exit_code import exit_code
@@ -82,8 +83,7 @@ def do_what_is_asked(argv: Sequence[str]) -> None:
 def train_run() -> None:
     """Train to the end, measure the held-out test tasks, export."""
     config = config_from_flags(FLAGS)
-    if names := without_effect(config):
-        print(f"given, but without effect here: {', '.join(names)}", file=sys.stderr)
+    _say_what_has_no_effect(config)
     settings = replace(evaluation_settings(FLAGS, config), split="test")
     check_memory(config)
     check_memory(config, settings)
@@ -92,6 +92,8 @@ def train_run() -> None:
     if FLAGS.export_dir:
         target = export_folder(FLAGS.export_dir)
         run.check_other_folder(target, f"--export_dir={FLAGS.export_dir}")
+    elif FLAGS.resume and (problem := not_replaceable(target)):
+        raise UsageError(f"{target} {problem}: move it away, or name another by --export_dir")
     cache_dir = str(cache_folder(FLAGS))
     with started(FLAGS.distribute, FLAGS.peer_timeout) as replicas:
         replicas.check_same("flags", config.to_dict() | asdict(settings))
@@ -113,11 +115,13 @@ def train_run() -> None:
 def evaluate_checkpoint() -> None:
     """Measure a checkpoint of a trained run on held-out tasks; export it if asked to."""
     run = Run.opened(run_to_evaluate(FLAGS))
+    run.check_folders()
     if differences := contradictions(FLAGS, run.config):
         raise UsageError(
             f"{run.folder} belongs to a run with other settings: {'; '.join(differences)}; leave "
             "those flags out to evaluate it, or name another run by --run or --logdir"
         )
+    _say_what_has_no_effect(run.config)
     settings = evaluation_settings(FLAGS, run.config)
     chosen = chosen_checkpoint(FLAGS)
     check_memory(run.config, settings)
@@ -186,6 +190,11 @@ def _task(image_input: ImageInput) -> tuple[SupportSet, Queries | None]:
     config = config_from_flags(FLAGS)
     source = build_source(config, FLAGS.data_path, str(cache_folder(FLAGS)))
     return held_out_task(source, config, image_input)
+
+
+def _say_what_has_no_effect(config: Config) -> None:
+    if names := without_effect(config):
+        print(f"given, but without effect here: {', '.join(names)}", file=sys.stderr)
 
 
 def _where_the_data_is(run: Run) -> tuple[str | None, str]:

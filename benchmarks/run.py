@@ -139,5 +139,5 @@ def main(arguments: list[str]) -> int:
 if __name__ == "__main__":
     try:
         sys.exit(main(sys.argv[1:]))
-    except (WorkerError, ValueError) as error:
+    except (WorkerError, ValueError, OSError) as error:
         sys.exit(f"error: {error}")

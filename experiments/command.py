@@ -78,7 +78,14 @@ def main(argv: Sequence[str], parts: Iterable[str], do: Callable[[Sequence[str]]
             if part not in parts:
                 raise UsageError(f"--only must be some of {','.join(parts)}, got {part!r}")
         # Where nothing can be written, that is said before hours of training.
-        Path(FLAGS.output).mkdir(parents=True, exist_ok=True)
+        for name in ("output", "workdir"):
+            folder = FLAGS[name].value
+            try:
+                Path(folder).mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise UsageError(
+                    f"--{name}={folder} cannot be written: {error.strerror}"
+                ) from error
         do([part for part in parts if part in FLAGS.only])
 
     return exit_code(do_chosen)

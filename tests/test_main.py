@@ -469,6 +469,14 @@ def test_small_disk_is_one_line_and_does_not_block_a_later_run(small_disk, capsy
     assert program.iterations_saved(disk / NAME) == 20
 
 
+def test_a_saved_model_that_is_not_replaced_is_said_before_training(tmp_path, capsys):
+    (tmp_path / NAME / "saved_model").mkdir(parents=True)
+    (tmp_path / NAME / "saved_model" / "mine.txt").touch()
+    line = refused(capsys, *SINUSOID, f"--logdir={tmp_path}")
+    assert f"{NAME}/saved_model exists and is not a SavedModel: move it away, or name" in line
+    assert [path.name for path in (tmp_path / NAME).iterdir()] == ["saved_model"]
+
+
 @pytest.mark.parametrize("tampered", [{"dim_hidden": 41}, {"use_T": False}, {"meta_sgd": True}])
 def test_checkpoint_of_another_architecture_is_one_line(copy, capsys, tampered):
     folder, logdir = copy

@@ -10,6 +10,7 @@ import io
 import logging
 import mmap
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +27,8 @@ from system.progress import Progress
 
 # So many images, a block, are written between two points that survive a machine that stops.
 SYNC_EVERY = 256
+# Bytes of a cache that its user may want to know of beforehand.
+LARGE = 2 * 10**9
 # Another process that was waited for may have failed where this one can do better.
 ATTEMPTS = 3
 
@@ -63,7 +66,8 @@ def open_image_cache(
         [side, side, channels], and `readable`, 0 or 1.
 
     Raises:
-        DataError: an image is unreadable (the line names it), or `path` cannot be written.
+        DataError: an image is unreadable (the line names it), or `path` cannot be written, for one
+            because the disk has not room enough.
     """
     record = np.dtype([("pixels", "u1", (side, side, CHANNELS[mode])), ("readable", "u1")])
     images = _map(path, len(files), record)
@@ -75,6 +79,7 @@ def open_image_cache(
             path.parent.mkdir(parents=True, exist_ok=True)
             with only_writer(path):
                 if _stamp(path) == seen:  # no other process has made it meanwhile
+                    _check_room(path, len(files), record)
                     _build(path, tree, files, record, mode, skip_unreadable)
         except OSError as error:
             raise DataError(
@@ -145,6 +150,32 @@ def _seal(path: Path) -> Path:
     return path.with_name(f"{path.name}.json")
 
 
+def _check_room(path: Path, count: int, record: np.dtype) -> None:
+    """Refuse what the disk cannot hold, before images are read for hours; say what takes much."""
+    bytes_due = count * record.itemsize
+    part = _part(path)
+    done = part.stat().st_size if part.exists() else 0
+    free = shutil.disk_usage(path.parent).free
+    what = (
+        f"{count} images of {record['pixels'].shape[0]} pixels a side take {_gigabytes(bytes_due)}"
+    )
+    if bytes_due - done > free:
+        raise DataError(
+            f"{what} in {path.parent}, where {_gigabytes(free)} are free: --cache_dir can name "
+            "another folder, and smaller images take less"
+        )
+    if bytes_due > LARGE:
+        _log.warning("%s, which are kept in %s", what, path.parent)
+
+
+def _gigabytes(number: int) -> str:
+    return f"{number / 1e9:,.1f} GB"
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
+
+
 def _build(
     path: Path,
     tree: FileTree,
@@ -153,7 +184,7 @@ def _build(
     mode: str,
     skip_unreadable: bool,
 ) -> None:
-    part, sums = (path.with_name(f".{path.name}.{end}") for end in ("part", "sums"))
+    part, sums = _part(path), path.with_name(f".{path.name}.sums")
     try:
         with open(part, "a+b") as output, open(sums, "a+b") as block_sums:
             digest, done = _completed(output, block_sums, len(files), record)

@@ -25,6 +25,7 @@ LARGEST_FILE = 2**28  # bytes; what is larger is no image, or made to fill the m
 # Of a folder: entries, which the memory must hold, and files that are no images, where there is not
 # one image to 100 of them. ImageNet has 544,000, which are listed before its images.
 MOST_ENTRIES, MOST_OTHERS = 5_000_000, 1_000_000
+EMPTY = "an empty folder"
 SAY_EVERY = 5.0  # seconds of listing
 
 # What zipfile raises for a damaged zip. RuntimeError: encrypted, or a compression or version that
@@ -153,11 +154,12 @@ class FolderTree:
             if folder != top and first != folder.name:
                 self.left_out[folder.name] = f"it is the same folder as {first}"
                 continue
-            for entry in entries:
-                if _is_hidden(entry):
-                    self.hidden += 1
-                else:
-                    self._list(folder.entry(entry), folders, links)
+            seen = [entry for entry in entries if not _is_hidden(entry)]
+            self.hidden += len(entries) - len(seen)
+            if not seen and folder != top:
+                self.left_out[folder.name] = EMPTY
+            for entry in seen:
+                self._list(folder.entry(entry), folders, links)
 
     def _list(self, entry: "_Entry", folders: deque["_Entry"], links: deque["_Entry"]) -> None:
         path, name = entry

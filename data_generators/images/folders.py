@@ -24,6 +24,29 @@ def image_folders(tree: FileTree) -> ClassFiles:
     return folders
 
 
+def without_images(tree: FileTree, classes: Iterable[str]) -> dict[str, str]:
+    """Folders beside class folders that have files, but no image -> why they are left out."""
+    classes = list(classes)
+    beside = {posixpath.dirname(label) for label in classes}
+    used = {path for label in classes for path in _folders_of(f"{label}/")}
+    found: Counter[str] = Counter()
+    for name in tree.files:
+        for folder in _folders_of(name):
+            if posixpath.dirname(folder) in beside and folder not in used:
+                found[folder] += 1
+                break
+    return {
+        folder: f"it has no images, but {number} other files"
+        for folder, number in sorted(found.items())
+    }
+
+
+def _folders_of(name: str) -> list[str]:
+    """The folders that a file lies in, the outermost first."""
+    parts = name.split("/")[:-1]
+    return ["/".join(parts[: depth + 1]) for depth in range(len(parts))]
+
+
 def loose_images(tree: FileTree) -> dict[str, str]:
     """Images at the root itself -> why they are left out."""
     loose = (name for name in tree.files if "/" not in name and is_image(name))

@@ -20,6 +20,7 @@ from data_generators.images.folders import (
     other_files,
     some,
     what_there_is,
+    without_images,
 )
 from data_generators.images.left_out import LeftOut
 from data_generators.images.readable_images import open_readable
@@ -167,7 +168,7 @@ def _list_classes(tree: FileTree, left_out: LeftOut) -> dict[str, ClassFiles]:
     split_csv = find_split_files(tree)
     if found := split_folders(tree, folders):
         parts = found.splits
-        left_out.add_all("folder", found.left_out)
+        left_out.add_all("folder", found.left_out | without_images(tree, folders))
         left_out.add_all("image", loose_images(tree))
     elif set(split_csv) == set(SPLITS):
         listed = read_split_files(tree, split_csv)
@@ -177,6 +178,7 @@ def _list_classes(tree: FileTree, left_out: LeftOut) -> dict[str, ClassFiles]:
         known = split_csv.values()
     elif folders:
         parts = {"all": dict(sorted(folders.items()))}
+        left_out.add_all("folder", without_images(tree, folders))
         left_out.add_all("image", loose_images(tree))
         if split_csv:
             _log.warning(

@@ -14,7 +14,7 @@ def program(monkeypatch, tmp_path):
 
     def run(*arguments):
         done = []
-        argv = ["name", f"--output={tmp_path}/new", *arguments]
+        argv = ["name", f"--output={tmp_path}/new", f"--workdir={tmp_path}/runs", *arguments]
         return command.main(argv, "ab", done.extend), done
 
     return run
@@ -29,8 +29,8 @@ def test_parts_are_done_in_their_order(program):
     [
         ("--only=", "--only must be some of a,b, got none"),
         ("--only=a,c", "--only must be some of a,b, got 'c'"),
-        ("--output=/dev/null", "[Errno 17] File exists: '/dev/null'"),
-        ("--output=/dev/null/x", "[Errno 20] Not a directory: '/dev/null/x'"),
+        ("--output=/dev/null", "--output=/dev/null cannot be written: File exists"),
+        ("--workdir=/dev/null/x", "--workdir=/dev/null/x cannot be written: Not a directory"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_starts(program, capsys, argument, line):

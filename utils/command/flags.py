@@ -22,6 +22,7 @@ from utils.command.library_flags import check_no_library_flag
 from utils.command.paths import (
     OptionalPathParser,
     check_current_folder,
+    check_output_file,
     define_path,
     define_paths,
     expanded,
@@ -238,7 +239,6 @@ def config_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> Config:
             raise UsageError(
                 f"--train_{name} is for evaluation: give --{name} to train, or add --notrain"
             )
-        check_range(f"train_{name}", trained, RANGES[name])
         values[name] = trained
     if flag_values.run is not None and flag_values.train:
         raise UsageError(f"--run={flag_values.run} is for evaluation: add --notrain")
@@ -248,13 +248,18 @@ def config_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> Config:
 
 
 def without_effect(config: Config, flag_values: flags.FlagValues = flags.FLAGS) -> list[str]:
-    """The flags that are given but have no part in training this configuration, such as "--temp".
+    """The flags that are given but have no part in what is done with this configuration.
 
     Args:
-        config: of `config_from_flags`.
+        config: of the run to train or to evaluate.
         flag_values: that were parsed.
+
+    Returns:
+        such as ["--temp"].
     """
     ignored = config.ignored_fields()
+    if not flag_values.train:
+        ignored |= {"resume", "log"}
     if not config.is_classification:
         ignored |= {"data_path", "cache_dir"}
     if not config.use_M:
@@ -404,6 +409,8 @@ def check_prediction_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
                 raise UsageError(
                     f"--{name} has no part in --predict with --support or --query: leave it out"
                 )
+    if picture:
+        check_output_file(picture, "picture")
     if picture and os.path.isfile(picture):
         _check_is_not_read(picture, [*(flag_values.query or []), flag_values.support or ""])
     nothing_to_do = flag_values.query is None and flag_values.save_adapted is None
@@ -481,4 +488,7 @@ def _trained_with(flag_values: flags.FlagValues) -> dict[str, Any]:
         "update_batch_size": flag_values.train_update_batch_size,
         "update_lr": flag_values.train_update_lr,
     }
-    return {name: value for name, value in stated.items() if value != SAME_AS_EVALUATED}
+    given = {name: value for name, value in stated.items() if value != SAME_AS_EVALUATED}
+    for name, value in given.items():
+        check_range(f"train_{name}", value, RANGES[name])
+    return given

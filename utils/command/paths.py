@@ -159,8 +159,21 @@ def export_folder(path: str, flag: str = "export_dir") -> Path:
     return folder
 
 
+def check_output_file(path: str, flag: str) -> None:
+    """Raise a UsageError for a file to write that cannot be made or replaced.
+
+    Args:
+        path: the value of a flag.
+        flag: its name.
+    """
+    file = Path(os.path.realpath(path))
+    if file.is_dir():
+        raise UsageError(f"--{flag}={path} is a folder: name a file")
+    _check_writable(file, f"--{flag}={path}")
+
+
 def _check_writable(folder: Path, flag: str) -> None:
     """Raise a UsageError if a folder that is not there cannot be made."""
     above = next(parent for parent in folder.parents if parent.exists())
-    if not os.access(above, os.W_OK | os.X_OK):
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
         raise UsageError(f"{flag} cannot be written: nothing can be made in {above}")

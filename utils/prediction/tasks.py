@@ -20,6 +20,7 @@ from data_generators.images.folders import (
     other_files,
     some,
     what_there_is,
+    without_images,
 )
 from data_generators.images.formats import is_image
 from data_generators.images.left_out import LeftOut
@@ -87,6 +88,7 @@ def read_support(folder: str, image_input: ImageInput) -> SupportSet:
         if file:
             classes.setdefault(label, []).append(name)
     left_out.add_all("image", loose_images(tree))
+    left_out.add_all("folder", without_images(tree, classes))
     if not classes:
         raise UsageError(
             f"--support={folder} has no class folders with images in them: {what_there_is(tree)}"

@@ -33,6 +33,7 @@ class Checkpoints:
 
     def __init__(self, run: Run, learner: MetaLearner):
         self._folder = run.folder
+        self._other_version = run.other_version
         self.iteration = tf.Variable(0, dtype=tf.int64)
         self.best = tf.Variable(-np.inf, dtype=tf.float64)
         self._parameters = [tf_variable(v) for v in learner.trainable_variables]
@@ -125,7 +126,9 @@ class Checkpoints:
     def restore_best(self) -> int:
         """Restore the checkpoint with the best validation result."""
         if self._best.latest is None:
-            raise UsageError(f"no best checkpoint in {self._best.path}")
+            raise UsageError(
+                f"no best checkpoint in {self._best.path}: runs on images have one, by validation"
+            )
         return self._restore(self._best, self._best.latest)
 
     def restore_iteration(self, iteration: int) -> int:
@@ -144,8 +147,9 @@ class Checkpoints:
             folder.verify(number)
             self._checkpoint.restore(prefix).assert_consumed()
         except UNREADABLE as error:
+            why = self._other_version() or one_line(error)
             raise UsageError(
-                f"checkpoint {prefix} is corrupt or of another architecture: {one_line(error)}"
+                f"checkpoint {prefix} is corrupt or of another architecture: {why}"
             ) from error
         if (iteration := int(self.iteration.numpy())) != number:
             raise UsageError(f"checkpoint {prefix} is corrupt: it is that of iteration {iteration}")

@@ -18,7 +18,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+import tensorflow as tf
+
 from system.atomic_file import remove_remains
+from system.errors import FileError
 from system.json_file import read_objects, write_json
 from system.lock import hold, let_go
 from utils.command.configuration import Config
@@ -90,7 +93,7 @@ class Run:
                 self._move_aside()
             self.folder.mkdir(parents=True, exist_ok=True)
             self._hold()
-            self._check_folders()
+            self.check_folders()
             if self._config_file.exists():
                 stored = self.check_config()
                 self.check_data(data, f", {OTHER_LOGDIR}")
@@ -176,6 +179,16 @@ class Run:
         """
         return read_objects(self._environment_file)
 
+    def other_version(self) -> str:
+        """Where the run was trained with another TensorFlow than this, both; empty otherwise."""
+        try:
+            trained = self.starts()[-1].get("tensorflow")
+        except (FileError, IndexError):
+            return ""
+        if trained in (None, tf.__version__):
+            return ""
+        return f"it was trained with TensorFlow {trained}, this is {tf.__version__}"
+
     @property
     def _folders(self) -> tuple[Path, ...]:
         return (
@@ -204,7 +217,8 @@ class Run:
                 "or choose another --logdir"
             )
 
-    def _check_folders(self) -> None:
+    def check_folders(self) -> None:
+        """Raise a UsageError if something else is where the run has a folder."""
         for folder in self._folders:
             if os.path.lexists(folder) and not folder.is_dir():
                 kind = "a link to nothing" if folder.is_symlink() else "a file"

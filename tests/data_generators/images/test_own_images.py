@@ -2,12 +2,14 @@
 
 import io
 import zipfile
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from data_generators import DataError, Images
+from data_generators.images import cache
 from data_generators.images.file_tree import FolderTree
 from data_generators.images.own_images import split_classes
 
@@ -270,6 +272,25 @@ def test_what_is_passed_over_is_said(tmp_path, caplog):
         "not read: train.csv; train, val and test need a file each",
         "taken as different classes: c00 and more/c00",
     }
+
+
+def test_a_disk_without_room_is_said_before_an_image_is_read(tmp_path, caplog, monkeypatch):
+    bytes_due = 24 * (20 * 20 * 3 + 1)
+    usage = SimpleNamespace(free=bytes_due - 1)
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(cache, "LARGE", bytes_due - 1)
+    monkeypatch.setattr(cache, "read_image", lambda *_: pytest.fail("an image is read"))
+    said = (
+        r"^24 images of 20 pixels a side take 0.0 GB in .*/cache, where 0.0 GB are free: --cache_"
+    )
+    with pytest.raises(DataError, match=said):
+        load(tmp_path, class_folders(6))
+    monkeypatch.undo()
+    usage.free = bytes_due
+    monkeypatch.setattr(cache.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(cache, "LARGE", bytes_due - 1)
+    load(tmp_path, class_folders(6))
+    assert caplog.messages[0].startswith("24 images of 20 pixels a side take 0.0 GB, which are")
 
 
 @pytest.mark.parametrize(

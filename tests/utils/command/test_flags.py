@@ -328,6 +328,13 @@ def test_flags_that_are_given_must_be_those_of_the_run(arguments, lines):
     assert contradictions(parsed("--notrain --run=folder", arguments), trained) == lines
 
 
+@pytest.mark.parametrize("flag", ["--train_update_batch_size=-2", "--train_update_lr=0"])
+def test_what_training_had_is_checked_under_its_own_name(flag):
+    trained = config_from_flags(parsed("--use_T"))
+    with pytest.raises(UsageError, match=f"^{flag.partition('=')[0]} must be "):
+        contradictions(parsed(f"--notrain --run=r {flag}"), trained)
+
+
 def test_the_run_to_evaluate_is_named_by_its_folder_or_by_flags():
     assert run_to_evaluate(parsed("--notrain --run=a/b")) == Path("a/b")
     by_flags = parsed("--notrain --logdir=l --use_T --train_update_batch_size=5")
@@ -490,6 +497,7 @@ def test_no_picture_replaces_an_image_that_is_read(tmp_path, monkeypatch):
         ("--mask=mode --data_path=d", ["--data_path", "--mask"]),
         ("--use_M --mask=mode --temp=0.5", []),
         ("--datasource=images --data_path=d --grey --dim_hidden=3", ["--dim_hidden"]),
+        ("--notrain --noresume --nolog --cache_dir=d", ["--cache_dir", "--log", "--resume"]),
     ],
 )
 def test_flags_without_effect_are_named(arguments, names):

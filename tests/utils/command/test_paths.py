@@ -8,7 +8,7 @@ from absl import flags
 from experiments import command, original_checkpoint
 from tests.fixtures import NEWEST
 from utils.command.flags import define, parse
-from utils.command.paths import PathParser, expanded, export_folder
+from utils.command.paths import PathParser, check_output_file, expanded, export_folder
 from utils.errors import UsageError
 
 PATHS = {
@@ -126,6 +126,17 @@ def test_an_export_below_a_folder_that_takes_nothing_is_said_before_anything_sta
     said = f"--export_dir={tmp_path}/a/b cannot be written: nothing can be made in {tmp_path}$"
     with pytest.raises(UsageError, match=said):
         export_folder(f"{tmp_path}/a/b")
+
+
+def test_a_file_that_cannot_be_written_is_said_before_anything_starts(tmp_path):
+    check_output_file(f"{tmp_path}/new/x.png", "picture")
+    (tmp_path / "file").touch(0o777)
+    check_output_file(f"{tmp_path}/file", "picture")
+    with pytest.raises(UsageError, match=f"^--picture={tmp_path} is a folder: name a file"):
+        check_output_file(str(tmp_path), "picture")
+    said = f"^--picture={tmp_path}/file/x.png cannot be written: nothing can be made in {tmp_path}"
+    with pytest.raises(UsageError, match=said):
+        check_output_file(f"{tmp_path}/file/x.png", "picture")
 
 
 @pytest.mark.parametrize(

@@ -129,6 +129,20 @@ def test_a_class_of_several_folders_is_named(tmp_path, caplog):
     ]
 
 
+def test_folders_without_an_image_are_named(support, caplog):
+    (support / "yellow").mkdir()
+    (support / "white" / "below").mkdir(parents=True)
+    (support / "white" / "below" / "0.heic").touch()
+    (support / "red" / "notes").mkdir()
+    (support / "red" / "notes" / "0.txt").touch()
+    assert read_support(str(support), INPUT).classes == list(COLOURS)
+    assert [message for message in caplog.messages if message.startswith("left out")] == [
+        "left out: path yellow: an empty folder",
+        "left out: folder white: it has no images, but 1 other files",
+        "left out in all: path: 1, folder: 1",
+    ]
+
+
 def test_more_images_than_the_memory_holds_are_refused_unread(support, query, monkeypatch):
     monkeypatch.setattr(memory_needs, "memory_bytes", lambda: 3 * 16 * 16 * 3 * 4 - 1)
     said = "images need at least 0.0 GB of memory, and there are 0.0 GB; give fewer at a time"

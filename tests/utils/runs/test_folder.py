@@ -65,6 +65,15 @@ def test_a_file_in_the_place_of_a_folder_is_named(run, folder):
         run.start(resume=True)
 
 
+def test_a_run_of_another_tensorflow_says_so(run, monkeypatch):
+    assert run.other_version() == ""
+    run.start(resume=True)
+    assert run.other_version() == ""
+    here = tf.__version__
+    monkeypatch.setattr(tf, "__version__", "9.9")
+    assert run.other_version() == f"it was trained with TensorFlow {here}, this is 9.9"
+
+
 def test_a_link_to_nothing_in_the_place_of_a_folder_is_named(run):
     """Such as to a disk that is not there: without this the run would be trained anew."""
     run.folder.mkdir()
