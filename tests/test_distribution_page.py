@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import subprocess
 from pathlib import Path
 
@@ -200,10 +201,11 @@ def test_tf_config_of_the_operator_is_that_of_the_manifests_workers():
 def test_the_commands_of_the_page_are_the_programs():
     (slurm,) = fenced("bash")
     (container,) = manifest()["spec"]["tfReplicaSpecs"]["Worker"]["template"]["spec"]["containers"]
-    by_slurm = slurm.partition("python main.py")[2].partition("'")[0].replace("\\\n", " ").split()
-    for arguments in (container["command"][2:], by_slurm):
+    by_slurm = slurm.partition("python main.py")[2].partition("'")[0]
+    as_a_shell = shlex.split(by_slurm.replace("\\\n", "").replace("$HOME", "/home/me"))
+    for arguments in (container["command"][2:], as_a_shell):
         flag_values = define(flags.FlagValues())
-        parse(["main.py", *(a.replace('"', "") for a in arguments)], flag_values)
+        parse(["main.py", *arguments], flag_values)
         check_purpose(flag_values)
         assert config_from_flags(flag_values).datasource == "omniglot"
         assert flag_values.distribute == "multiworker"

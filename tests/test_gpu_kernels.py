@@ -52,11 +52,6 @@ def config(*arguments):
     return config_from_flags(flag_values)
 
 
-def is_text(node):
-    """What an assertion says: the host has it."""
-    return node.op == "Const" and node.attr["dtype"].type == tf.string.as_datatype_enum
-
-
 @functools.cache
 def kernels_of(operation):
     return kernels.get_registered_kernels_for_op(operation).kernel
@@ -103,10 +98,7 @@ def test_every_operation_of_a_meta_iteration_has_a_gpu_kernel(name):
     missing = {
         f"{node.op} of {tf.as_dtype(node.attr['T'].type or tf.float32.as_datatype_enum).name}"
         for node in nodes
-        if node.op not in functions
-        and node.op not in calls_functions
-        and not is_text(node)
-        and not runs_on_gpus(node)
+        if node.op not in functions and node.op not in calls_functions and not runs_on_gpus(node)
     }
     assert missing == set()
     assert "Gather" in " ".join(node.op for node in nodes) or not images

@@ -105,7 +105,7 @@ def test_flags_exist(page):
     known = flags_of_main()
     names = {*known, "help", "flagfile"}
     names |= {f"no{name}" for name, flag in known.items() if flag.boolean}
-    for folder in ("experiments", "benchmarks"):
+    for folder in ("experiments", "benchmarks", "tests"):
         for file in (ROOT / folder).rglob("*.py"):
             defined = r'(?:DEFINE_\w+\(\s*"|define_path\(\s*"|add_argument\(\s*"--)(\w+)"'
             names |= set(re.findall(defined, file.read_text()))
