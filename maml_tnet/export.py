@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from maml_tnet.arguments import whole_number
 from maml_tnet.checksums import CHECKSUMS, ChecksumError, checksums, verify
 from maml_tnet.compat import tf_variable
 from maml_tnet.meta_learner import MetaLearner
@@ -72,9 +73,20 @@ def export(
     Raises:
         ExportError: the folder cannot be written or holds something else than an earlier export, or
             the predictions differ.
-        ValueError: the learner's model has several inputs or outputs.
+        ValueError: no learner, one that is not compiled or whose model has several inputs or
+            outputs, num_updates < 0, or examples that do not go with each other.
     """
-    steps = meta_learner.num_updates if num_updates is None else num_updates
+    if not hasattr(meta_learner, "num_updates"):
+        raise ValueError(
+            f"a {type(meta_learner).__name__} is no learner: a Keras model that has learned a task "
+            "has an export of its own"
+        )
+    steps = meta_learner.num_updates
+    if num_updates is not None:
+        steps = whole_number("num_updates", num_updates, least=0)
+    for name in extra_files or {}:
+        if Path(name).name != name:
+            raise ValueError(f"extra_files must be names of files without a folder, got {name!r}")
     dtype = meta_learner.network.dtype
     given = {"support_x": support_x, "support_y": support_y, "query_x": query_x}
     for name, value in given.items():
@@ -83,7 +95,10 @@ def export(
                 f"{name} must be one array: only models of one input and one output are exported, "
                 "as SavedModels that learn"
             )
+    if meta_learner.task_loss is None:
+        raise ValueError("compile the learner first: its loss is what tasks descend")
     batch = {name: _as_taken(meta_learner, value) for name, value in given.items()}
+    meta_learner.check_parts(**batch)
     inputs, targets = (
         tf.TensorSpec([None, *batch[name].shape[2:]], batch[name].dtype)
         for name in ("support_x", "support_y")

@@ -187,8 +187,11 @@ class MetaLearner(keras.Model):
         """Keras' `fit` on a dataset of spans; under a strategy, `distribution.Engine`'s.
 
         Raises:
-            ValueError: an episode is not what the network and the loss take; see `checked_episode`.
+            ValueError: no dataset, or an episode is not what the network and the loss take; see
+                `checked_episode`.
         """
+        if x is None:
+            raise ValueError("fit takes a dataset of spans (start, stop), got None")
         # One of them here, as a graph's labels have no values.
         checked_episode(self.sample_episode(tf.constant(0)), self.network, self.task_loss)
         if self.engine is None:
@@ -563,6 +566,21 @@ class MetaLearner(keras.Model):
         )
         return self.network.learned(support_x, last.fast_weights)
 
+    def check_parts(
+        self, support_x: Any, support_y: Any, query_x: Any
+    ) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """What `adapt_and_predict` takes, as tensors of the network's number type.
+
+        Raises:
+            ValueError: a part of another shape, or of other tasks than another.
+        """
+        support_x, support_y = checked_examples(
+            "support", support_x, support_y, self.network, self.task_loss
+        )
+        query_x = checked_inputs("query_x", query_x, self.network)
+        check_same_tasks(support_x, query_x)
+        return support_x, support_y, query_x
+
     def answer(self, query_x: tf.Tensor, learned: Sequence[tf.Tensor]) -> tf.Tensor:
         """Answer the queries of tasks that `learn` has learned.
 
@@ -593,11 +611,7 @@ class MetaLearner(keras.Model):
         Raises:
             ValueError: see `learn`.
         """
-        support_x, support_y = checked_examples(
-            "support", support_x, support_y, self.network, self.task_loss
-        )
-        query_x = checked_inputs("query_x", query_x, self.network)
-        check_same_tasks(support_x, query_x)
+        support_x, support_y, query_x = self.check_parts(support_x, support_y, query_x)
 
         def one_task(data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
             support_x, support_y, query_x = (tf.expand_dims(x, 0) for x in data)

@@ -514,7 +514,15 @@ class ModelLearner(keras.Model):
     ) -> tf.Tensor:
         """Learn every task's support examples and answer its queries; see `maml_tnet.export`."""
         whole_number("num_updates", num_updates, least=0)
-        return self.answers(self._episode((support_x, support_y, query_x)), num_updates)[1]
+        return self.answers(self.check_parts(support_x, support_y, query_x), num_updates)[1]
+
+    def check_parts(self, support_x: Any, support_y: Any, query_x: Any) -> ModelEpisode:
+        """What `adapt_and_predict` takes.
+
+        Raises:
+            ValueError: a part of another shape, or of other tasks or examples than another.
+        """
+        return self._episode((support_x, support_y, query_x))
 
     # Saving.
 

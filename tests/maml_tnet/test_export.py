@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from random_episodes import Episode, image_episode, randomize, regression_episode
+from tensorflow import keras
 from tensorflow.core.protobuf import saved_model_pb2
 
 from maml_tnet import ConvNet, ExportError, MetaLearner, Regressor, export
@@ -260,4 +261,27 @@ def test_predictions_that_are_not_numbers_are_no_export(tmp_path):
     learner.network.transform_layers[0].kernel.assign(np.full([2, 6], np.nan))
     with pytest.raises(ExportError, match="predicts differently"):
         write(learner, tmp_path / "model", episode("regression", 1, 1, 1))
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_cannot_be_exported_is_said_before(exported, tmp_path):
+    _, learners = exported
+    data = episode("regression", 2, 3, 2)
+    given = {"support_x": data.support_x, "support_y": data.support_y, "query_x": data.query_x}
+    learner = learners["regression"]
+    for arguments, message in (
+        ({"num_updates": -1}, "num_updates must be a whole number of at least 0, got -1"),
+        ({"extra_files": {"a/b": ""}}, "extra_files must be names of files without a folder"),
+        ({"support_y": data.support_y[:, :1]}, r"support_y must be \[tasks, examples, outputs\]"),
+        ({"query_x": data.query_x[:1]}, "must be of the same tasks"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            export(learner, tmp_path / "none", **{**given, **arguments})
+    with pytest.raises(ValueError, match="a Sequential is no learner"):
+        export(keras.Sequential(), tmp_path / "none", **given)
+    not_compiled = MetaLearner(
+        learner.network, sample_episode=learner.sample_episode, update_lr=0.1, num_updates=1
+    )
+    with pytest.raises(ValueError, match="compile the learner first"):
+        export(not_compiled, tmp_path / "none", **given)
     assert not list(tmp_path.iterdir())
