@@ -24,8 +24,6 @@ SINUSOID_SHOTS = (5, 10, 20)
 PLOTTED_FITS = 4
 PLOTTED_POINTS = 100
 PLOTTED_STEPS = (0, 1, 10)
-# The graph has every inner step in it: more than these take as long as to be worth a word.
-MANY_STEPS = 20
 
 
 @dataclass(frozen=True)
@@ -84,8 +82,6 @@ def measure(
         DataError: see `evaluation_episodes`.
     """
     episodes = evaluation_episodes(config, source, settings, learner.replicas)
-    if settings.num_steps > MANY_STEPS:
-        print(f"compiling {settings.num_steps} inner steps, which can take minutes", flush=True)
     with evaluation_weights(learner):
         results = learner.predict(episodes, verbose=0)
     found = {name: values[: settings.num_tasks] for name, values in results.items()}
