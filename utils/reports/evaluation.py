@@ -24,6 +24,7 @@ SINUSOID_SHOTS = (5, 10, 20)
 PLOTTED_FITS = 4
 PLOTTED_POINTS = 100
 PLOTTED_STEPS = (0, 1, 10)
+MANY_STEPS = 30  # more are compiled for so long that it is said
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,8 @@ def evaluate_run(
     """
     config = run.config
     as_trained = settings.update_lr == config.update_lr
+    if settings.num_steps > MANY_STEPS:
+        print(f"compiling {settings.num_steps} inner steps, one by one: it takes long", flush=True)
     evaluations = [
         measure(config, learner, source, replace(settings, shot=shot))
         for shot in shots_to_evaluate(config, settings.shot)

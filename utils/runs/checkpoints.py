@@ -147,7 +147,9 @@ class Checkpoints:
             folder.verify(number)
             self._checkpoint.restore(prefix).assert_consumed()
         except UNREADABLE as error:
-            why = self._other_version() or one_line(error)
+            why, version = one_line(error), self._other_version()
+            if version and not isinstance(error, ChecksumError):
+                why = f"{version} ({why})"
             raise UsageError(
                 f"checkpoint {prefix} is corrupt or of another architecture: {why}"
             ) from error

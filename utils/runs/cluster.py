@@ -53,7 +53,7 @@ class Cluster:
         if not cluster or not set(cluster) <= set(JOBS):
             raise _refused(f'must have no jobs but {" and ".join(JOBS)} in "cluster"', text)
         for job, addresses in cluster.items():
-            if not isinstance(addresses, list) or not all(map(_is_address, addresses)):
+            if not (isinstance(addresses, list) and addresses and all(map(_is_address, addresses))):
                 raise _refused(f'must have a list of host:port as "{job}"', text)
         if len(cluster.get("chief", [])) > 1:
             raise _refused("must have one chief at most", text)

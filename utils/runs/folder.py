@@ -182,7 +182,7 @@ class Run:
     def other_version(self) -> str:
         """Where the run was trained with another TensorFlow than this, both; empty otherwise."""
         try:
-            trained = self.starts()[-1].get("tensorflow")
+            trained = self.starts()[0].get("tensorflow")  # the last one may be this one
         except (FileError, IndexError):
             return ""
         if trained in (None, tf.__version__):

@@ -12,6 +12,7 @@ from data_generators import DataError
 from experiments.paper import paper_figure
 from maml_tnet import Regressor
 from utils.command.flags import config_from_flags, define, evaluation_settings, parse
+from utils.reports import evaluation
 from utils.reports.evaluation import (
     evaluate_run,
     evaluation_episodes,
@@ -232,6 +233,18 @@ def test_the_papers_figure_is_shown_for_the_trained_step_size_only(capsys, tmp_p
     kind = "" if shown else "-alpha0.02"
     plots = {path.name for path in run.evaluation_folder.glob("*.png")}
     assert plots == {f"val{kind}.png", f"fits-val{kind}.png"}
+
+
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [(30, ""), (31, "compiling 31 inner steps, one by one")],
+)
+def test_many_steps_are_said_before_they_are_compiled(capsys, tmp_path, monkeypatch, steps, said):
+    config, settings = parsed("--notrain", f"--test_num_updates={steps}")
+    monkeypatch.setattr(evaluation, "measure", lambda *_: pytest.fail("it would be compiled"))
+    with pytest.raises(pytest.fail.Exception):
+        evaluate_run(Run.named_by(config, str(tmp_path)), None, None, settings, iteration=0)
+    assert capsys.readouterr().out.partition(":")[0] == said
 
 
 @pytest.mark.parametrize("masks", ["--share_M", "--noshare_M"])

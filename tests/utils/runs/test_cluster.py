@@ -41,6 +41,7 @@ def test_workers_are_counted_from_the_chief():
         (config({}, {}), "no jobs but chief and worker"),
         (config({"worker": WORKERS, "ps": ["p:1"]}, {}), "no jobs but chief and worker"),
         (config({"worker": "a:1"}, {}), 'a list of host:port as "worker"'),
+        (config({"worker": []}, {}), 'a list of host:port as "worker"'),
         (config({"worker": ["a"]}, {}), 'a list of host:port as "worker"'),
         (config({"worker": ["a:70000"]}, {}), 'a list of host:port as "worker"'),
         (config({"worker": [1]}, {}), 'a list of host:port as "worker"'),

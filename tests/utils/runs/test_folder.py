@@ -71,6 +71,7 @@ def test_a_run_of_another_tensorflow_says_so(run, monkeypatch):
     assert run.other_version() == ""
     here = tf.__version__
     monkeypatch.setattr(tf, "__version__", "9.9")
+    run.start(resume=True)  # as when it is to go on
     assert run.other_version() == f"it was trained with TensorFlow {here}, this is 9.9"
 
 
