@@ -484,7 +484,6 @@ if __name__ == "__main__":
     command.define("single_pictures", PARTS)
     command.define_images()
     define_path("run", None, "folder of the run to measure")
-    flags.mark_flag_as_required("run")
     define_path("other_path", None, "data of the other kind: photographs for a model of drawings")
     flags.DEFINE_integer(
         "num_tasks", 600, "held-out tasks of each kind", lower_bound=2, upper_bound=1_000_000
@@ -493,6 +492,8 @@ if __name__ == "__main__":
 
     def main(names: Sequence[str]) -> None:
         """Measure these parts."""
+        if command.FLAGS.run is None:
+            raise UsageError("--run must name the folder of a run of main.py --queries=alone")
         do(names, Path(command.FLAGS.run), command.FLAGS.num_tasks)
 
     sys.exit(command.main(sys.argv, PARTS, main))
