@@ -73,7 +73,8 @@ def held_out_draw(
     return draw
 
 
-@tf.function  # one number after the other is slow otherwise, where nothing else compiles this
+# One number after the other is slow otherwise, where nothing else compiles this.
+@tf.function(autograph=False)
 def _uniform_of_each(stream: tf.Tensor, numbers: tf.Tensor, shape: tuple[int, ...]) -> tf.Tensor:
     """What `uniform` draws for each of the iterations `numbers`, [numbers, *shape]."""
     return tf.map_fn(

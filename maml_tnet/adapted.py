@@ -52,12 +52,12 @@ def export_adapted(
     }
     names = tf.constant(list(classes))
 
-    @tf.function
+    @tf.function(autograph=False)
     def answer(query_x: tf.Tensor) -> dict[str, tf.Tensor]:
         learned = {name: value.read_value() for name, value in module.learned.items()}
         return answer_task(query_x=query_x, **learned)
 
-    @tf.function
+    @tf.function(autograph=False)
     def classify(images: tf.Tensor) -> dict[str, tf.Tensor]:
         probabilities = answer(inputs_of(images))["predictions"]
         return {

@@ -118,7 +118,7 @@ def export(
             learned = learn(support_x=support_x, support_y=support_y)
             return answer(query_x=query_x, **learned)["predictions"]
 
-    @tf.function
+    @tf.function(autograph=False)
     def adapt_and_predict(
         support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor
     ) -> dict[str, tf.Tensor]:
@@ -174,13 +174,13 @@ def _of_one_task(
 ) -> tuple[Any, Any]:
     """The signatures `learn` and `answer`, compiled."""
 
-    @tf.function
+    @tf.function(autograph=False)
     def learn(support_x: tf.Tensor, support_y: tf.Tensor) -> dict[str, tf.Tensor]:
         support_x, support_y = _checked_as_many("support examples and labels", support_x, support_y)
         learned = meta_learner.learn(support_x[tf.newaxis], support_y[tf.newaxis], steps)
         return {f"learned_{i:03}": value for i, value in enumerate(learned)}
 
-    @tf.function
+    @tf.function(autograph=False)
     def answer(query_x: tf.Tensor, **learned: tf.Tensor) -> dict[str, tf.Tensor]:
         in_order = [learned[name] for name in sorted(learned)]
         return {"predictions": meta_learner.answer(query_x[tf.newaxis], in_order)[0]}
@@ -199,7 +199,7 @@ def _of_images(
     """The signature `classify_images`, compiled."""
     way = targets.shape[-1]
 
-    @tf.function
+    @tf.function(autograph=False)
     def classify_images(
         support_images: tf.Tensor, support_labels: tf.Tensor, query_images: tf.Tensor
     ) -> dict[str, tf.Tensor]:

@@ -613,6 +613,7 @@ class MetaLearner(keras.Model):
         """
         support_x, support_y, query_x = self.check_parts(support_x, support_y, query_x)
 
+        @tf.autograph.experimental.do_not_convert  # it is slow and finds nothing to do
         def one_task(data: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
             support_x, support_y, query_x = (tf.expand_dims(x, 0) for x in data)
             return self.answer(query_x, self.learn(support_x, support_y, num_updates))[0]

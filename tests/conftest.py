@@ -12,6 +12,7 @@ import utils.tensorflow_environment  # noqa: F401
 import pytest
 from tensorflow import keras
 from tensorflow.python.framework import ops
+from two_processes import pytest_make_collect_report, pytest_runtestloop  # noqa: F401  (hooks)
 
 from data_generators import MiniImagenet, Omniglot
 
@@ -20,6 +21,7 @@ def pytest_collection_finish() -> None:
     """What is imported stays: without it, looking for what can go takes a tenth of the time."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(50_000, 20, 20)  # a traced graph is as many objects, and none of them can go
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -35,6 +37,7 @@ def graphs_go_with_their_module() -> Iterator[None]:
     for name in [name for name in registered if name.startswith("CustomGradient-")]:
         del registered[name]
     gc.collect()
+    gc.freeze()
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)  # glibc keeps what was freed
 
@@ -57,15 +60,15 @@ def photos_path() -> Path:
 
 @pytest.fixture(scope="session")
 def omniglot_cache(omniglot_path, tmp_path_factory) -> str:
-    """A cache folder that holds the resized drawings."""
-    cache = str(tmp_path_factory.mktemp("omniglot_cache"))
+    """A cache folder that holds the resized drawings, one for both of `two_processes`."""
+    cache = str(tmp_path_factory.getbasetemp() / "omniglot_cache")
     Omniglot.load(str(omniglot_path), cache, 5)
     return cache
 
 
 @pytest.fixture(scope="session")
 def photos_cache(photos_path, tmp_path_factory) -> str:
-    """A cache folder that holds the photographs."""
-    cache = str(tmp_path_factory.mktemp("photos_cache"))
+    """A cache folder that holds the photographs, one for both of `two_processes`."""
+    cache = str(tmp_path_factory.getbasetemp() / "photos_cache")
     MiniImagenet.load(str(photos_path), cache, 5)
     return cache

@@ -20,7 +20,7 @@ ROOT = Path(main.__file__).parent
 
 @contextmanager
 def quick(per_epoch: int, evaluated_steps: int = 2) -> Iterator[None]:
-    """Let an epoch be a few iterations, and compile little.
+    """Let an epoch be a few iterations, validate on a few tasks, and compile little.
 
     The steps of an evaluation are unrolled: to trace the program's ten takes most of a short run.
     The regressor is compiled without XLA.
@@ -29,6 +29,7 @@ def quick(per_epoch: int, evaluated_steps: int = 2) -> Iterator[None]:
         patch.setattr(utils.command.flags, "EVALUATED_STEPS", evaluated_steps)
         patch.setattr(utils.reports.evaluation, "PLOTTED_STEPS", (0, 1, evaluated_steps))
         patch.setattr(utils.runs.training, "iterations_per_epoch", lambda config: per_epoch)
+        patch.setattr(utils.runs.training, "VALIDATION_TASKS", 40)
         patch.setattr(Regressor, "compile_with_xla", False)
         yield
 

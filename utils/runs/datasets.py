@@ -39,6 +39,7 @@ def held_out_episodes(
         batch is whole, too: together they are at least `tasks`.
     """
 
+    @tf.autograph.experimental.do_not_convert  # it is slow and finds nothing to do
     def draw(first: tf.Tensor) -> tuple[tf.Tensor, Episode]:
         numbers = tf.cast(first, tf.int32) + tf.range(batch)
         return numbers, source.held_out(split, numbers, shot=shot, query=query)

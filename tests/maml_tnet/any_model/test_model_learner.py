@@ -440,14 +440,14 @@ def test_subclassed_models():
 @pytest.mark.parametrize(
     ("part", "message"),
     [
-        (layers.LSTM(2, stateful=True, name="cell"), "'cell' is stateful"),
-        (layers.BatchNormalization(renorm=True, name="re"), "'re' renormalizes"),
+        (lambda: layers.LSTM(2, stateful=True, name="cell"), "'cell' is stateful"),
+        (lambda: layers.BatchNormalization(renorm=True, name="re"), "'re' renormalizes"),
     ]
     if hasattr(keras, "StatelessScope")
     else [],
 )
 def test_layers_that_cannot_be_meta_learned_are_named(part, message):
-    model = keras.Sequential([keras.Input(batch_shape=[2, 3, 2]), part, layers.Dense(1)])
+    model = keras.Sequential([keras.Input(batch_shape=[2, 3, 2]), part(), layers.Dense(1)])
     with pytest.raises(ValueError, match=message):
         MetaLearner(model, update_lr=0.1)
 

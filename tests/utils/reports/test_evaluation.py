@@ -139,6 +139,7 @@ def test_only_sinusoids_of_the_papers_shot_are_evaluated_with_three_shots():
 
 def test_three_shots_give_three_reports_and_three_columns(tmp_path, capsys):
     config, settings = parsed("--dim_hidden=3", "--num_test_tasks=4", "--test_set", "--use_M")
+    settings = replace(settings, num_steps=1)
     learner, source = built(config, settings)
     run = Run.named_by(config, str(tmp_path))
     evaluate_run(run, learner, source, settings, iteration=0)
@@ -226,6 +227,7 @@ def test_the_papers_figure_is_shown_for_the_trained_step_size_only(capsys, tmp_p
         "--num_test_tasks=2",
         "--dim_hidden=2",
     )
+    settings = replace(settings, num_steps=1)
     learner, source = built(config, settings)
     run = Run.named_by(config, str(tmp_path))
     evaluate_run(run, learner, source, settings, iteration=0, published=paper_figure)

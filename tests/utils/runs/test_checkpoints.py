@@ -1,15 +1,17 @@
 import contextlib
+import itertools
 import multiprocessing
 import os
 import random
 import shutil
 import signal
-import time
+import sys
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags
+from disturbed import event_of
 
 from utils.command.flags import config_from_flags, define, parse
 from utils.errors import TrainingDiverged, UsageError
@@ -126,11 +128,18 @@ def test_checkpoint_of_another_architecture_is_refused(run, arguments):
         assert "\n" not in str(caught.value)
 
 
-def save_on_and_on(run, ready):
-    """Save weights that are all equal to the iteration, until killed."""
+def save_on_and_on(run, ready, kill_at):
+    """Save weights that are all equal to the iteration, until killed at an event (`disturbed`)."""
     saved, of = checkpoints(run)
     iteration = saved.restore_latest()
     ready.send((iteration, holds(of, iteration) or iteration == 0))
+    events = itertools.count(1)
+
+    def happened(event, values):
+        if event_of(event, values, str(run.folder)) and next(events) == kill_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(happened)
     while True:
         iteration += 1
         fill(of, iteration)
@@ -141,33 +150,28 @@ def save_on_and_on(run, ready):
 def test_killed_while_saving_the_last_complete_checkpoint_is_in_force(run):
     processes = multiprocessing.get_context("spawn")
     saved = 0
-    for _ in range(2):
+    for kill_at in random.Random(0).sample(range(60, 120), 2):
         here, there = processes.Pipe(duplex=False)
-        process = processes.Process(target=save_on_and_on, args=(run, there))
+        process = processes.Process(target=save_on_and_on, args=(run, there, kill_at))
         process.start()
         there.close()
         restored, consistent = here.recv()
         assert consistent, "weights and iteration of different checkpoints"
         assert restored >= saved
-        saved = here.recv()[0]  # of a process that saves on and on
-        time.sleep(random.uniform(0, 0.15))
-        os.kill(process.pid, signal.SIGKILL)
-        process.join()
-        try:
+        saved = restored
+        with contextlib.suppress(EOFError):
             while True:
                 saved = here.recv()[0]
-        except EOFError:
-            pass
+        process.join()
+        assert process.exitcode == -signal.SIGKILL
         # In this process: what the killed one left.
         after, of = checkpoints(run)
-        restored = after.restore_latest()
-        assert restored in (saved, saved + 1)
-        if restored:
-            assert holds(of, restored)
-            best = after.restore_best()
-            assert best in (saved, saved + 1)
-            assert holds(of, best)
-    assert saved >= 2
+        assert after.restore_latest() in (saved, saved + 1)
+        assert holds(of, after.restore_latest())
+        best = after.restore_best()
+        assert best in (saved, saved + 1)
+        assert holds(of, best)
+    assert saved >= 4
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,13 @@ def test_training_spans_are_pairs_in_their_order():
 @pytest.mark.parametrize(
     "dataset",
     [
-        training_spans([(0, 1)]),
-        held_out_episodes(Sinusoid(), "val", tasks=1, batch=1, shot=1, query=1),
+        lambda: training_spans([(0, 1)]),
+        lambda: held_out_episodes(Sinusoid(), "val", tasks=1, batch=1, shot=1, query=1),
     ],
     ids=["spans", "episodes"],
 )
 def test_no_iterator_waits_for_a_tuner(dataset):
-    assert dataset.options().autotune.enabled is False
+    assert dataset().options().autotune.enabled is False
 
 
 def test_held_out_tasks_are_numbered_and_enough():

@@ -1,0 +1,90 @@
+"""What a whole run of the tests reports when two processes share it."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFTEST = """
+import two_processes
+from two_processes import pytest_runtestloop
+
+two_processes.ALL_TESTS = 4
+"""
+# Waits until another module has been run, which only another process can do.
+WAITS = """
+import time
+from pathlib import Path
+
+def test_other():
+    while not Path(__file__).with_name("done").exists():
+        time.sleep(0.01)
+
+def test_after():
+    pass
+"""
+ENDS = """
+import warnings
+from pathlib import Path
+import pytest
+
+def test_passes():
+    warnings.warn("a word of warning", stacklevel=1)
+
+def test_fails():
+    print("what it said")
+    assert 1 == 2
+
+@pytest.mark.skip(reason="not today")
+def test_skipped():
+    pass
+
+def test_ends():
+    Path(__file__).with_name("done").touch()
+"""
+PASSES = "def test_passes(tmp_path): assert not list(tmp_path.iterdir())"
+
+
+def outcome_of(folder: Path, **modules: str) -> "subprocess.CompletedProcess[str]":
+    """Run modules of tests in a pytest of its own."""
+    (folder / "conftest.py").write_text(CONFTEST)
+    for name, text in modules.items():
+        (folder / f"test_{name}.py").write_text(text)
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", folder],
+        env={"PYTHONPATH": str(Path(__file__).parent), "PATH": ""},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_what_either_process_reports_is_shown(tmp_path):
+    done = outcome_of(tmp_path, a=WAITS, b=ENDS, c=PASSES, d=PASSES)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert re.search("1 failed, 6 passed, 1 skipped, 1 warning", done.stdout)
+    assert "FAILED test_b.py::test_fails - assert 1 == 2" in done.stdout
+    assert "what it said" in done.stdout
+    assert "UserWarning: a word of warning" in done.stdout
+    assert len(re.findall(r"^\S*[.Fs]{8} +\[100%\]$", done.stdout, re.MULTILINE)) == 1
+
+
+def test_a_second_process_that_dies_fails_the_run(tmp_path):
+    dies = """
+import os
+
+FIRST = os.getpid()
+
+def test_passes():
+    pass
+
+def test_dies():
+    if os.getpid() != FIRST:
+        os._exit(7)
+"""
+    done = outcome_of(tmp_path, a=dies, b=dies, c=dies, d=dies)
+    assert done.returncode == pytest.ExitCode.INTERRUPTED, done.stdout + done.stderr
+    assert "the second process of the tests ended with 7" in done.stdout
