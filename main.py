@@ -116,6 +116,7 @@ def evaluate_checkpoint() -> None:
     """Measure a checkpoint of a trained run on held-out tasks; export it if asked to."""
     run = Run.opened(run_to_evaluate(FLAGS))
     run.check_folders()
+    run.check_evaluation_can_be_kept()
     if differences := contradictions(FLAGS, run.config):
         raise UsageError(
             f"{run.folder} belongs to a run with other settings: {'; '.join(differences)}; leave "

@@ -66,7 +66,7 @@ class Run:
             UsageError: there is none, or its configuration is damaged.
         """
         file = folder / "config.json"
-        if not file.exists():
+        if not os.path.exists(file) and not _is_closed(folder):
             raise UsageError(
                 f"no run in {folder}: train it first, or name its folder by --run, or by --logdir "
                 "and its settings"
@@ -217,6 +217,15 @@ class Run:
                 "or choose another --logdir"
             )
 
+    def check_evaluation_can_be_kept(self) -> None:
+        """Raise a UsageError if an evaluation's files cannot be written."""
+        folder = self.evaluation_folder if self.evaluation_folder.is_dir() else self.folder
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise UsageError(
+                f"{folder} cannot be written, where the evaluation's files go: evaluate a copy of "
+                "the run"
+            )
+
     def check_folders(self) -> None:
         """Raise a UsageError if something else is where the run has a folder."""
         for folder in self._folders:
@@ -242,3 +251,8 @@ class Run:
             CheckpointFolder(folder, 1).remove_remains()
         for folder in (self.folder, self.evaluation_folder):
             remove_remains(folder)
+
+
+def _is_closed(folder: Path) -> bool:
+    """Whether a folder is there, but not to be looked into, so that reading it says why."""
+    return folder.is_dir() and not os.access(folder, os.X_OK)

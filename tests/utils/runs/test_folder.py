@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 
@@ -263,6 +264,26 @@ def test_data_that_lies_at_no_path_is_one_line(run, change):
     run.data_file.write_text(json.dumps(values))
     with pytest.raises(FileError, match=r"data\.json is damaged or was changed"):
         run.noted_data()
+
+
+def test_an_evaluation_that_cannot_be_kept_is_said_before_it(run, monkeypatch):
+    run.start(resume=True)
+    run.check_evaluation_can_be_kept()
+    asked = []
+    monkeypatch.setattr(os, "access", lambda path, mode: asked.append(path))
+    with pytest.raises(UsageError, match=r"cannot be written, where the evaluation's files go: "):
+        run.check_evaluation_can_be_kept()
+    run.evaluation_folder.mkdir(exist_ok=True)
+    with pytest.raises(UsageError, match=r"evaluation cannot be written, where the evaluation's "):
+        run.check_evaluation_can_be_kept()
+    assert asked[-1] == run.evaluation_folder
+
+
+def test_a_folder_that_is_closed_is_not_called_empty(run, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    run.folder.mkdir(parents=True)
+    with pytest.raises(FileError, match=r"config\.json"):
+        Run.opened(run.folder)
 
 
 def test_a_run_is_opened_from_its_folder_alone(run, tmp_path):
