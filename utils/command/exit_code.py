@@ -44,7 +44,7 @@ def exit_code(work: Callable[[], None]) -> int:
     except (UsageError, DataError, ExportError, FileError) as error:
         print(f"error: {legible(str(error))}", file=sys.stderr)
         return 2
-    except (OSError, tf.errors.ResourceExhaustedError) as error:
+    except (OSError, tf.errors.PermissionDeniedError, tf.errors.ResourceExhaustedError) as error:
         print(f"error: {legible(one_line(error))}", file=sys.stderr)
         return 2
     return 0

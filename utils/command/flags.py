@@ -409,10 +409,11 @@ def check_prediction_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
                 raise UsageError(
                     f"--{name} has no part in --predict with --support or --query: leave it out"
                 )
-    if picture:
+    only_learns = flag_values.support is not None and flag_values.query is None
+    if picture and not only_learns:
         check_output_file(picture, "picture")
-    if picture and os.path.isfile(picture):
-        _check_is_not_read(picture, [*(flag_values.query or []), flag_values.support or ""])
+        if os.path.isfile(picture):
+            _check_is_not_read(picture, [*(flag_values.query or []), flag_values.support or ""])
     nothing_to_do = flag_values.query is None and flag_values.save_adapted is None
     if flag_values.support is not None and nothing_to_do:
         raise UsageError("--support needs --query, the images to classify, or --save_adapted")

@@ -94,6 +94,9 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._hold()
             self.check_folders()
+            for folder in filter(Path.is_dir, self._folders):
+                if not os.access(folder, os.W_OK | os.X_OK):
+                    raise UsageError(f"{folder} cannot be written: choose another --logdir")
             if self._config_file.exists():
                 stored = self.check_config()
                 self.check_data(data, f", {OTHER_LOGDIR}")

@@ -51,6 +51,10 @@ def test_what_the_terminal_has_no_letters_for_is_printed_all_the_same(monkeypatc
             "error: [Errno 28] No space left on device: 'd'\n",
         ),
         (
+            tf.errors.PermissionDeniedError(None, None, "tensorboard/a; Permission denied"),
+            "error: tensorboard/a; Permission denied\n",
+        ),
+        (
             tf.errors.ResourceExhaustedError(None, None, "{{node e}} no memory [Op:Add]\nand more"),
             "error: no memory\n",
         ),

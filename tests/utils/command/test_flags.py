@@ -477,6 +477,15 @@ def test_what_no_prediction_looks_at_is_refused(arguments):
         check_prediction_flags(parsed("--predict", arguments))
 
 
+def test_a_picture_that_is_not_drawn_need_not_be_written(tmp_path):
+    (tmp_path / "file").touch()
+    picture = f"--picture={tmp_path / 'file' / 'x.png'}"
+    learns = ("--predict", "--support=a", "--save_adapted=b", picture)
+    check_prediction_flags(parsed(*learns))
+    with pytest.raises(UsageError, match=r"^--picture=.* cannot be written: nothing can be made"):
+        check_prediction_flags(parsed(*learns, "--query=c"))
+
+
 def test_no_picture_replaces_an_image_that_is_read(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("support/a/1.png", "query/2.png", "3.png"):

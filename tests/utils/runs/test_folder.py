@@ -279,6 +279,14 @@ def test_an_evaluation_that_cannot_be_kept_is_said_before_it(run, monkeypatch):
     assert asked[-1] == run.evaluation_folder
 
 
+def test_a_folder_of_a_run_that_cannot_be_written_is_said_before_training(run, monkeypatch):
+    run.start(resume=True)
+    run.tensorboard_folder.mkdir()
+    monkeypatch.setattr(os, "access", lambda path, mode: path != run.tensorboard_folder)
+    with pytest.raises(UsageError, match=r"tensorboard cannot be written: choose another --logdir"):
+        Run(run.folder, run.config).start(resume=True)
+
+
 def test_a_folder_that_is_closed_is_not_called_empty(run, monkeypatch):
     monkeypatch.setattr(os, "access", lambda path, mode: False)
     run.folder.mkdir(parents=True)
