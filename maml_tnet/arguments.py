@@ -5,6 +5,7 @@ import numbers
 from typing import Any
 
 LEAST_INT32, LARGEST_INT32 = -(2**31), 2**31 - 1
+LARGEST_FLOAT32 = 3.4e38
 
 
 def whole_number(name: str, value: Any, least: int, most: int = LARGEST_INT32) -> int:
@@ -47,6 +48,9 @@ def finite_number(
     elif above > -math.inf:
         bound = f" above {above:g}"
     is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or value < least or value <= above:
+    # Larger ones are infinite as float32.
+    if not is_number or not -LARGEST_FLOAT32 <= value <= LARGEST_FLOAT32:
+        raise ValueError(f"{name} must be a finite number{bound}, got {value!r:.40}")
+    if value < least or value <= above:
         raise ValueError(f"{name} must be a finite number{bound}, got {value!r}")
     return float(value)

@@ -130,6 +130,12 @@ def task_loss(loss: Any) -> TaskLoss:
 
     def reduced(outputs: tf.Tensor, targets: tf.Tensor, support_size: int | tf.Tensor) -> tf.Tensor:
         del support_size
-        return reduce(values(targets, outputs), axis=0)
+        of_examples = values(targets, outputs)
+        if of_examples.shape.rank == 0:
+            raise ValueError(
+                f"the loss {name!r} must give a number for every example, not one for all: leave "
+                "the mean over the examples out"
+            )
+        return reduce(of_examples, axis=0)
 
     return TaskLoss(reduced, classifies, takes_class_numbers=classifies and "sparse" in name)

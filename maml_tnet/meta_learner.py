@@ -30,6 +30,7 @@ from maml_tnet.task_episode import (
     checked_held_out,
     checked_inputs,
     checked_span,
+    warn_of_constants,
 )
 
 MASK_CHOICES = ("sample", "mode")
@@ -115,6 +116,11 @@ class MetaLearner(keras.Model):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
+        if not callable(sample_episode):
+            raise ValueError(
+                "sample_episode must be a function of an iteration's number, got a "
+                f"{type(sample_episode).__name__}"
+            )
         if evaluation_mask not in MASK_CHOICES:
             raise ValueError(
                 f"evaluation_mask must be one of {MASK_CHOICES}, got {evaluation_mask!r}"
@@ -200,12 +206,16 @@ class MetaLearner(keras.Model):
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras' `evaluate` on a dataset of numbered tasks; see `fit`."""
+        if x is None:
+            raise ValueError("evaluate takes a dataset of (numbers, episode), got None")
         if self.engine is None:
             return super().evaluate(x, *args, **kwargs)
         return self.engine.evaluate(x, *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Keras' `predict` on a dataset of numbered tasks; see `fit`."""
+        if x is None:
+            raise ValueError("predict takes a dataset of (numbers, episode), got None")
         if self.engine is None:
             return super().predict(x, *args, **kwargs)
         return self.engine.predict(x, *args, **kwargs)
@@ -387,7 +397,9 @@ class MetaLearner(keras.Model):
 
     def iteration_gradient(self, iteration: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Draw the iteration's episode and masks, and differentiate: see `meta_gradient`."""
-        return self.meta_gradient(self.sample_episode(iteration), tf.stack([self.seed, iteration]))
+        episode = self.sample_episode(iteration)
+        warn_of_constants(iteration, episode)
+        return self.meta_gradient(episode, tf.stack([self.seed, iteration]))
 
     def meta_step(self, iteration: tf.Tensor) -> list[tf.Tensor]:
         """One meta-iteration: its gradient, clipped, and the optimizer's step.

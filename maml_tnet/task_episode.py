@@ -1,5 +1,6 @@
 """A batch of tasks as the meta-learner takes it: four tensors, checked and of its number type."""
 
+import warnings
 from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
@@ -57,6 +58,23 @@ def checked_span(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
     return start, stop
 
 
+def warn_of_constants(iteration: tf.Tensor, episode: EpisodeLike) -> None:
+    """Warn where a graph was given an episode's values, which are then every iteration's.
+
+    Args:
+        iteration: that the episode was drawn for, a tensor of a graph where one is traced.
+        episode: drawn.
+    """
+    parts = [getattr(episode, name, None) for name in TaskEpisode._fields]
+    if tf.is_symbolic_tensor(iteration) and not any(map(tf.is_symbolic_tensor, parts)):
+        warnings.warn(
+            "sample_episode is traced once, and gave an episode that does not depend on its "
+            "iteration: all iterations train on this one. Draw it by TensorFlow's operations, such "
+            "as tf.random.stateless_uniform, from the iteration, or in a tf.numpy_function of it",
+            stacklevel=2,
+        )
+
+
 def checked_episode(episode: EpisodeLike, network: TaskNetwork, loss: TaskLoss) -> TaskEpisode:
     """The episode as tensors of the network's number type.
 
@@ -71,6 +89,7 @@ def checked_episode(episode: EpisodeLike, network: TaskNetwork, loss: TaskLoss) 
     Raises:
         ValueError: it lacks a part, or a part's shape, numbers or, outside of a graph, labels are
             not what they must be.
+        tf.errors.InvalidArgumentError: the same of sizes that only the running graph knows.
     """
     missing = [name for name in TaskEpisode._fields if not hasattr(episode, name)]
     if missing:
@@ -128,8 +147,8 @@ def checked_examples(
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """The inputs and targets of one part of an episode, "support" or "query"; as above."""
     x = checked_inputs(f"{part}_x", x, network)
-    if x.shape[1] == 0:
-        raise ValueError(f"{part}_x must have at least one example, got shape {_shown(x)}")
+    if 0 in x.shape[:2]:
+        raise ValueError(f"{part}_x must have a task and an example at least, got {_shown(x)}")
     y = _tensor(f"{part}_y", y, network)
     outputs, what = network.outputs_per_example, "outputs"
     if loss.takes_class_numbers:
@@ -147,7 +166,12 @@ def checked_examples(
         )
     if loss.classifies and not loss.takes_class_numbers:
         _check_labels(f"{part}_y", y)
-    return x, y
+    if x.shape[:2].is_fully_defined() and y.shape[:2].is_fully_defined():
+        return x, y
+    message = f"{part}_y must have as many tasks and examples as {part}_x"
+    same = tf.debugging.assert_equal(tf.shape(x)[:2], tf.shape(y)[:2], message)
+    with tf.control_dependencies([same]):
+        return x, tf.identity(y)
 
 
 def checked_inputs(name: str, x: Any, network: TaskNetwork) -> tf.Tensor:

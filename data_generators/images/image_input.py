@@ -54,7 +54,9 @@ class ImageInput:
         pixels = tf.broadcast_to(tf.cast(images, tf.float32), [*tf.unstack(shape[:3]), 3])
         if self.grey:
             # In integers these are Pillow's weights; 65536 in all, so that a grey stays as it is.
-            weights = tf.constant([[19595.0], [38470.0], [7471.0]])
-            pixels = tf.floor((tf.matmul(pixels, weights) + 32768.0) / 65536.0)
+            # A sum and no product: oneDNN's kills the process where pictures are one pixel high.
+            weights = tf.constant([19595.0, 38470.0, 7471.0])
+            pixels = tf.reduce_sum(pixels * weights, axis=-1, keepdims=True)
+            pixels = tf.floor((pixels + 32768.0) / 65536.0)
         x = resize(pixels, self.size) / 255.0
         return 1.0 - x if self.ink_is_one else x

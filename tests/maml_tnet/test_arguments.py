@@ -21,7 +21,9 @@ def test_a_whole_number_is_an_int32():
         whole_number("seed", 2**31, least=0)
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), "0.1", None, True, -0.1])
+@pytest.mark.parametrize(
+    "value", [float("nan"), float("inf"), 10**400, -1e300, "0.1", None, True, -0.1]
+)
 def test_what_is_no_finite_number_is_refused(value):
     with pytest.raises(ValueError, match=r"^alpha must be a finite number of at least 0, got "):
         finite_number("alpha", value, least=0)

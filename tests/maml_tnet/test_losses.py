@@ -109,3 +109,9 @@ def test_alpha_of_the_papers_recipes_is_the_same_for_5_and_20_classes_in_the_cla
         np.testing.assert_allclose(
             alpha * cross_entropy(*arguments), 2.0 * class_mean_cross_entropy(*arguments)
         )
+
+
+def test_a_loss_of_all_examples_in_one_number_is_refused():
+    values, *_ = task_loss(lambda y, p: tf.reduce_mean(tf.abs(y - p)))
+    with pytest.raises(ValueError, match="must give a number for every example, not one for all"):
+        values(tf.ones([5, 2, 1]), tf.ones([5, 2, 1]), 5)

@@ -1,6 +1,7 @@
 """What a newcomer gives instead of an episode: each is one line, and nothing is broadcast."""
 
 import re
+import warnings
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,13 @@ from tensorflow import keras
 from data_generators import Episode
 from maml_tnet import ConvNet, MetaLearner, PrototypeConvNet, Regressor, losses
 from maml_tnet.losses import task_loss
-from maml_tnet.task_episode import checked_episode, checked_held_out, checked_span
+from maml_tnet.task_episode import (
+    checked_episode,
+    checked_examples,
+    checked_held_out,
+    checked_span,
+    warn_of_constants,
+)
 
 REGRESSION = {
     "support_x": [2, 5, 1],
@@ -57,7 +64,8 @@ def test_numpys_numbers_become_the_networks(networks):
         ("support_y", [2, 5], "got shape [2, 5]"),
         ("support_x", [2, 5, 2], "support_x must be [tasks, examples, 1], got shape [2, 5, 2]"),
         ("support_x", [5, 1], "support_x must be [tasks, examples, 1], got shape [5, 1]"),
-        ("query_x", [2, 0, 1], "query_x must have at least one example, got shape [2, 0, 1]"),
+        ("query_x", [2, 0, 1], "query_x must have a task and an example at least, got [2, 0, 1]"),
+        ("support_x", [0, 5, 1], "support_x must have a task and an example at least"),
     ],
 )
 def test_a_part_of_another_shape_is_named(networks, part, shape, message):
@@ -105,6 +113,34 @@ def test_an_episode_is_looked_at_before_training(networks):
         made.fit(spans, verbose=0)
 
 
+def test_sizes_that_only_the_running_graph_knows(networks):
+    unknown = [tf.TensorSpec([None, None, 1])] * 2
+
+    @tf.function(input_signature=unknown)
+    def in_a_graph(x, y):
+        return checked_examples("support", x, y, networks["regressor"], task_loss("mse"))[1]
+
+    x = tf.ones([2, 5, 1])
+    assert in_a_graph(x, x).shape == [2, 5, 1]
+    for y in (x[:, :1], x[:1]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="support_y must have as many tas"):
+            in_a_graph(x, y)
+
+
+def test_an_episode_of_values_is_every_iterations_and_said_so():
+    @tf.function
+    def drawn(iteration, constant):
+        episode = Episode(*([tf.zeros([])] * 4 if not constant else [np.zeros([])] * 4))
+        warn_of_constants(iteration, episode)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn(tf.constant(0), False)
+        warn_of_constants(tf.constant(0), Episode(*[np.zeros([])] * 4))  # no graph
+    with pytest.warns(UserWarning, match="all iterations train on this one"):
+        drawn(tf.constant(0), True)
+
+
 def test_all_classes_of_support_and_queries_are_the_same(networks):
     rows = {"support_y": one_hot(2, 5, 5), "query_y": one_hot(2, 10, 4)}
     with pytest.raises(ValueError, match=r"same outputs, got shapes \[2, 5, 5\] and \[2, 10, 4\]"):
@@ -127,7 +163,7 @@ def test_parts_that_are_no_numbers_are_named(networks):
 def learner(network, loss=losses.squared_error, **arguments):
     made = MetaLearner(
         network,
-        **{"sample_episode": None, "update_lr": 0.1, "num_updates": 1, **arguments},
+        **{"sample_episode": lambda _: None, "update_lr": 0.1, "num_updates": 1, **arguments},
     )
     made.compile("adam", loss=loss)
     return made
@@ -146,6 +182,7 @@ def learner(network, loss=losses.squared_error, **arguments):
         {"temperature": -1.0},
         {"meta_grad_clip": -1.0},
         {"seed": 1.5},
+        {"sample_episode": None},
     ],
 )
 def test_a_learners_numbers_are_checked(networks, argument):
@@ -168,6 +205,13 @@ def test_what_a_learner_cannot_be_compiled_with(networks):
         made.compile(None, loss=losses.squared_error)
     with pytest.raises(ValueError, match="measures loss and accuracy alone, got metrics"):
         made.compile("adam", loss=losses.squared_error, metrics=["mae"])
+
+
+def test_a_dataset_that_is_none_is_said(networks):
+    made = learner(networks["regressor"])
+    for method in (made.fit, made.evaluate, made.predict):
+        with pytest.raises(ValueError, match=f"{method.__name__} takes a dataset of .*, got None"):
+            method(None)
 
 
 def test_a_learner_that_is_not_compiled_says_so(networks):

@@ -31,3 +31,14 @@ def test_images_without_pixels_are_refused_in_the_graph_too(shape):
     with pytest.raises(tf.errors.InvalidArgumentError, match="must have a height and a width"):
         compiled(images)
     assert compiled(tf.zeros([0, 5, 5, 3], tf.uint8)).shape == (0, 16, 16, 1)
+
+
+@pytest.mark.parametrize("grey", [True, False])
+def test_pictures_of_one_row_or_column_are_those_of_equal_ones(grey):
+    of_pixels = tf.function(ImageInput(16, grey, True).of_pixels)
+    compiled = of_pixels.get_concrete_function(tf.TensorSpec([None] * 4, tf.uint8))
+    row = np.random.default_rng(0).integers(0, 256, [2, 1, 300, 3], np.uint8)
+    for one, axis in ((row, 1), (row.transpose(0, 2, 1, 3), 2)):
+        found = compiled(tf.constant(one))
+        expected = compiled(tf.constant(np.repeat(one, 5, axis)))
+        np.testing.assert_allclose(found, expected, atol=1.01 / 255)
