@@ -42,7 +42,13 @@ def export_adapted(
     Raises:
         ExportError: the folder cannot be written or holds something else than an earlier export, or
             the answers differ.
+        ValueError: not as many names as classes, or one twice.
     """
+    if len(set(classes)) != len(classes) or len(classes) != support_y.shape[-1]:
+        raise ValueError(
+            f"classes must be {support_y.shape[-1]} names that differ, one for each column of "
+            f"support_y, got {list(classes)!r:.100}"
+        )
     learn, answer_task = model.signatures["learn"], model.signatures["answer"]
     module = tf.Module()
     module.parameters = model.parameters

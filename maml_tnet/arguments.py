@@ -4,6 +4,8 @@ import math
 import numbers
 from typing import Any
 
+import tensorflow as tf
+
 LEAST_INT32, LARGEST_INT32 = -(2**31), 2**31 - 1
 LARGEST_FLOAT32 = 3.4e38
 
@@ -54,3 +56,25 @@ def finite_number(
     if value < least or value <= above:
         raise ValueError(f"{name} must be a finite number{bound}, got {value!r}")
     return float(value)
+
+
+def check_ends(dataset: Any, steps: Any, what: str, argument: str) -> None:
+    """Refuse a dataset without an end where nothing says how much of it is meant.
+
+    Args:
+        dataset: given; anything else than a `tf.data.Dataset` is passed over.
+        steps: how much of it is taken; None for all.
+        what: what the dataset is for, such as "fit".
+        argument: by which `steps` is given.
+
+    Raises:
+        ValueError: it never ends.
+    """
+    endless = isinstance(dataset, tf.data.Dataset) and (
+        int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY
+    )
+    if endless and steps is None:
+        raise ValueError(
+            f"{what} would never end on an endless dataset: give {argument}, or take some of it by "
+            "dataset.take(number)"
+        )

@@ -84,9 +84,6 @@ def export(
     steps = meta_learner.num_updates
     if num_updates is not None:
         steps = whole_number("num_updates", num_updates, least=0)
-    for name in extra_files or {}:
-        if Path(name).name != name:
-            raise ValueError(f"extra_files must be names of files without a folder, got {name!r}")
     dtype = meta_learner.network.dtype
     given = {"support_x": support_x, "support_y": support_y, "query_x": query_x}
     for name, value in given.items():
@@ -165,6 +162,18 @@ def _checked_as_many(what: str, *values: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tuple(tf.identity(value) for value in values)
 
 
+def _checked_labels(y: tf.Tensor) -> tf.Tensor:
+    """Let a signature refuse what is not one-hot: numbers of classes would be one class alone."""
+    message = "labels must be one-hot rows [support, way], of two classes or more"
+    sums = tf.reduce_sum(y, axis=-1)
+    checks = [
+        tf.debugging.assert_greater(tf.shape(y)[-1], 1, message),
+        tf.debugging.assert_near(sums, tf.ones_like(sums), atol=1e-3, message=message),
+    ]
+    with tf.control_dependencies(checks):
+        return tf.identity(y)
+
+
 def _of_tasks(spec: tf.TensorSpec) -> tf.TensorSpec:
     return tf.TensorSpec([None, *spec.shape], spec.dtype)
 
@@ -177,6 +186,8 @@ def _of_one_task(
     @tf.function(autograph=False)
     def learn(support_x: tf.Tensor, support_y: tf.Tensor) -> dict[str, tf.Tensor]:
         support_x, support_y = _checked_as_many("support examples and labels", support_x, support_y)
+        if meta_learner.task_loss.classifies and not meta_learner.task_loss.takes_class_numbers:
+            support_y = _checked_labels(support_y)
         learned = meta_learner.learn(support_x[tf.newaxis], support_y[tf.newaxis], steps)
         return {f"learned_{i:03}": value for i, value in enumerate(learned)}
 
@@ -255,7 +266,12 @@ def write_saved_model(
     Raises:
         ExportError: the folder cannot be written or holds something else than an earlier export, or
             of `check`.
+        ValueError: a name in `extra_files` is none of a file.
     """
+    for name in extra_files or {}:
+        if Path(name).name != name:
+            raise ValueError(f"extra_files must be names of files without a folder, got {name!r}")
+    folder = Path(os.path.realpath(folder))  # of a link, what it leads to is replaced
     if problem := not_replaceable(folder):
         raise ExportError(f"{folder} {problem}: name a new folder")
     temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
@@ -273,13 +289,30 @@ def write_saved_model(
             (temporary / EXTRA_FILES / name).write_text(text, encoding="utf-8")
         _list_checksums(temporary)
         check(tf.saved_model.load(str(temporary)).signatures)
-        if folder.exists():
-            shutil.rmtree(folder)
-        temporary.rename(folder)
+        _replace(folder, temporary)
     except (OSError, tf.errors.OpError) as error:
         raise ExportError(f"cannot write the SavedModel {folder}: {error}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace(folder: Path, new: Path) -> None:
+    """Put a folder in the place of another, which is there until then, and back if that fails.
+
+    Raises:
+        OSError: it cannot be.
+    """
+    if not folder.exists():
+        new.rename(folder)
+        return
+    earlier = new.with_suffix(".old")
+    folder.rename(earlier)
+    try:
+        new.rename(folder)
+    except OSError:
+        earlier.rename(folder)
+        raise
+    shutil.rmtree(earlier, ignore_errors=True)
 
 
 def verify_export(folder: str | os.PathLike[str]) -> set[str] | None:

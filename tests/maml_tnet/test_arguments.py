@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from maml_tnet.arguments import finite_number, whole_number
+from maml_tnet.arguments import check_ends, finite_number, whole_number
 
 
 def test_numbers_of_numpy_are_numbers():
@@ -29,3 +30,12 @@ def test_what_is_no_finite_number_is_refused(value):
         finite_number("alpha", value, least=0)
     with pytest.raises(ValueError, match=r"^alpha must be a finite number above 0, got 0$"):
         finite_number("alpha", 0, above=0)
+
+
+def test_a_dataset_without_an_end_needs_a_number_of_steps():
+    endless = tf.data.Dataset.range(3).repeat()
+    with pytest.raises(ValueError, match="fit would never end on an endless dataset: give steps,"):
+        check_ends(endless, None, "fit", "steps")
+    check_ends(endless, 5, "fit", "steps")
+    check_ends(endless.take(5), None, "fit", "steps")
+    check_ends([1, 2], None, "fit", "steps")

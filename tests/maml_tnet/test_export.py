@@ -1,6 +1,7 @@
 import importlib
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from tensorflow import keras
 from tensorflow.core.protobuf import saved_model_pb2
 
 from maml_tnet import ConvNet, ExportError, MetaLearner, Regressor, export
+from maml_tnet.export import _replace
 from maml_tnet.losses import cross_entropy, squared_error
 
 # Run far from the repository, in a process in which the package cannot be imported.
@@ -285,3 +287,37 @@ def test_what_cannot_be_exported_is_said_before(exported, tmp_path):
     with pytest.raises(ValueError, match="compile the learner first"):
         export(not_compiled, tmp_path / "none", **given)
     assert not list(tmp_path.iterdir())
+
+
+def test_signatures_take_one_hot_labels_alone(exported):
+    root, _ = exported
+    data = episode("classification", 2, 3, 2)
+    signature = load(root / "classification")
+    inputs = {"support_x": data.support_x, "query_x": data.query_x}
+    signature(support_y=data.support_y, **inputs)
+    for wrong in (tf.zeros_like(data.support_y), 2 * data.support_y):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="labels must be one-hot rows"):
+            signature(support_y=wrong, **inputs)
+
+
+def test_what_is_replaced_is_there_until_the_new_one_is(tmp_path, monkeypatch):
+    """An export that cannot take its place leaves the earlier one as it was."""
+    old, new = tmp_path / "model", tmp_path / ".model.1.tmp"
+    for folder in (old, new):
+        folder.mkdir()
+        (folder / "name").write_text(folder.name)
+    rename = Path.rename
+
+    def fails(path, target):
+        if path == new:
+            raise OSError("no")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fails)
+    with pytest.raises(OSError, match="no"):
+        _replace(old, new)
+    assert (old / "name").read_text() == "model"
+    monkeypatch.setattr(Path, "rename", rename)
+    _replace(old, new)
+    assert (old / "name").read_text() == ".model.1.tmp"
+    assert list(tmp_path.iterdir()) == [old]

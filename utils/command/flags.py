@@ -395,8 +395,10 @@ def check_purpose(flag_values: flags.FlagValues = flags.FLAGS) -> None:
 
 def check_prediction_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Raise a UsageError if the flags of a prediction do not belong together."""
+    if flag_values["support"].present > 1:
+        raise UsageError("--support is one folder of class folders, but is given more than once")
     picture = flag_values.picture
-    if picture and Path(picture).suffix not in (".png", ".pdf"):
+    if picture and Path(picture).suffix.lower() not in (".png", ".pdf"):
         raise UsageError(f"--picture must end in .png or .pdf, or be empty, got {picture!r}")
     if flag_values.support is None and flag_values.save_adapted is not None:
         raise UsageError("--save_adapted needs --support, the classes to learn")

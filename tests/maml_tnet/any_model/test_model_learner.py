@@ -490,6 +490,20 @@ def test_options_that_are_none(options, message):
         MetaLearner(small_model(), **{"update_lr": 0.1, **options})
 
 
+def test_endless_episodes_need_a_number_of_steps():
+    learner = learner_of(small_model())
+    endless = tf.data.Dataset.from_tensors(episode(0)).repeat()
+    for ask in (
+        lambda: learner.fit(endless),
+        lambda: learner.fit(endless.take(1), validation_data=endless),
+        lambda: learner.evaluate(endless),
+        lambda: learner.predict(endless),
+    ):
+        with pytest.raises(ValueError, match="would never end on an endless dataset"):
+            ask()
+    assert len(learner.fit(endless, steps_per_epoch=2, verbose=0).history["loss"]) == 1
+
+
 def test_a_task_is_not_taken_for_a_batch_of_them(eager):
     learner = learner_of(small_model())
     single = {name: part[0] for name, part in episode(0).items()}

@@ -380,6 +380,7 @@ def test_two_checkpoints_to_evaluate_are_refused():
     [
         ("--support=a", "--support needs --query, the images to classify, or --save_adapted"),
         ("--save_adapted=b --query=c", "--save_adapted needs --support, the classes to learn"),
+        ("--support=a --support=b --query=c", "--support is one folder of class folders, but is"),
         ("--picture=a.xyz", r"--picture must end in \.png or \.pdf, or be empty, got 'a\.xyz'"),
     ],
 )

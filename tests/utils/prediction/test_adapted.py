@@ -12,6 +12,7 @@ import tensorflow as tf
 from PIL import Image
 from plain_pictures import COLOURS, INPUT, plain
 
+from maml_tnet.adapted import export_adapted
 from maml_tnet.checksums import checksums
 from maml_tnet.export import verify_export
 from utils.errors import UsageError
@@ -73,6 +74,21 @@ def test_what_the_papers_form_learns_is_not_saved(model, support, tmp_path):
     with pytest.raises(UsageError, match=r"--save_adapted cannot save .* has the paper's form"):
         save_adapted(model, read_support(str(support), INPUT), INPUT, tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("names", [["a", "b", "c"], ["a", "a"], ["a"]])
+def test_every_class_has_a_name_of_its_own(names, tmp_path):
+    with pytest.raises(
+        ValueError, match="classes must be 2 names that differ, one for each column"
+    ):
+        export_adapted(
+            None,
+            tmp_path / "none",
+            support_x=np.zeros([2, 16, 16, 1]),
+            support_y=np.eye(2),
+            classes=names,
+            inputs_of=lambda images: images,
+        )
 
 
 def test_a_model_that_has_not_learned_has_no_classes(model):
