@@ -1,4 +1,4 @@
-"""The numbers that constructors and methods are given, checked where they are given."""
+"""What constructors and methods are given, checked where it is given: numbers and datasets."""
 
 import math
 import numbers
@@ -58,18 +58,20 @@ def finite_number(
     return float(value)
 
 
-def check_ends(dataset: Any, steps: Any, what: str, argument: str) -> None:
-    """Refuse a dataset without an end where nothing says how much of it is meant.
+def check_dataset(dataset: Any, steps: Any, what: str, argument: str) -> None:
+    """Refuse no dataset, and one without an end where nothing says how much of it is meant.
 
     Args:
-        dataset: given; anything else than a `tf.data.Dataset` is passed over.
+        dataset: given; what is neither None nor a `tf.data.Dataset` is passed over.
         steps: how much of it is taken; None for all.
         what: what the dataset is for, such as "fit".
         argument: by which `steps` is given.
 
     Raises:
-        ValueError: it never ends.
+        ValueError: there is none, or it never ends.
     """
+    if dataset is None:
+        raise ValueError(f"{what} takes a dataset, got None")
     endless = isinstance(dataset, tf.data.Dataset) and (
         int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY
     )

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet.adaptation import Examples, InnerStep, adaptation_path, examples
-from maml_tnet.arguments import LEAST_INT32, finite_number, whole_number
+from maml_tnet.arguments import LEAST_INT32, check_dataset, finite_number, whole_number
 from maml_tnet.compat import apply_mean_gradients, tf_variable
 from maml_tnet.distribution import (
     Engine,
@@ -193,11 +193,12 @@ class MetaLearner(keras.Model):
         """Keras' `fit` on a dataset of spans; under a strategy, `distribution.Engine`'s.
 
         Raises:
-            ValueError: no dataset, or an episode is not what the network and the loss take; see
-                `checked_episode`.
+            ValueError: no dataset, one that never ends, or an episode is not what the network and
+                the loss take; see `checked_episode`.
         """
-        if x is None:
-            raise ValueError("fit takes a dataset of spans (start, stop), got None")
+        check_dataset(
+            x, kwargs.get("steps_per_epoch"), "fit on spans (start, stop)", "steps_per_epoch"
+        )
         # One of them here, as a graph's labels have no values.
         checked_episode(self.sample_episode(tf.constant(0)), self.network, self.task_loss)
         if self.engine is None:
@@ -206,16 +207,14 @@ class MetaLearner(keras.Model):
 
     def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras' `evaluate` on a dataset of numbered tasks; see `fit`."""
-        if x is None:
-            raise ValueError("evaluate takes a dataset of (numbers, episode), got None")
+        check_dataset(x, kwargs.get("steps"), "evaluate on (numbers, episode)", "steps")
         if self.engine is None:
             return super().evaluate(x, *args, **kwargs)
         return self.engine.evaluate(x, *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
         """Keras' `predict` on a dataset of numbered tasks; see `fit`."""
-        if x is None:
-            raise ValueError("predict takes a dataset of (numbers, episode), got None")
+        check_dataset(x, kwargs.get("steps"), "predict on (numbers, episode)", "steps")
         if self.engine is None:
             return super().predict(x, *args, **kwargs)
         return self.engine.predict(x, *args, **kwargs)

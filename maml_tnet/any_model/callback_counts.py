@@ -53,12 +53,15 @@ class CallbackCounts(keras.callbacks.Callback):
 
         Raises:
             ChecksumError: what was kept is damaged.
+            PermissionError: it may not be read.
         """
         path = self._path(epoch)
         if not self._begun and path.is_file():
             try:
                 with np.load(path) as file:
                     kept = dict(file)
+            except PermissionError:
+                raise
             except (BadZipFile, EOFError, OSError, ValueError, zlib.error) as error:
                 raise ChecksumError(
                     f"{path} is damaged: without {self.folder} the run begins anew"

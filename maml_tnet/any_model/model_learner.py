@@ -26,7 +26,7 @@ from maml_tnet.any_model.loss import ModelLoss, model_loss
 from maml_tnet.any_model.one_task import NORMALIZE_BY, OneTask
 from maml_tnet.any_model.second_derivatives import checked_outputs
 from maml_tnet.any_model.unit_groups import Adapts
-from maml_tnet.arguments import LEAST_INT32, check_ends, finite_number, whole_number
+from maml_tnet.arguments import LEAST_INT32, check_dataset, finite_number, whole_number
 from maml_tnet.compat import require_keras_3, tf_variable
 
 # Offset of the first word of a seed, so that dropout and masks share no random stream.
@@ -436,11 +436,12 @@ class ModelLearner(keras.Model):
         `tf.data.Dataset` where it stopped, and its callbacks with what they had counted.
 
         Raises:
-            ValueError: a dataset without an end, and no number of steps.
+            ValueError: no dataset, or one without an end and no number of steps.
         """
-        check_ends(x, kwargs.get("steps_per_epoch"), "fit", "steps_per_epoch")
-        validation, steps = kwargs.get("validation_data"), kwargs.get("validation_steps")
-        check_ends(validation, steps, "validation", "validation_steps")
+        check_dataset(x, kwargs.get("steps_per_epoch"), "fit", "steps_per_epoch")
+        if (validation := kwargs.get("validation_data")) is not None:
+            steps = kwargs.get("validation_steps")
+            check_dataset(validation, steps, "validation", "validation_steps")
         given = [] if callbacks is None else tf.nest.flatten(callbacks)
         backups = [c for c in given if isinstance(c, keras.callbacks.BackupAndRestore)]
         others = [c for c in given if c not in backups]
@@ -461,18 +462,18 @@ class ModelLearner(keras.Model):
         """Keras' `evaluate` on episodes.
 
         Raises:
-            ValueError: a dataset without an end, and no number of steps.
+            ValueError: no dataset, or one without an end and no number of steps.
         """
-        check_ends(x, steps, "evaluate", "steps")
+        check_dataset(x, steps, "evaluate", "steps")
         return super().evaluate(x, *args, steps=steps, **kwargs)
 
     def predict(self, x: Any, *args: Any, steps: int | None = None, **kwargs: Any) -> Any:
         """Keras' `predict` on episodes.
 
         Raises:
-            ValueError: a dataset without an end, and no number of steps.
+            ValueError: no dataset, or one without an end and no number of steps.
         """
-        check_ends(x, steps, "predict", "steps")
+        check_dataset(x, steps, "predict", "steps")
         return super().predict(x, *args, steps=steps, **kwargs)
 
     # A model that has learned a task.

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from maml_tnet.arguments import check_ends, finite_number, whole_number
+from maml_tnet.arguments import check_dataset, finite_number, whole_number
 
 
 def test_numbers_of_numpy_are_numbers():
@@ -35,7 +35,9 @@ def test_what_is_no_finite_number_is_refused(value):
 def test_a_dataset_without_an_end_needs_a_number_of_steps():
     endless = tf.data.Dataset.range(3).repeat()
     with pytest.raises(ValueError, match="fit would never end on an endless dataset: give steps,"):
-        check_ends(endless, None, "fit", "steps")
-    check_ends(endless, 5, "fit", "steps")
-    check_ends(endless.take(5), None, "fit", "steps")
-    check_ends([1, 2], None, "fit", "steps")
+        check_dataset(endless, None, "fit", "steps")
+    check_dataset(endless, 5, "fit", "steps")
+    check_dataset(endless.take(5), None, "fit", "steps")
+    check_dataset([1, 2], None, "fit", "steps")
+    with pytest.raises(ValueError, match="fit takes a dataset, got None"):
+        check_dataset(None, None, "fit", "steps")

@@ -207,11 +207,14 @@ def test_what_a_learner_cannot_be_compiled_with(networks):
         made.compile("adam", loss=losses.squared_error, metrics=["mae"])
 
 
-def test_a_dataset_that_is_none_is_said(networks):
+def test_a_dataset_that_is_none_or_never_ends_is_said(networks):
     made = learner(networks["regressor"])
+    endless = tf.data.Dataset.from_tensors((0, 1)).repeat()
     for method in (made.fit, made.evaluate, made.predict):
-        with pytest.raises(ValueError, match=f"{method.__name__} takes a dataset of .*, got None"):
+        with pytest.raises(ValueError, match=f"{method.__name__} on .* takes a dataset, got None"):
             method(None)
+        with pytest.raises(ValueError, match=f"{method.__name__} on .* would never end on an end"):
+            method(endless)
 
 
 def test_a_learner_that_is_not_compiled_says_so(networks):
