@@ -12,7 +12,7 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from maml_tnet.arguments import whole_number
-from maml_tnet.checksums import CHECKSUMS, ChecksumError, checksums, verify
+from maml_tnet.checksums import CHECKSUMS, ChecksumError, UnreadableError, checksums, verify
 from maml_tnet.compat import tf_variable
 from maml_tnet.meta_learner import MetaLearner
 from maml_tnet.replacing import EXTRA_FILES, not_replaceable
@@ -323,13 +323,16 @@ def verify_export(folder: str | os.PathLike[str]) -> set[str] | None:
         version 0.2.0 and before.
 
     Raises:
-        ExportError: a file is missing or damaged, or one that TensorFlow reads has no checksum.
+        ExportError: a file is missing or damaged, one cannot be read, or one that TensorFlow reads
+            has no checksum.
     """
     folder = Path(folder)
     if not (folder / CHECKSUMS).exists():
         return None
     try:
         names = verify(folder / CHECKSUMS)
+    except UnreadableError as error:
+        raise ExportError(str(error)) from error
     except ChecksumError as error:
         raise ExportError(f"the SavedModel {folder} is damaged: {error}") from error
     for name in _files(folder):

@@ -20,6 +20,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from data_generators.errors import reason
 from system.atomic_file import remove_remains
 from system.errors import FileError
 from system.json_file import read_objects, write_json
@@ -95,8 +96,10 @@ class Run:
             self._hold()
             self.check_folders()
             for folder in filter(Path.is_dir, self._folders):
-                if not os.access(folder, os.W_OK | os.X_OK):
-                    raise UsageError(f"{folder} cannot be written: choose another --logdir")
+                if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                    raise UsageError(
+                        f"{folder} cannot be read and written: choose another --logdir"
+                    )
             if self._config_file.exists():
                 stored = self.check_config()
                 self.check_data(data, f", {OTHER_LOGDIR}")
@@ -115,7 +118,9 @@ class Run:
             self._record_environment()
             self._remove_remains()
         except OSError as error:
-            raise UsageError(f"--logdir: cannot write {self.folder}: {error}") from error
+            raise UsageError(
+                f"cannot write {error.filename or self.folder}: {reason(error)}"
+            ) from error
 
     def check_config(self) -> Config:
         """Return the stored configuration; raise a UsageError unless it is this run's."""

@@ -13,6 +13,7 @@ import tensorflow as tf
 from absl import flags
 from disturbed import event_of
 
+from maml_tnet.checksums import UnreadableError
 from utils.command.flags import config_from_flags, define, parse
 from utils.errors import TrainingDiverged, UsageError
 from utils.runs.assembly import build_learner, build_source
@@ -241,6 +242,21 @@ def test_a_pointer_that_cannot_be_read_is_named_with_the_reason(run):
     (run.checkpoint_folder / "checkpoint").mkdir(parents=True)
     with pytest.raises(UsageError, match="checkpoint is not a file; it names the last checkpoint"):
         CheckpointFolder(run.checkpoint_folder, KEPT_CHECKPOINTS)
+
+
+def test_a_checkpoint_that_may_not_be_read_is_not_called_corrupt(run, monkeypatch):
+    saved, _ = checkpoints(run)
+    saved.save(3)
+
+    def verify(folder, number):
+        raise UnreadableError("cannot read model-3.index: Permission denied")
+
+    monkeypatch.setattr(CheckpointFolder, "verify", verify)
+    with pytest.raises(UsageError, match=r"model-3 is not to be read: cannot read model-3\.index"):
+        saved.restore_latest()
+    (run.checkpoint_folder / "checkpoint").unlink()
+    with pytest.raises(UsageError, match=r"^cannot read model-3\.index"):
+        checkpoints(run)[0].restore_latest()
 
 
 def test_files_of_other_names_are_no_checkpoints(copied):

@@ -283,7 +283,7 @@ def test_a_folder_of_a_run_that_cannot_be_written_is_said_before_training(run, m
     run.start(resume=True)
     run.tensorboard_folder.mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: path != run.tensorboard_folder)
-    with pytest.raises(UsageError, match=r"tensorboard cannot be written: choose another --logdir"):
+    with pytest.raises(UsageError, match=r"tensorboard cannot be read and written: choose another"):
         Run(run.folder, run.config).start(resume=True)
 
 
