@@ -119,6 +119,7 @@ def export(
     def adapt_and_predict(
         support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor
     ) -> dict[str, tf.Tensor]:
+        support_x = _checked_any("task", support_x)
         tasks = _checked_as_many("tasks", support_x, support_y, query_x)
         if isinstance(meta_learner, MetaLearner):
             return {"predictions": tf.map_fn(one_task, tasks, fn_output_signature=dtype)}
@@ -162,6 +163,13 @@ def _checked_as_many(what: str, *values: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return tuple(tf.identity(value) for value in values)
 
 
+def _checked_any(what: str, values: tf.Tensor) -> tf.Tensor:
+    """Let a signature refuse that there is none of something."""
+    check = tf.debugging.assert_positive(tf.shape(values)[0], f"there must be a {what} at least")
+    with tf.control_dependencies([check]):
+        return tf.identity(values)
+
+
 def _checked_labels(y: tf.Tensor) -> tf.Tensor:
     """Let a signature refuse what is not one-hot: numbers of classes would be one class alone."""
     message = "labels must be one-hot rows [support, way], of two classes or more"
@@ -186,6 +194,7 @@ def _of_one_task(
     @tf.function(autograph=False)
     def learn(support_x: tf.Tensor, support_y: tf.Tensor) -> dict[str, tf.Tensor]:
         support_x, support_y = _checked_as_many("support examples and labels", support_x, support_y)
+        support_x = _checked_any("support example", support_x)
         if meta_learner.task_loss.classifies and not meta_learner.task_loss.takes_class_numbers:
             support_y = _checked_labels(support_y)
         learned = meta_learner.learn(support_x[tf.newaxis], support_y[tf.newaxis], steps)
@@ -217,8 +226,9 @@ def _of_images(
         if way is None:
             classes = tf.unique(support_labels).y
         else:
-            tf.debugging.assert_non_negative(support_labels)
-            tf.debugging.assert_less(support_labels, way)
+            message = f"support_labels must be numbers of classes from 0 to {way - 1}"
+            tf.debugging.assert_non_negative(support_labels, message)
+            tf.debugging.assert_less(support_labels, way, message)
             classes = tf.range(way)
         one_hot = tf.cast(support_labels[:, tf.newaxis] == classes, targets.dtype)
         learned = learn(support_x=inputs_of(support_images), support_y=one_hot)

@@ -131,10 +131,11 @@ def task_loss(loss: Any) -> TaskLoss:
     def reduced(outputs: tf.Tensor, targets: tf.Tensor, support_size: int | tf.Tensor) -> tf.Tensor:
         del support_size
         of_examples = values(targets, outputs)
-        if of_examples.shape.rank == 0:
+        if of_examples.shape.rank not in (2, None):
             raise ValueError(
-                f"the loss {name!r} must give a number for every example, not one for all: leave "
-                "the mean over the examples out"
+                f"the loss {name!r} must give a number for every example of every task, of targets "
+                "and outputs [examples, tasks, outputs], got numbers of shape "
+                f"{tuple(of_examples.shape)}: reduce the last axis, and no other"
             )
         return reduce(of_examples, axis=0)
 

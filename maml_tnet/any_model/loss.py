@@ -78,7 +78,9 @@ def model_loss(
             targets = _with_axis_of(outputs, targets, loss.__name__)
             if weights is not None:  # Padding is gone by now.
                 message = f"{loss.__name__} takes no sample weights but 0, for padding, and 1"
-                outputs = _if(tf.reduce_all(weights == 1), outputs, message)
+                ones = tf.debugging.assert_equal(weights, tf.ones_like(weights), message)
+                with tf.control_dependencies([ones]):
+                    outputs = tf.identity(outputs)
             return loss(tf.expand_dims(outputs, 1), tf.expand_dims(targets, 1), support_size)[0]
 
         return papers
@@ -137,9 +139,3 @@ def _with_axis_of(outputs: tf.Tensor, targets: tf.Tensor, name: str) -> tf.Tenso
             f"{tuple(targets.shape[1:])}"
         )
     return targets
-
-
-def _if(condition: tf.Tensor, value: tf.Tensor, message: str) -> tf.Tensor:
-    """The value, or an InvalidArgumentError."""
-    with tf.control_dependencies([tf.debugging.Assert(condition, [message])]):
-        return tf.identity(value)

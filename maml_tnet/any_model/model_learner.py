@@ -26,7 +26,14 @@ from maml_tnet.any_model.loss import ModelLoss, model_loss
 from maml_tnet.any_model.one_task import NORMALIZE_BY, OneTask
 from maml_tnet.any_model.second_derivatives import checked_outputs
 from maml_tnet.any_model.unit_groups import Adapts
-from maml_tnet.arguments import LEAST_INT32, check_dataset, finite_number, whole_number
+from maml_tnet.arguments import (
+    LEAST_INT32,
+    check_dataset,
+    check_training_data,
+    finite_number,
+    true_or_false,
+    whole_number,
+)
 from maml_tnet.compat import require_keras_3, tf_variable
 
 # Offset of the first word of a seed, so that dropout and masks share no random stream.
@@ -75,8 +82,8 @@ class ModelLearner(keras.Model):
 
     Raises:
         RuntimeError: this is Keras 2.
-        ValueError: an unknown word, a number out of range, a model that cannot be meta-learned, or
-            a `tf.distribute` strategy of several replicas.
+        ValueError: an unknown word, a number out of range, a choice that is neither True nor False,
+            a model that cannot be meta-learned, or a `tf.distribute` strategy of several replicas.
     """
 
     def __init__(
@@ -115,6 +122,9 @@ class ModelLearner(keras.Model):
         finite_number("temperature", temperature, above=0)
         finite_number("logit_init", logit_init)
         finite_number("meta_grad_clip", meta_grad_clip, least=0)
+        true_or_false("transform", transform)
+        true_or_false("first_order", first_order)
+        true_or_false("meta_sgd", meta_sgd)
         whole_number("seed", seed, least=LEAST_INT32)
         if normalize_by not in NORMALIZE_BY:
             raise ValueError(f"normalize_by must be one of {NORMALIZE_BY}, got {normalize_by!r}")
@@ -436,12 +446,9 @@ class ModelLearner(keras.Model):
         `tf.data.Dataset` where it stopped, and its callbacks with what they had counted.
 
         Raises:
-            ValueError: no dataset, or one without an end and no number of steps.
+            ValueError: no dataset, an empty one, or one without an end and no number of steps.
         """
-        check_dataset(x, kwargs.get("steps_per_epoch"), "fit", "steps_per_epoch")
-        if (validation := kwargs.get("validation_data")) is not None:
-            steps = kwargs.get("validation_steps")
-            check_dataset(validation, steps, "validation", "validation_steps")
+        check_training_data(x, kwargs, "fit")
         given = [] if callbacks is None else tf.nest.flatten(callbacks)
         backups = [c for c in given if isinstance(c, keras.callbacks.BackupAndRestore)]
         others = [c for c in given if c not in backups]
@@ -462,7 +469,7 @@ class ModelLearner(keras.Model):
         """Keras' `evaluate` on episodes.
 
         Raises:
-            ValueError: no dataset, or one without an end and no number of steps.
+            ValueError: no dataset, an empty one, or one without an end and no number of steps.
         """
         check_dataset(x, steps, "evaluate", "steps")
         return super().evaluate(x, *args, steps=steps, **kwargs)
@@ -471,7 +478,7 @@ class ModelLearner(keras.Model):
         """Keras' `predict` on episodes.
 
         Raises:
-            ValueError: no dataset, or one without an end and no number of steps.
+            ValueError: no dataset, an empty one, or one without an end and no number of steps.
         """
         check_dataset(x, steps, "predict", "steps")
         return super().predict(x, *args, steps=steps, **kwargs)

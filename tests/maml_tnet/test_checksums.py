@@ -1,5 +1,4 @@
 import errno
-import io
 import os
 import shutil
 import subprocess
@@ -80,7 +79,7 @@ def test_what_may_not_be_read_is_not_called_damaged(sums, monkeypatch, name):
     def opened(path, *args):
         if path.name == name:
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
-        return io.open(path, *args)
+        return open(path, *args)
 
     monkeypatch.setattr(Path, "open", opened)
     with pytest.raises(UnreadableError, match=f"^cannot read {sums.parent}/{name}: Permission den"):

@@ -111,7 +111,10 @@ def test_alpha_of_the_papers_recipes_is_the_same_for_5_and_20_classes_in_the_cla
         )
 
 
-def test_a_loss_of_all_examples_in_one_number_is_refused():
-    values, *_ = task_loss(lambda y, p: tf.reduce_mean(tf.abs(y - p)))
-    with pytest.raises(ValueError, match="must give a number for every example, not one for all"):
+@pytest.mark.parametrize("axes", [None, (0, 1), ()])
+def test_a_loss_is_a_number_for_each_example(axes):
+    values, *_ = task_loss(lambda y, p: tf.reduce_mean(tf.abs(y - p), axis=axes))
+    with pytest.raises(ValueError, match="must give a number for every example of every task, of"):
         values(tf.ones([5, 2, 1]), tf.ones([5, 2, 1]), 5)
+    values, *_ = task_loss(lambda y, p: tf.reduce_mean(tf.abs(y - p), axis=-1))
+    np.testing.assert_array_equal(values(tf.ones([5, 2, 1]), tf.zeros([5, 2, 1]), 5), [1.0, 1.0])

@@ -183,7 +183,7 @@ def check_writable(path: Path, flag: str) -> None:
     """
     above = next(parent for parent in path.parents if parent.exists())
     try:
-        # Not by what the permissions say: there are folders, such as /proc, where they say too much.
+        # Not by what the permissions say: of some folders, such as /proc, they say too much.
         tempfile.TemporaryFile(dir=above).close()
     except OSError as error:
         raise UsageError(f"{flag} cannot be written: nothing can be made in {above}") from error

@@ -106,6 +106,24 @@ def test_labels_are_classes():
         class_episodes(X, labels, way=3, shot=1, query=1, tasks=1)
 
 
+@pytest.mark.parametrize(
+    ("x", "labels", "message"),
+    [
+        (X + 1j, LABELS, r"x must be numbers \[number, ...\], got complex128 of shape \(23, 2\)"),
+        (X.astype(object), LABELS, "x must be numbers .* got object of shape"),
+        (LABELS, LABELS, "x must be numbers .* got str32 of shape"),
+        (7, LABELS, r"x must be numbers .* of shape \(\)"),
+        ([[1.0], [1.0, 2.0]], [0, 1], "x must be an array: "),
+        (X, 7, r"labels must be \[number\], one for each example, got \(\)"),
+        (X, [[1], [1, 2]], "labels must be an array: "),
+        (X, np.array([None, *"a" * 22], object), "labels must be of one type, got NoneType and s"),
+    ],
+)
+def test_what_is_no_labelled_examples_is_named(x, labels, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        class_episodes(x, labels, way=3, shot=1, query=1, tasks=1)
+
+
 def test_bools_are_weights_and_lists_are_tensors():
     weights = np.array([[True] * 4 + [False]] * 2)
     found = model_episode((X_OF_TASKS, Y_OF_TASKS, X_OF_TASKS, Y_OF_TASKS, weights))

@@ -482,6 +482,9 @@ def test_second_derivatives_matter_after_weights_only():
         ({"meta_grad_clip": -1.0}, "meta_grad_clip must be a finite number of at least 0"),
         ({"temperature": 0.0}, "temperature must be a finite number above 0, got 0.0"),
         ({"seed": 1.5}, "seed must be a whole number"),
+        ({"transform": "no"}, "transform must be True or False, got 'no'"),
+        ({"first_order": "no"}, "first_order must be True or False"),
+        ({"meta_sgd": 1}, "meta_sgd must be True or False"),
         ({"use_transform": True}, "for a Keras model say transform=True"),
     ],
 )

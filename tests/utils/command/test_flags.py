@@ -377,7 +377,7 @@ def test_two_checkpoints_to_evaluate_are_refused():
 
 def test_two_of_what_one_is_read_of_are_refused(tmp_path):
     for both in (["--support=a", "--support=b"], ["--support", "a", "-support=b"]):
-        with pytest.raises(UsageError, match="^--support is given more than once, a and b: only"):
+        with pytest.raises(UsageError, match=r"^--support is given more than once, a and b: only"):
             parse(["main.py", *both], define(flags.FlagValues()))
     file = tmp_path / "flags"
     file.write_text("--data_path=a\n--seed=1\n")

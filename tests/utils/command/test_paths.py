@@ -153,7 +153,7 @@ def test_an_export_below_a_folder_that_takes_nothing_is_said_before_anything_sta
 
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="of Linux")
 def test_a_folder_whose_permissions_say_too_much_takes_nothing():
-    with pytest.raises(UsageError, match="^--picture=/proc/x.png cannot be written: nothing can"):
+    with pytest.raises(UsageError, match=r"^--picture=/proc/x\.png cannot be written: nothing can"):
         check_output_file("/proc/x.png", "picture")
 
 
