@@ -174,7 +174,7 @@ class MetaLearner(keras.Model):
         for name in ("metrics", "weighted_metrics", "loss_weights"):
             if kwargs.get(name) is not None:
                 raise ValueError(f"a MetaLearner measures loss and accuracy alone, got {name}")
-        chosen = task_loss(loss)
+        chosen = task_loss(loss, first_order=self.first_order)
         if chosen.classifies and self.network.outputs_per_example == 1:
             raise ValueError(
                 "a loss of classes needs a network with an output for each of them, got one output"

@@ -43,6 +43,8 @@ def model_episode(data: Any, *, answered: bool = False) -> ModelEpisode:
         ValueError: it is neither, lacks a part, or its parts are of different tasks or examples.
     """
     names = ModelEpisode._fields
+    if isinstance(data, tuple) and len(data) == 1:  # as Keras passes a tuple of arrays on
+        (data,) = data
     if isinstance(data, dict) and {*names[:3]} <= set(data) <= {*names}:
         episode = ModelEpisode(**data)
     elif isinstance(data, list | tuple) and 3 <= len(data) <= len(names):

@@ -1,5 +1,6 @@
 """The loss of one task under a Keras model, of one output or of several."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ from tensorflow import keras
 
 from maml_tnet import losses
 from maml_tnet.arguments import finite_number
+from maml_tnet.second_derivatives import checked_loss
 
 ModelLoss = Callable[[Any, Any, Any, int | tf.Tensor], tf.Tensor]
 """(targets, outputs, sample weights or None, number of support examples) -> a scalar."""
@@ -27,7 +29,12 @@ class _MeanOf(keras.losses.Loss):
 
 
 def model_loss(
-    loss: Any, loss_weights: Any = None, *, output_names: Sequence[str] = (), dtype: str = "float32"
+    loss: Any,
+    loss_weights: Any = None,
+    *,
+    output_names: Sequence[str] = (),
+    dtype: str = "float32",
+    first_order: bool = False,
 ) -> ModelLoss:
     """Make a task's loss of what `compile` is given.
 
@@ -37,6 +44,8 @@ def model_loss(
         loss_weights: a number, or of a list or dict of losses one for each.
         output_names: by which a dict names the outputs of a model that gives a list.
         dtype: in which losses are computed that are given by name or as functions.
+        first_order: second derivatives are not needed; otherwise a loss whose are wrong is refused
+            where it is traced (`second_derivatives`).
 
     Raises:
         ValueError: no loss, one that is not reduced to a number, losses for other outputs than the
@@ -44,7 +53,8 @@ def model_loss(
     """
     if isinstance(loss, dict | list | tuple):
         keys = list(loss) if isinstance(loss, dict) else list(range(len(loss)))
-        parts = {key: model_loss(loss[key], dtype=dtype) for key in keys if loss[key] is not None}
+        options: Any = {"dtype": dtype, "first_order": first_order}
+        parts = {key: model_loss(loss[key], **options) for key in keys if loss[key] is not None}
         if not parts:
             raise ValueError(NO_LOSS)
         numbers = _numbers(loss_weights, loss, parts)
@@ -70,7 +80,7 @@ def model_loss(
         raise ValueError(NO_LOSS)
     if loss_weights is not None:
         factor = finite_number("loss_weights of one loss", loss_weights)
-        unweighted = model_loss(loss, dtype=dtype)
+        unweighted = model_loss(loss, dtype=dtype, first_order=first_order)
         return lambda *args: factor * unweighted(*args)
     if loss in (losses.squared_error, losses.cross_entropy, losses.class_mean_cross_entropy):
 
@@ -92,7 +102,9 @@ def model_loss(
 
     def keras_loss(targets: Any, outputs: Any, weights: Any, support_size: Any) -> tf.Tensor:
         del support_size
-        return tf.cast(loss(targets, outputs, sample_weight=weights), dtype)
+        with contextlib.nullcontext() if first_order else checked_loss(outputs):
+            value = loss(targets, outputs, sample_weight=weights)
+        return tf.cast(value, dtype)
 
     return keras_loss
 

@@ -34,7 +34,7 @@ from maml_tnet.arguments import (
     true_or_false,
     whole_number,
 )
-from maml_tnet.compat import require_keras_3, tf_variable
+from maml_tnet.compat import as_scaled, require_keras_3, tf_variable
 
 # Offset of the first word of a seed, so that dropout and masks share no random stream.
 RANDOM_LAYER_STREAM = 2_000_003
@@ -183,15 +183,22 @@ class ModelLearner(keras.Model):
             **kwargs: metrics and the like.
 
         Raises:
-            ValueError: no optimizer, or a loss that `any_model.loss.model_loss` refuses.
+            ValueError: no optimizer, one that accumulates gradients, or a loss that
+                `any_model.loss.model_loss` refuses.
         """
         if optimizer is None:
             raise ValueError("compile with an optimizer, got None")
+        if getattr(optimizer, "gradient_accumulation_steps", None):
+            raise ValueError(
+                "an optimizer with gradient_accumulation_steps counts other steps than "
+                "meta-iterations, by which masks are drawn: put more tasks into an episode"
+            )
         self.task_loss = model_loss(
             loss,
             loss_weights,
             output_names=getattr(self.network, "output_names", None) or (),
             dtype=self.adapting.dtype,
+            first_order=self.first_order,
         )
         super().compile(
             optimizer=optimizer,
@@ -266,9 +273,20 @@ class ModelLearner(keras.Model):
     # A meta-batch: as many tasks at once as there are cores.
 
     def values(self) -> tuple[list[tf.Tensor], Values]:
-        """Read every trainable variable once: as a list, and by the variables' ids."""
+        """Read every trainable variable once: as a list, and by the variables' ids.
+
+        Raises:
+            ValueError: a weight that adapts was frozen meanwhile.
+        """
         values = [tf.convert_to_tensor(tf_variable(v)) for v in self.trainable_variables]
-        return values, {id(v): t for v, t in zip(self.trainable_variables, values, strict=True)}
+        by_id = {id(v): t for v, t in zip(self.trainable_variables, values, strict=True)}
+        for weight in self.adapting.weights_of_groups:
+            if id(weight.variable) not in by_id:
+                raise ValueError(
+                    f"{weight.variable.path} adapts, but does not train any more: freeze a layer "
+                    "before MetaLearner(...) is made"
+                )
+        return values, by_id
 
     def draws(self, tasks: int | tf.Tensor, step: tf.Tensor) -> tuple[list, tf.Tensor]:
         """What is random in a meta-iteration, a pure function of `seed` and its number.
@@ -412,6 +430,7 @@ class ModelLearner(keras.Model):
             ]
         # A dataset that ends must not count as a step: masks are drawn by the number of steps.
         with tf.control_dependencies(gradients):
+            gradients = as_scaled(self.optimizer, gradients)
             self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         return self._measured(episode, losses, outputs)
 

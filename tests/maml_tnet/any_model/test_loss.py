@@ -94,3 +94,19 @@ def test_the_papers_losses_have_no_sample_weights():
     assert value(loss, weights=np.ones(3)) == pytest.approx(5 / 3)
     with pytest.raises(tf.errors.InvalidArgumentError, match="squared_error takes no sample weig"):
         value(loss, weights=np.array([1.0, 0.5, 1.0]))
+
+
+def test_a_loss_without_right_second_derivatives_is_refused_where_it_is_traced():
+    def of_errors(y, p):
+        return tf.nn.moments(y - p, [-1])[1]
+
+    def traced(**options):
+        loss = model_loss(of_errors, 2.0, **options)
+        compute = tf.function(lambda y, p: loss(y, p, None, 3))
+        return compute.get_concrete_function(*[tf.TensorSpec([None, 3])] * 2)
+
+    with pytest.raises(
+        ValueError, match=r"tf\.nn\.moments\) has no right second derivative .* loss"
+    ):
+        traced()
+    traced(first_order=True)

@@ -359,6 +359,55 @@ def test_saving_and_loading(eager, tmp_path):
         eager.export(tmp_path / "exported")
 
 
+@pytest.mark.parametrize(
+    "scaled",
+    [
+        lambda: keras.optimizers.SGD(0.1, loss_scale_factor=8.0),
+        lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=8.0),
+    ],
+)
+def test_an_optimizer_that_scales_losses_takes_the_same_step(scaled):
+    learner = learner_of(small_model(norm=False))
+    start, found = learner.get_weights(), []
+    for optimizer in (keras.optimizers.SGD(0.1), scaled()):
+        learner.set_weights(start)
+        learner.compile(optimizer, loss="mse", run_eagerly=True)
+        learner.fit(dataset([0]), verbose=0)
+        found.append(learner.get_weights())
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+def test_steps_are_meta_iterations():
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    with pytest.raises(ValueError, match="counts other steps than meta-iterations, by which"):
+        MetaLearner(small_model(), update_lr=0.1).compile(optimizer, loss="mse")
+
+
+def test_a_layer_that_is_frozen_too_late_is_named():
+    learner = learner_of(small_model(norm=False))
+    learner.network.layers[0].trainable = False
+    with pytest.raises(ValueError, match=r"kernel adapts, but does not train any more: freeze"):
+        learner(episode(0))
+
+
+def test_weights_that_a_known_layer_has_besides_are_by_themselves():
+    model = small_model(norm=False)
+    model.layers[0].enable_lora(2)
+    learner = learner_of(model)
+    kinds = {group.name: group.takes_transform for group in learner.adapting.groups}
+    first, last = model.layers[0].name, model.layers[-1].name
+    assert kinds == {f"{first}_0": False, f"{first}_1": False, f"{first}_2": False, last: True}
+    assert np.all(np.isfinite(learner(episode(0))))
+
+
+def test_arrays_in_a_tuple_are_an_episode(eager):
+    parts = tuple(episode(2).values())
+    found = eager.evaluate(parts, batch_size=TASKS, verbose=0, return_dict=True)
+    expected = eager.evaluate(dataset([2]), verbose=0, return_dict=True)
+    assert found["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+
+
 def test_an_export_takes_class_numbers_and_uint8_pictures(tmp_path):
     """What `class_episodes` gives, under the loss that takes it."""
     pixels = keras.Input([2, 2, 1], dtype="uint8")
