@@ -50,12 +50,15 @@ class FunctionalModel:
             for layer in self.batch_normalizations
             for variable in (layer.moving_mean, layer.moving_variance)
         ]
-        self.seeds = [
+        own = [
             part.state
             for layer in layers
             for part in vars(layer).values()
             if isinstance(part, keras.random.SeedGenerator)
         ]
+        # Those in lists and the like come last: a run's draws go by the order.
+        known = {id(v) for v in (*model.weights, *model.metrics_variables, *own)}
+        self.seeds = [*own, *(v for v in model.variables if id(v) not in known)]
 
     def start(self, seeds: tf.Tensor) -> State:
         """The state before the first call, of seeds [random layers, 2]."""

@@ -40,7 +40,8 @@ def model_loss(
 
     Args:
         loss: a Keras loss, its name, a function (targets, outputs), or one of the paper's losses
-            in `maml_tnet.losses`; or a list or dict of them, one for each output that has a loss.
+            in `maml_tnet.losses`, for every output; or a list or dict of them, one for each output
+            that has a loss. Of several outputs the losses are summed.
         loss_weights: a number, or of a list or dict of losses one for each.
         output_names: by which a dict names the outputs of a model that gives a list.
         dtype: in which losses are computed that are given by name or as functions.
@@ -82,6 +83,43 @@ def model_loss(
         factor = finite_number("loss_weights of one loss", loss_weights)
         unweighted = model_loss(loss, dtype=dtype, first_order=first_order)
         return lambda *args: factor * unweighted(*args)
+    return _of_every_output(_one_loss(loss, dtype=dtype, first_order=first_order))
+
+
+def _of_every_output(loss: ModelLoss) -> ModelLoss:
+    """The sum of a loss over the outputs, as in Keras where one loss is given for several."""
+
+    def total(targets: Any, outputs: Any, weights: Any, support_size: Any) -> tf.Tensor:
+        if not tf.nest.is_nested(outputs):
+            return loss(targets, outputs, weights, support_size)
+        if len(outputs) == 1 and not tf.nest.is_nested(targets):
+            (outputs,) = tf.nest.flatten(outputs)
+            return loss(targets, outputs, weights, support_size)
+        is_dict = isinstance(outputs, dict)
+        keys = list(outputs) if is_dict else list(range(len(outputs)))
+        has_keys = tf.nest.is_nested(targets) and is_dict == isinstance(targets, dict)
+        if not has_keys or set(keys) != set(targets if is_dict else range(len(targets))):
+            raise ValueError(
+                f"the model has {len(outputs)} outputs, for each of which there must be targets: "
+                f"a {'dict' if is_dict else 'tuple'} of them, got {targets!r:.100}"
+            )
+        return tf.add_n(
+            [
+                total(
+                    targets[key],
+                    outputs[key],
+                    weights[key] if tf.nest.is_nested(weights) else weights,
+                    support_size,
+                )
+                for key in keys
+            ]
+        )
+
+    return total
+
+
+def _one_loss(loss: Any, *, dtype: str, first_order: bool) -> ModelLoss:
+    """The loss of one output."""
     if loss in (losses.squared_error, losses.cross_entropy, losses.class_mean_cross_entropy):
 
         def papers(targets: Any, outputs: Any, weights: Any, support_size: Any) -> tf.Tensor:

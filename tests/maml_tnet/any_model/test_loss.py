@@ -58,6 +58,22 @@ def test_several_outputs_have_a_loss_and_a_weight_each():
     assert value(named, *both) == pytest.approx(3 * (1 + 1 + 5) / 3)
 
 
+def test_one_loss_is_that_of_each_output():
+    both = (TARGETS, 2 * TARGETS), (OUTPUTS, OUTPUTS)
+    assert value(model_loss("mse"), *both) == value(model_loss(["mse", "mse"]), *both)
+    assert value(model_loss("mse", 0.5), *both) == pytest.approx(
+        value(model_loss("mse"), *both) / 2
+    )
+    named = [{"a": part[0], "b": np.tile(part[1], [1, 2])} for part in both]
+    assert value(model_loss("mse"), *named) == value(model_loss("mse"), *both)
+    weights = np.array([1.0, 0.0, 2.0], np.float32)
+    each = sum(value(model_loss("mse"), *parts, weights) for parts in zip(*both, strict=True))
+    assert value(model_loss("mse"), *both, weights) == pytest.approx(each)
+    for wrong in (TARGETS, (TARGETS,), named[0]):
+        with pytest.raises(ValueError, match="has 2 outputs, for each of which there must be targ"):
+            value(model_loss("mse"), wrong, both[1])
+
+
 @pytest.mark.parametrize(
     ("loss", "weights"),
     [(["mse", "mse"], [1.0]), (["mse"], {"a": 1.0}), ({"a": "mse"}, {"b": 1.0}), (["mse"], 2.0)],
