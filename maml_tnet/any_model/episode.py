@@ -106,8 +106,17 @@ def check_examples(part: str, x: Any, y: Any, weight: Any, *, axes: int) -> None
     first = tf.nest.flatten(x)[0]
     for name, values in (("x", x), ("y", y), ("weight", weight)):
         for tensor in filter(lambda value: value is not None, tf.nest.flatten(values)):
+            if isinstance(tensor, tf.RaggedTensor | tf.SparseTensor):
+                raise ValueError(
+                    f"{part}_{name} must be an array {what}, got a {type(tensor).__name__}: tasks "
+                    f"of other numbers of examples are padded, with a {part}_weight of 0"
+                )
             found = tf.TensorShape(tensor.shape)
             if found.rank is None:
+                if name == "x":
+                    raise ValueError(
+                        f"{part}_x must be {what}: give its dataset the number of axes"
+                    )
                 continue
             if found.rank < axes or not found[:axes].is_compatible_with(first.shape[:axes]):
                 raise ValueError(
@@ -117,6 +126,8 @@ def check_examples(part: str, x: Any, y: Any, weight: Any, *, axes: int) -> None
             if 0 in found[:axes]:
                 raise ValueError(f"{part}_{name} has no examples, its shape is {tuple(found)}")
             if not found[:axes].is_fully_defined():
+                message = f"{part}_{name} has no examples"
+                tf.debugging.assert_positive(tf.shape(tensor)[:axes], message)
                 tf.debugging.assert_equal(
                     tf.shape(tensor)[:axes],
                     tf.shape(first)[:axes],

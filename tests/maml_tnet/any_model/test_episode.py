@@ -96,6 +96,22 @@ def test_what_only_the_running_graph_knows_is_checked_there():
     assert in_a_graph(x, x).shape == [2, 5, 1]
     with pytest.raises(tf.errors.InvalidArgumentError, match="as many tasks and examples as supp"):
         in_a_graph(x, x[:, :1])
+    for nothing in (x[:0], x[:, :0]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="support_x has no examples"):
+            in_a_graph(nothing, nothing)
+
+
+def test_parts_that_are_no_arrays_are_named():
+    ragged = tf.ragged.constant([[1.0], [1.0, 2.0]])
+    with pytest.raises(
+        ValueError, match=r"support_x must be an array .*, with a support_weight of"
+    ):
+        model_episode((ragged, Y_OF_TASKS, X_OF_TASKS))
+    with pytest.raises(ValueError, match=r"support_y must be an array .* got a RaggedTensor"):
+        model_episode((X_OF_TASKS, ragged, X_OF_TASKS))
+    of_any_rank = tf.function(lambda x: model_episode((x, Y_OF_TASKS, X_OF_TASKS)))
+    with pytest.raises(ValueError, match=r"support_x must be \[tasks, .* the number of axes"):
+        of_any_rank.get_concrete_function(tf.TensorSpec(None))
 
 
 def test_labels_are_classes():

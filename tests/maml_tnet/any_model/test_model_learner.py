@@ -399,6 +399,26 @@ def test_an_optimizer_that_scales_losses_takes_the_same_step(scaled):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
+def test_state_of_a_layer_of_ones_own_is_refused():
+    class Average(layers.Layer):
+        def build(self, shape):
+            self.average = self.add_weight(name="average", shape=[2], trainable=False)
+
+        def call(self, x, training=False):
+            if training:
+                self.average.assign(0.5 * self.average + 0.5 * keras.ops.mean(x, 0))
+            return x - self.average
+
+    model = keras.Sequential([keras.Input([2]), Average(name="mine"), layers.Dense(1)])
+    call = FunctionalModel(model)
+    outputs, _ = call(np.ones([3, 2], "float32"), [], {}, training=False)
+    assert outputs.outputs.shape == (3, 1)
+    with pytest.raises(
+        ValueError, match="a call of the model changes .*mine/average, which"
+    ):
+        call(np.ones([3, 2], "float32"), [], {}, training=True)
+
+
 def test_steps_are_meta_iterations():
     optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
     with pytest.raises(ValueError, match="counts other steps than meta-iterations, by which"):
@@ -470,9 +490,10 @@ def test_mixed_bfloat16_learns_and_mixed_float16_is_refused():
     history = learner.fit(dataset([0]), verbose=0)
     assert np.isfinite(history.history["loss"][0])
     assert any(np.any(a != b) for a, b in zip(before, values(learner), strict=True))
-    half = keras.Sequential([keras.Input([2]), layers.Dense(1, dtype="mixed_float16", name="half")])
-    with pytest.raises(ValueError, match=r"'half' is mixed_float16.*mixed_bfloat16"):
-        MetaLearner(half, update_lr=0.1)
+    for dtype in ("mixed_float16", "float16"):
+        half = keras.Sequential([keras.Input([2]), layers.Dense(1, dtype=dtype, name="half")])
+        with pytest.raises(ValueError, match=rf"'half' is {dtype}, .*mixed_bfloat16"):
+            MetaLearner(half, update_lr=0.1)
 
 
 class Moments(layers.Layer):
