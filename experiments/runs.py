@@ -314,7 +314,7 @@ def list_exports(folder: Path) -> None:
         "`python main.py --predict --model=pretrained/NAME --support=DIR --query=DIR`. Instead of",
         "the two folders, `--datasource=omniglot`, or for photographs `--datasource=miniimagenet",
         "--data_path=FILE`, takes a task of the held-out test split.",
-        "Their accuracies are in [results](../results).",
+        "[CARDS.md](CARDS.md) has the data of each, its accuracy, and what it is not for.",
         "",
     ]
     for made in sorted(folder.glob(f"*/{EXTRA_FILES}/README.md")):

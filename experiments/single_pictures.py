@@ -324,11 +324,14 @@ def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
         "iteration": iteration,
         "tasks": tasks,
         "fitted_ways": [way for way in FITTED_WAYS if way <= classes],
+        "trained_with": run.starts(),
         "measured_with": {key: str(value) for key, value in environment().items()},
     }
     file = output / f"{run.config.run_name}.json"
     stored = read_document(file) or {}
     same = all(stored.get(key) == document[key] for key in MEASURED)
+    if same and "trained_with" not in stored:  # version 0.5.0 did not note it
+        write_document(file, stored | {"trained_with": document["trained_with"]})
     cells = stored["cells"] if same else {}
     probabilities = stored.get("probabilities", {}) if same else {}
 
@@ -387,7 +390,7 @@ def origin(config: Config, iteration: int) -> str:
     return (
         f"{config.method}, for any number of classes and for pictures one at a time, trained on "
         f"{config.num_classes}-way {config.update_batch_size}-shot {config.datasource}, "
-        f"{iteration} iterations: [results](../results/single_pictures/README.md).\n"
+        f"{iteration} iterations.\n"
     )
 
 

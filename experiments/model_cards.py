@@ -1,0 +1,170 @@
+"""A card for each model below pretrained/: its data, training, accuracy, and what it is not for.
+
+python -m experiments.model_cards
+
+Reads the lines beside the SavedModels below --pretrained and the records below --results, and
+writes CARDS.md beside the models. A model whose accuracy is not on record says so.
+"""
+
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import utils.tensorflow_environment  # noqa: F401
+
+import numpy as np
+from absl import app, flags
+
+from experiments import omniglot, photographs
+from experiments.domains import AS_TRAINED
+from experiments.experiment import Experiment
+from experiments.image_tables import cell
+from experiments.record import read_document, read_record
+from experiments.single_pictures import Cell
+from experiments.tables import percent
+from maml_tnet.export import EXTRA_FILES
+from system.atomic_file import write_text
+from system.files import read_text
+from utils.command.configuration import Config
+from utils.command.exit_code import exit_code
+from utils.command.flags import parse
+from utils.command.paths import define_path
+from utils.errors import UsageError
+
+CARDS = "CARDS.md"
+DRAWINGS = (
+    "Omniglot (Lake, Salakhutdinov and Tenenbaum, 2015), the 1,200 training characters, turned; "
+    "MIT licence"
+)
+CALTECH = "Caltech 101 (Li, Andreetto, Ranzato and Perona), 64 training classes; CC BY 4.0"
+MINIIMAGENET = (
+    "miniImagenet (Vinyals et al., 2016), the 64 training classes of Ravi and Larochelle; its "
+    "images are ImageNet's, whose terms allow non-commercial research and education alone"
+)
+TOGETHER = (
+    "Pictures one at a time, as queries are answered by the statistics of all of them; other "
+    "numbers of classes; {}."
+)
+ALONE = "{}; telling that a picture is of none of the classes."
+
+PAGE = """# Cards of the models
+
+Written by `python -m experiments.model_cards`. Accuracies are in %, with the 95 % interval over 600
+tasks of held-out classes, of the one network that was trained; masks at their mode, as the models
+have them. The weights are this project's and under its licence (MIT); whether the data's terms
+allow what you want to do with them is yours to find out.
+"""
+
+
+class Model(NamedTuple):
+    """What a card says.
+
+    Attributes:
+        folder: its name below pretrained/.
+        data: that it was trained on, and its licence.
+        trained_with: command, commit and versions of training, one for each start.
+        accuracy: of held-out classes, and where it stands.
+        unsuited: what it is not for.
+    """
+
+    folder: str
+    data: str
+    trained_with: list[str]
+    accuracy: str
+    unsuited: str
+
+    def card(self, origin: str) -> str:
+        """As Markdown, `origin` being the line that stands beside the SavedModel."""
+        lines = [
+            f"## {self.folder}",
+            "",
+            origin.strip(),
+            "",
+            f"- Data: {self.data}.",
+            *(f"- Trained with {versions}." for versions in self.trained_with),
+            f"- Accuracy: {self.accuracy}.",
+            f"- Not for: {self.unsuited}",
+        ]
+        return "\n".join(lines) + "\n"
+
+
+def models(results: Path) -> Iterator[Model]:
+    """All that may be below pretrained/, as their records below `results` have them."""
+    for experiment in omniglot.EXPERIMENTS.values():
+        yield _papers_form(experiment, results, "omniglot", DRAWINGS, "photographs")
+    for experiment in photographs.EXPERIMENTS.values():
+        yield _papers_form(experiment, results, "photographs", CALTECH, "drawings")
+    yield _alone("drawings", results, "single_pictures", DRAWINGS, "Photographs")
+    yield _alone("photographs", results, "single_pictures/photographs", MINIIMAGENET, "Drawings")
+
+
+def _papers_form(experiment: Experiment, results: Path, part: str, data: str, others: str) -> Model:
+    record, config = read_record(experiment, results / part), experiment.config
+    found = []
+    if record is not None:
+        mask = "mode" if config.use_M else "sample"
+        found = [f"{config.num_classes}-way {config.update_batch_size}-shot"]
+        found += [f"{cell(record, mask=mask)} (all queries together)"]
+    return Model(
+        f"{part}-{experiment.name}",
+        data,
+        [] if record is None else [_versions(record.trained_with)],
+        _accuracy(" ".join(found), part),
+        TOGETHER.format(others),
+    )
+
+
+def _alone(name: str, results: Path, part: str, data: str, others: str) -> Model:
+    measured, starts = [], []
+    for file in sorted((results / part).glob("*.json")):
+        document = read_document(file) or {}
+        config = Config.from_dict(document["configuration"], str(file))
+        for way, shot in ((5, 1), (5, 5), (20, 1)):
+            values = document["cells"].get(Cell(way, shot, AS_TRAINED).name)
+            if values is not None:
+                accuracies = np.array(values["accuracy"])[:, config.num_updates]
+                measured.append(f"{way}-way {shot}-shot {percent(accuracies)}")
+        starts = [_versions(start) for start in document.get("trained_with", [])]
+    found = f"{', '.join(measured)} (each query alone)" if measured else ""
+    return Model(
+        name, data, list(dict.fromkeys(starts)), _accuracy(found, part), ALONE.format(others)
+    )
+
+
+def _accuracy(found: str, part: str) -> str:
+    return f"{found or 'not measured'}, [table](../results/{part}/README.md)"
+
+
+def _versions(start: Mapping[str, str]) -> str:
+    return "commit {git_commit}, Python {python}, TensorFlow {tensorflow}".format(**start)
+
+
+def write_cards(pretrained: Path, results: Path) -> None:
+    """Write CARDS.md: a card for every SavedModel below `pretrained`.
+
+    Raises:
+        UsageError: one of them is of no experiment.
+    """
+    known = {model.folder: model for model in models(results)}
+    cards = []
+    for made in sorted(pretrained.glob(f"*/{EXTRA_FILES}/README.md")):
+        folder = made.parents[1]
+        if folder.name not in known:
+            raise UsageError(f"{folder} is of none of the experiments: there is no card for it")
+        cards.append(known[folder.name].card(read_text(made)))
+    write_text(pretrained / CARDS, "\n".join([PAGE, *cards]))
+
+
+if __name__ == "__main__":
+    define_path("pretrained", "pretrained", "folder of the SavedModels")
+    define_path("results", "results", "folder of the records")
+    app.define_help_flags()
+
+    def main() -> None:
+        """Write the cards where the flags say."""
+        parse(sys.argv)
+        write_cards(Path(flags.FLAGS.pretrained), Path(flags.FLAGS.results))
+        print("wrote", Path(flags.FLAGS.pretrained) / CARDS)
+
+    sys.exit(exit_code(main))
