@@ -11,8 +11,6 @@ from utils.runs.checkpoint_files import CheckpointFolder
 from utils.runs.folder import Run
 
 KEPT_CHECKPOINTS = 10
-# What a checkpoint raises that this user may not read.
-NOT_TO_BE_READ = (UnreadableError, tf.errors.PermissionDeniedError)
 # What one raises that is damaged (if its data is cut short, an IndexError) or of other variables.
 DAMAGED = (tf.errors.OpError, ValueError, AssertionError, IndexError, ChecksumError)
 
@@ -147,7 +145,7 @@ class Checkpoints:
         try:
             folder.verify(number)
             self._checkpoint.restore(prefix).assert_consumed()
-        except NOT_TO_BE_READ as error:
+        except UnreadableError as error:
             raise UsageError(f"checkpoint {prefix} is not to be read: {one_line(error)}") from error
         except DAMAGED as error:
             why, version = one_line(error), self._other_version()
@@ -166,8 +164,8 @@ class Checkpoints:
             reader = tf.train.load_checkpoint(self._latest.prefix(number))
             for name in reader.get_variable_to_shape_map():
                 reader.get_tensor(name)  # verifies its checksum
-        except NOT_TO_BE_READ as error:
-            raise UsageError(one_line(error)) from error
+        except UnreadableError as error:
+            raise UsageError(str(error)) from error
         except DAMAGED:
             return False
         return True

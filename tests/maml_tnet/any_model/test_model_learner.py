@@ -413,9 +413,7 @@ def test_state_of_a_layer_of_ones_own_is_refused():
     call = FunctionalModel(model)
     outputs, _ = call(np.ones([3, 2], "float32"), [], {}, training=False)
     assert outputs.outputs.shape == (3, 1)
-    with pytest.raises(
-        ValueError, match="a call of the model changes .*mine/average, which"
-    ):
+    with pytest.raises(ValueError, match=r"a call of the model changes .*mine/average, which"):
         call(np.ones([3, 2], "float32"), [], {}, training=True)
 
 
