@@ -301,7 +301,8 @@ def write_saved_model(
         check(tf.saved_model.load(str(temporary)).signatures)
         _replace(folder, temporary)
     except (OSError, tf.errors.OpError) as error:
-        raise ExportError(f"cannot write the SavedModel {folder}: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise ExportError(f"cannot write the SavedModel {folder}: {why}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

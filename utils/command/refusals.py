@@ -35,7 +35,8 @@ def _refusal(error: BaseException) -> tuple[str, str]:
     while cause is not None:
         path, reason = "", ""
         if isinstance(cause, OSError):
-            path, reason = os.fsdecode(cause.filename or ""), cause.strerror or ""
+            named = isinstance(cause.filename, str | bytes | os.PathLike)  # not an open file
+            path, reason = os.fsdecode(cause.filename) if named else "", cause.strerror or ""
         elif isinstance(cause, tf.errors.PermissionDeniedError):  # "PATH; Permission denied"
             path, _, reason = one_line(cause).rpartition("; ")
         if path:

@@ -60,5 +60,6 @@ def test_an_error_that_has_words_keeps_them(values):
     assert said("cannot read b", denied("b")) == "--query=b: cannot read b"
     assert said("--query=b is closed", denied("b")) == "--query=b is closed"
     assert said("b is no zip", ValueError("b")) == "b is no zip"
+    assert said("an open file", OSError(errno.EIO, "Input/output error", 3)) == "an open file"
     assert said("no file", OSError(errno.ENOSPC, "No space left on device")) == "no file"
     assert in_words(UsageError("--a must be 1, got 2"), values) == "--a must be 1, got 2"
