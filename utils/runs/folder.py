@@ -85,8 +85,9 @@ class Run:
             data: that it is trained on; None where tasks are drawn from numbers alone.
 
         Raises:
-            UsageError: the folder holds a run with other settings or of other data, is locked by
-                another process, or cannot be written.
+            UsageError: the folder holds a run with other settings, of other data, or without the
+                checkpoints that its results are of; is locked by another process, or cannot be
+                written.
         """
         try:
             if not resume and self.folder.exists():
@@ -103,6 +104,7 @@ class Run:
             if self._config_file.exists():
                 stored = self.check_config()
                 self.check_data(data, f", {OTHER_LOGDIR}")
+                self._check_goes_on()
                 prolonged = self.config.metatrain_iterations > stored.metatrain_iterations
             elif self.checkpoint_folder.exists():
                 raise UsageError(
@@ -240,6 +242,17 @@ class Run:
             if os.path.lexists(folder) and not folder.is_dir():
                 kind = "a link to nothing" if folder.is_symlink() else "a file"
                 raise UsageError(f"{folder} is {kind} where a run has a folder: move it away")
+
+    def _check_goes_on(self) -> None:
+        """Raise a UsageError where a training would begin anew over the results of another."""
+        results = [*self.evaluation_folder.glob("*.csv"), *self.folder.glob("saved_model")]
+        checkpoints = CheckpointFolder(self.checkpoint_folder, 1)
+        if results and checkpoints.latest is None and not checkpoints.complete():
+            raise UsageError(
+                f"{self.folder} has results of a training, {results[0].name} among them, but no "
+                "checkpoint to go on from: put those back, or --noresume moves the run aside and "
+                "trains anew"
+            )
 
     def _move_aside(self) -> None:
         number = 1
