@@ -13,12 +13,17 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from maml_tnet.arguments import whole_number
 from maml_tnet.checksums import CHECKSUMS, ChecksumError, UnreadableError, checksums, verify
-from maml_tnet.compat import tf_variable
+from maml_tnet.compat import sublayers, tf_variable
 from maml_tnet.meta_learner import MetaLearner
 from maml_tnet.replacing import EXTRA_FILES, not_replaceable
 
 PARITY_TOLERANCE = 1e-4
 SIGNATURE = "serving_default"
+# What a graph refers to besides variables, and must be saved with it.
+TABLES = (
+    *(tf.lookup.StaticHashTable, tf.lookup.StaticVocabularyTable),
+    *(tf.lookup.experimental.MutableHashTable, tf.lookup.experimental.DenseHashTable),
+)
 
 
 class ExportError(Exception):
@@ -132,6 +137,8 @@ def export(
     # Only the variables: Keras would otherwise add its own description of the whole model.
     module = tf.Module()
     module.parameters = [tf_variable(v) for v in meta_learner.trainable_variables]
+    if tables := lookup_tables(meta_learner.network):
+        module.tables = tables
     # Compiled, too: many inner steps amplify the rounding in which eager execution differs.
     expected = signatures[SIGNATURE](**batch)["predictions"]
 
@@ -144,6 +151,16 @@ def export(
             check_same(answers, expected[0], folder)
 
     write_saved_model(module, signatures, Path(folder), check, extra_files)
+
+
+def lookup_tables(network: Any) -> list[Any]:
+    """The tables of a model's layers, such as the vocabulary of a `TextVectorization`."""
+    return [
+        part
+        for layer in sublayers(network)
+        for part in vars(layer).values()
+        if isinstance(part, TABLES)
+    ]
 
 
 def _as_taken(meta_learner: Any, value: Any) -> tf.Tensor:
@@ -300,6 +317,8 @@ def write_saved_model(
         _list_checksums(temporary)
         check(tf.saved_model.load(str(temporary)).signatures)
         _replace(folder, temporary)
+    except AssertionError as error:  # the graph refers to something that TensorFlow does not know
+        raise ExportError(f"cannot save the model as {folder}: {str(error):.200}") from error
     except (OSError, tf.errors.OpError) as error:
         why = getattr(error, "strerror", None) or error
         raise ExportError(f"cannot write the SavedModel {folder}: {why}") from error

@@ -13,6 +13,7 @@ from maml_tnet import MetaLearner
 from maml_tnet.any_model.episode import ModelEpisode
 from maml_tnet.any_model.functional_model import FunctionalModel
 from maml_tnet.any_model.model_learner import ModelLearner
+from maml_tnet.export import lookup_tables
 
 layers = keras.layers
 TASKS, SHOT, QUERY = 3, 5, 4
@@ -444,6 +445,20 @@ def test_arrays_in_a_tuple_are_an_episode(eager):
     found = eager.evaluate(parts, batch_size=TASKS, verbose=0, return_dict=True)
     expected = eager.evaluate(dataset([2]), verbose=0, return_dict=True)
     assert found["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+
+
+def test_vocabularies_are_exported_with_the_model(tmp_path):
+    words = layers.TextVectorization(vocabulary=["a", "b"], output_sequence_length=2)
+    parts = [keras.Input([], dtype="string"), words, layers.Embedding(4, 2), layers.Flatten()]
+    model = keras.Sequential([*parts, layers.Dense(1)])
+    module = tf.Module()
+    module.tables = lookup_tables(model)
+    signature = [tf.TensorSpec([None], tf.string)]
+    module.numbers = tf.function(words, input_signature=signature)
+    tf.saved_model.save(module, str(tmp_path / "model"))
+    text = tf.constant(["b a", "c"])
+    found = tf.saved_model.load(str(tmp_path / "model")).numbers(text)
+    np.testing.assert_array_equal(found, [[3, 2], [1, 0]])
 
 
 def test_an_export_takes_class_numbers_and_uint8_pictures(tmp_path):
