@@ -318,7 +318,7 @@ def write_saved_model(
         check(tf.saved_model.load(str(temporary)).signatures)
         _replace(folder, temporary)
     except AssertionError as error:  # the graph refers to something that TensorFlow does not know
-        raise ExportError(f"cannot save the model as {folder}: {str(error):.200}") from error
+        raise ExportError(f"cannot save the model as {folder}: {error!s:.200}") from error
     except (OSError, tf.errors.OpError) as error:
         why = getattr(error, "strerror", None) or error
         raise ExportError(f"cannot write the SavedModel {folder}: {why}") from error
