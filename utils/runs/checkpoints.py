@@ -11,7 +11,8 @@ from utils.runs.checkpoint_files import CheckpointFolder
 from utils.runs.folder import Run
 
 KEPT_CHECKPOINTS = 10
-# What one raises that is damaged (if its data is cut short, an IndexError) or of other variables.
+# What a checkpoint that is damaged (if its data is cut short, an IndexError) or of other variables
+# raises.
 DAMAGED = (tf.errors.OpError, ValueError, AssertionError, IndexError, ChecksumError)
 
 
