@@ -120,7 +120,7 @@ def gradient(case: str, strategy: tf.distribute.Strategy | None) -> Arrays:
     """The meta-gradient in float32, before it is clipped."""
     made = learner(case, episodes(case, 1, "float32"), strategy)
 
-    @tf.function
+    @tf.function(autograph=False)
     def reduced() -> list[tf.Tensor]:
         return on_every_replica(
             strategy, lambda: mean_over_replicas(made.iteration_gradient(tf.constant(0)))[0]

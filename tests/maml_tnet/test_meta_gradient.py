@@ -86,7 +86,7 @@ def reference_loss(learner, episode, masks):
 
 def compiled_reference(learner, episode, masks):
     """The meta-objective as a fast function of the variables' values."""
-    return tf.function(lambda: reference_loss(learner, episode, masks))
+    return tf.function(lambda: reference_loss(learner, episode, masks), autograph=False)
 
 
 def without_mask_logits(learner, gradients):
@@ -167,7 +167,7 @@ def check_gradient_through_soft_masks(network, episode, loss, num_updates, rng, 
             value = tf.reduce_mean(loss(outputs, query.targets, support.targets.shape[0]))
         return tape.gradient(value, network.trainable_variables)
 
-    @tf.function
+    @tf.function(autograph=False)
     def objective():
         # Equation (11) written out, not `relaxed_mask`.
         masks = [
@@ -223,7 +223,7 @@ def test_first_order_freezes_the_inner_gradients(rng, name):
         network, episode = conv_net(rng, name, dtype="float32")
     learner = meta_learner(network, episode, num_updates=2, first_order=True)
     seed = tf.constant(MASK_SEED)
-    gradients, _ = tf.function(learner.meta_gradient)(episode, seed)
+    gradients, _ = tf.function(learner.meta_gradient, autograph=False)(episode, seed)
 
     # With the inner gradients constant, what a task adds to W and b is a constant displacement.
     start, *_, end = learner.adapted(episode, 2, learner.mask_noise(2, 2, seed))[2]
@@ -248,7 +248,7 @@ def test_first_order_freezes_the_inner_gradients(rng, name):
 
     second_order = meta_learner(network, episode, num_updates=2)
     _, exact = without_mask_logits(
-        second_order, tf.function(second_order.meta_gradient)(episode, seed)[0]
+        second_order, tf.function(second_order.meta_gradient, autograph=False)(episode, seed)[0]
     )
     difference = [np.linalg.norm(a - b) for a, b in zip(gradients, exact, strict=True)]
     assert max(difference) > 1e-2, "the inner steps are too small to tell the two apart"
@@ -266,7 +266,7 @@ def assert_close(variables, gradients, expected, tolerance):
 def check_against_reference(learner, episode, tolerance=1e-4):
     """All gradients, zeta's straight-through one too, by a tape through the plain formulation."""
     seed = tf.constant(MASK_SEED)
-    gradients, measures = tf.function(learner.meta_gradient)(episode, seed)
+    gradients, measures = tf.function(learner.meta_gradient, autograph=False)(episode, seed)
     variables = learner.trainable_variables
     with tf.GradientTape() as tape:
         masks = drawn_masks(learner, episode.support_x.shape[0], learner.num_updates, seed)
@@ -331,7 +331,9 @@ def test_identity_transform_and_full_mask_have_mamls_meta_gradient(rng, kind):
     gradients = []
     for network in (maml, mt_net):
         learner = meta_learner(network, episode, num_updates=2 if kind == "regressor" else 1)
-        gradient, measures = tf.function(learner.meta_gradient)(episode, tf.constant(MASK_SEED))
+        gradient, measures = tf.function(learner.meta_gradient, autograph=False)(
+            episode, tf.constant(MASK_SEED)
+        )
         by_variable = dict(zip(map(id, learner.trainable_variables), gradient, strict=True))
         gradients.append([by_variable[id(w)] for w in network.initial_weights] + measures[:2])
     tolerance = 1e-12 if kind == "regressor" else 1e-4

@@ -49,6 +49,7 @@ def mt_net():
     specs = [[None, None, *IMAGE], [None, None, None], [None, None, *IMAGE]]
     answer = tf.function(
         lambda *inputs: learner.adapt_and_predict(*inputs, 2),
+        autograph=False,
         input_signature=[tf.TensorSpec(spec, "float64") for spec in specs],
     )
     return learner, answer
@@ -147,7 +148,7 @@ def test_meta_gradient_against_the_plain_form_and_finite_differences(learner, rn
     tasks = [Episode(*(part[task] for part in episode)) for task in range(2)]
     masks = drawn_masks(learner, 2)
 
-    @tf.function
+    @tf.function(autograph=False)
     def objective():
         return tf.reduce_mean(
             [
@@ -156,7 +157,9 @@ def test_meta_gradient_against_the_plain_form_and_finite_differences(learner, rn
             ]
         )
 
-    gradients, measures = tf.function(learner.meta_gradient)(episode, tf.constant(SEED))
+    gradients, measures = tf.function(learner.meta_gradient, autograph=False)(
+        episode, tf.constant(SEED)
+    )
     np.testing.assert_allclose(measures[1], objective(), rtol=1e-9)
     logits = {id(z) for z in learner.network.mask_logits}
     pairs = [
