@@ -27,8 +27,8 @@ import program
 import tensorflow as tf
 from disturbed import Disturbed, Server
 from random_episodes import Episode, image_episode, randomize, regression_episode
+from runs_on_pictures import of_pictures, picture_folders
 from tensorflow import keras
-from test_distribute import of_pictures, picture_folders
 from workers import Workers, tf_configs
 
 from maml_tnet import ConvNet, MetaLearner, Regressor

@@ -24,6 +24,8 @@ from utils.reports.evaluation import (
 from utils.runs.assembly import build_learner, build_source
 from utils.runs.folder import Run
 
+pytestmark = pytest.mark.usefixtures("two_blocks")
+
 
 @pytest.fixture(autouse=True)
 def without_xla(monkeypatch):
