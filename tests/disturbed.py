@@ -28,8 +28,11 @@ from utils.runs.checkpoint_files import CheckpointFolder
 AFTER_TRAINING = ("evaluate_run", "export")
 
 SERVER = """
-import json, os, sys
+import gc, json, os, sys
 import disturbed
+gc.collect()
+gc.freeze()  # what is imported stays, and is shared
+gc.set_threshold(50_000, 20, 20)
 for line in sys.stdin:
     children = []
     for request in json.loads(line):

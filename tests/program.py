@@ -20,9 +20,10 @@ ROOT = Path(main.__file__).parent
 
 @contextmanager
 def quick(per_epoch: int, evaluated_steps: int = 2, blocks: int = 2) -> Iterator[None]:
-    """Let an epoch be a few iterations, validate on a few tasks, and compile little.
+    """Let an epoch be a few iterations, validate on a few tasks, and compile and log little.
 
     The steps of an evaluation are unrolled: to trace the program's ten takes most of a short run.
+    TensorBoard gets the histograms of the first epoch alone, which take longer than the epoch does.
     The regressor is compiled without XLA, and the networks of images have two blocks of their four.
     """
     with pytest.MonkeyPatch.context() as patch:
@@ -30,6 +31,7 @@ def quick(per_epoch: int, evaluated_steps: int = 2, blocks: int = 2) -> Iterator
         patch.setattr(utils.reports.evaluation, "PLOTTED_STEPS", (0, 1, evaluated_steps))
         patch.setattr(utils.runs.training, "iterations_per_epoch", lambda config: per_epoch)
         patch.setattr(utils.runs.training, "VALIDATION_TASKS", 40)
+        patch.setattr(utils.runs.training, "HISTOGRAM_EPOCHS", 1000)
         patch.setattr(Regressor, "compile_with_xla", False)
         patch.setattr(ConvNet, "blocks", blocks)
         yield

@@ -4,7 +4,6 @@ import numpy as np
 from disturbed import run_of
 from PIL import Image
 
-
 PICTURES = "images-2way-1shot-maml-seed0"
 SMALL_PICTURES = (
     "--datasource=images",
