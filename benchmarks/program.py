@@ -100,7 +100,7 @@ def drawing_share(config: Config, source: TaskSource, iterations: int) -> float:
     learner = build_learner(config, source)
     learner.make_train_function()
 
-    @tf.function(jit_compile=learner.network.compile_with_xla)
+    @tf.function(jit_compile=learner.network.compile_with_xla, autograph=False)
     def draw(start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
         def body(i: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
             # The sums keep every drawn tensor from being optimized away.

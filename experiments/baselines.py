@@ -100,7 +100,7 @@ def nearest_neighbour(features: keras.Model, episodes: Iterable[Episode]) -> dic
         distance -> accuracy of every task.
     """
     accuracies: dict[str, list[np.ndarray]] = {distance: [] for distance in DISTANCES}
-    embed = tf.function(lambda x: features(x, training=False))
+    embed = tf.function(lambda x: features(x, training=False), autograph=False)
     for episode in episodes:
         tasks, *image_shape = episode.support_x.shape[0], *episode.support_x.shape[2:]
         support, query = (
@@ -151,7 +151,7 @@ def fine_tune(
     accuracies: dict[int, list[float]] = {steps: [] for steps in STEPS}
     head: list[tf.Variable] = []
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(x: tf.Tensor, y: tf.Tensor) -> None:
         variables = [*features.trainable_variables, *head]
         with tf.GradientTape() as tape:
@@ -160,7 +160,7 @@ def fine_tune(
         for variable, gradient in zip(variables, tape.gradient(loss, variables), strict=True):
             variable.assign(variable - step_size * gradient)
 
-    @tf.function
+    @tf.function(autograph=False)
     def accuracy(x: tf.Tensor, y: tf.Tensor) -> tf.Tensor:
         logits = features(x, training=False) @ head[0] + head[1]
         return tf.reduce_mean(tf.cast(tf.argmax(logits, -1) == tf.argmax(y, -1), tf.float32))

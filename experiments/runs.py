@@ -244,7 +244,8 @@ def _measure(experiment: Experiment, trained: Trained, settings: EvaluationSetti
         return Measured(settings, STORED_STEPS, values[:, STORED_STEPS])
     if learner.evaluation_mask != settings.mask:
         learner.evaluation_mask = settings.mask
-        learner.predict_function = None  # compiled for the other kind of mask
+        if learner.network.mask_logits:
+            learner.predict_function = None  # compiled for the other kind of mask
     accuracies = measure(experiment.config, learner, trained.source, settings).accuracies
     return Measured(settings, tuple(range(accuracies.shape[1])), accuracies)
 

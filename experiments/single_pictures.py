@@ -225,7 +225,7 @@ def ask(
     learned, known = cell.way * cell.shot, cell.way * cell.query
     found = []
 
-    @tf.function
+    @tf.function(autograph=False)
     def answer(episode: Episode) -> tuple[tf.Tensor, tf.Tensor]:
         support_x, support_y = _by_class(episode.support_x, episode.support_y)
         query_x, query_y = _by_class(episode.query_x, episode.query_y)

@@ -64,7 +64,7 @@ def trained(ways: Sequence[int], sources: dict[int, TaskSource]) -> MetaLearner:
     def meta_step(way: int) -> tf.types.experimental.GenericFunction:
         tasks = PICTURES // (way * (1 + QUERIES))
 
-        @tf.function
+        @tf.function(autograph=False)
         def step(iteration: tf.Tensor) -> None:
             episode = sources[way].episodes(
                 "train", config.seed, iteration, tasks=tasks, shot=1, query=QUERIES

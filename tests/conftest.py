@@ -15,6 +15,7 @@ from tensorflow.python.framework import ops
 from two_processes import pytest_make_collect_report, pytest_runtestloop  # noqa: F401  (hooks)
 
 from data_generators import MiniImagenet, Omniglot
+from maml_tnet import ConvNet
 
 
 def pytest_collection_finish() -> None:
@@ -40,6 +41,17 @@ def graphs_go_with_their_module() -> Iterator[None]:
     gc.freeze()
     if sys.platform == "linux":
         ctypes.CDLL(None).malloc_trim(0)  # glibc keeps what was freed
+
+
+@pytest.fixture(scope="module")
+def two_blocks() -> Iterator[None]:
+    """Let the networks of images have two of their four blocks, a first one and one that follows.
+
+    Most of what a short run or a small check takes is TensorFlow's tracing, block by block.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ConvNet, "blocks", 2)
+        yield
 
 
 def _path_from(variable: str) -> Path:

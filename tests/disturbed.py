@@ -25,9 +25,14 @@ import main
 from utils.runs.callbacks import SaveOnSignal
 from utils.runs.checkpoint_files import CheckpointFolder
 
+AFTER_TRAINING = ("evaluate_run", "export")
+
 SERVER = """
-import json, os, sys
+import gc, json, os, sys
 import disturbed
+gc.collect()
+gc.freeze()  # what is imported stays, and is shared
+gc.set_threshold(50_000, 20, 20)
 for line in sys.stdin:
     children = []
     for request in json.loads(line):
@@ -47,7 +52,7 @@ def serve(
     number: int | None,
     at: int | str | None,
     environment: dict[str, str],
-    only_train: bool,
+    left_out: Sequence[str],
 ) -> None:
     """In the forked process: run `main.py`, with its streams in files, and end.
 
@@ -59,7 +64,7 @@ def serve(
         number: of the signal that the process sends itself, or None.
         at: when: the number of an event of its files, or the name of an event.
         environment: variables to set.
-        only_train: leave out the evaluation and the export after training.
+        left_out: what it does not do after training, of `AFTER_TRAINING`.
     """
     os.environ |= environment
     for stream, suffix in ((1, ".out"), (2, ".err")):
@@ -101,9 +106,8 @@ def serve(
         prefix = Path(folder, at.removeprefix("appears "))
         threading.Thread(target=watch, args=(prefix,), daemon=True).start()
 
-    if only_train:
-        main.evaluate_run = lambda *_, **__: None
-        main.export = lambda *_: None
+    for name in left_out:
+        setattr(main, name, lambda *_, **__: None)
     main.define(main.FLAGS)
     with program.quick(per_epoch):
         code = main.main(["main.py", *arguments])
@@ -177,14 +181,14 @@ class Disturbed:
         folder: of the run.
         command: the flags.
         per_epoch: iterations between checkpoints.
-        only_train: leave out what follows training.
+        left_out: what it does not do after training, of `AFTER_TRAINING`.
     """
 
     server: Server
     folder: Path
     command: Sequence[str]
     per_epoch: int
-    only_train: bool = False
+    left_out: Sequence[str] = ()
 
     def go(self, number: int | None = None, at: int | str | None = None) -> Ended:
         """Start the program; it ends by itself or is stopped by a signal at an event."""
@@ -210,7 +214,7 @@ class Disturbed:
             "number": number,
             "at": at,
             "environment": environment or {},
-            "only_train": self.only_train,
+            "left_out": list(self.left_out),
         }
 
     def finish(self) -> Ended:

@@ -70,7 +70,7 @@ def main() -> int:
     def run_of(folder: Path) -> Disturbed:
         if not given.workers:
             return sinusoid(server, folder)
-        return replace(two(server, folder, "--metatrain_iterations=60").run, only_train=False)
+        return replace(two(server, folder, "--metatrain_iterations=60").run, left_out=())
 
     with Server() as server, tempfile.TemporaryDirectory() as folder:
         expected = run_of(Path(folder, "undisturbed"))

@@ -13,29 +13,36 @@ import main
 import utils.command.flags
 import utils.reports.evaluation
 import utils.runs.training
-from maml_tnet import Regressor
+from maml_tnet import ConvNet, Regressor
 
 ROOT = Path(main.__file__).parent
 
 
 @contextmanager
-def quick(per_epoch: int, evaluated_steps: int = 2) -> Iterator[None]:
-    """Let an epoch be a few iterations, validate on a few tasks, and compile little.
+def quick(per_epoch: int, evaluated_steps: int = 2, blocks: int = 2) -> Iterator[None]:
+    """Let an epoch be a few iterations, validate on a few tasks, and compile and log little.
 
     The steps of an evaluation are unrolled: to trace the program's ten takes most of a short run.
-    The regressor is compiled without XLA.
+    TensorBoard gets the histograms of the first epoch alone, which take longer than the epoch does.
+    The regressor is compiled without XLA, and the networks of images have two blocks of their four.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(utils.command.flags, "EVALUATED_STEPS", evaluated_steps)
         patch.setattr(utils.reports.evaluation, "PLOTTED_STEPS", (0, 1, evaluated_steps))
         patch.setattr(utils.runs.training, "iterations_per_epoch", lambda config: per_epoch)
         patch.setattr(utils.runs.training, "VALIDATION_TASKS", 40)
+        patch.setattr(utils.runs.training, "HISTOGRAM_EPOCHS", 1000)
         patch.setattr(Regressor, "compile_with_xla", False)
+        patch.setattr(ConvNet, "blocks", blocks)
         yield
 
 
 def run(
-    *arguments: str, per_epoch: int = 5, evaluated_steps: int = 2, only_train: bool = False
+    *arguments: str,
+    per_epoch: int = 5,
+    evaluated_steps: int = 2,
+    blocks: int = 2,
+    only_train: bool = False,
 ) -> int:
     """Run the program's `main` in this process; return its exit code.
 
@@ -43,12 +50,13 @@ def run(
         arguments: the flags.
         per_epoch: iterations between checkpoints.
         evaluated_steps: inner steps that an evaluation takes; the program takes 10.
+        blocks: of the networks of images; the program's have 4.
         only_train: leave out the evaluation and the export after training.
     """
     if "datasource" not in flags.FLAGS:
         main.define(flags.FLAGS)
     flags.FLAGS.unparse_flags()
-    with quick(per_epoch, evaluated_steps), pytest.MonkeyPatch.context() as patch:
+    with quick(per_epoch, evaluated_steps, blocks), pytest.MonkeyPatch.context() as patch:
         if only_train:
             patch.setattr(main, "evaluate_run", lambda *_, **__: None)
             patch.setattr(main, "export", lambda *_: None)

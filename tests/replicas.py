@@ -27,8 +27,8 @@ import program
 import tensorflow as tf
 from disturbed import Disturbed, Server
 from random_episodes import Episode, image_episode, randomize, regression_episode
+from runs_on_pictures import of_pictures, picture_folders
 from tensorflow import keras
-from test_distribute import of_pictures, picture_folders
 from workers import Workers, tf_configs
 
 from maml_tnet import ConvNet, MetaLearner, Regressor
@@ -120,7 +120,7 @@ def gradient(case: str, strategy: tf.distribute.Strategy | None) -> Arrays:
     """The meta-gradient in float32, before it is clipped."""
     made = learner(case, episodes(case, 1, "float32"), strategy)
 
-    @tf.function
+    @tf.function(autograph=False)
     def reduced() -> list[tf.Tensor]:
         return on_every_replica(
             strategy, lambda: mean_over_replicas(made.iteration_gradient(tf.constant(0)))[0]

@@ -14,8 +14,8 @@ from dataclasses import replace
 import numpy as np
 import program
 import pytest
-from disturbed import Server, run_of
-from PIL import Image
+from disturbed import AFTER_TRAINING, Server, run_of
+from runs_on_pictures import of_pictures, picture_folders
 from workers import Workers, tf_configs, together
 
 COMMAND = (
@@ -38,8 +38,9 @@ def server():
 
 
 def one(server, logdir, *more):
-    """A run whose end is not evaluated."""
-    return replace(run_of(server, NAME, logdir, (*COMMAND, *more), EPOCH), only_train=True)
+    """A run that only trains."""
+    run = run_of(server, NAME, logdir, (*COMMAND, *more), EPOCH)
+    return replace(run, left_out=AFTER_TRAINING)
 
 
 def two(server, logdir, *more):
@@ -50,7 +51,7 @@ def two(server, logdir, *more):
 @pytest.fixture(scope="module")
 def alone(server, tmp_path_factory):
     """The run of one process, finished."""
-    run = replace(one(server, tmp_path_factory.mktemp("alone")), only_train=False)
+    run = replace(one(server, tmp_path_factory.mktemp("alone")), left_out=())
     run.finish()
     return run
 
@@ -58,7 +59,7 @@ def alone(server, tmp_path_factory):
 @pytest.fixture(scope="module")
 def undisturbed(server, tmp_path_factory):
     """The run of two workers, finished, and how they ended."""
-    run = replace(two(server, tmp_path_factory.mktemp("two")).run, only_train=False)
+    run = replace(two(server, tmp_path_factory.mktemp("two")).run, left_out=())
     return run, Workers(run).finish()
 
 
@@ -147,40 +148,8 @@ def test_notrain_measures_on_two_what_one_has_measured(server, alone, tmp_path):
     shutil.copytree(alone.folder, tmp_path / NAME)
     shutil.rmtree(tmp_path / NAME / "evaluation")
     run = two(server, tmp_path, "--notrain", "--test_set").run
-    Workers(replace(run, only_train=False)).finish()
+    Workers(replace(run, left_out=())).finish()
     assert_close_evaluations(run.folder, alone.folder, "test-5shot.csv")
-
-
-def picture_folders(folder, other=()):
-    """Class folders of noise; the images of these numbers are others."""
-    for number in range(12):
-        rng = np.random.default_rng(100 + number if number in other else number)
-        file = folder / f"class{number // 2}" / f"{number % 2}.png"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 256, [16, 16, 3], np.uint8)).save(file)
-    return folder
-
-
-PICTURES = "images-2way-1shot-maml-seed0"
-
-
-def of_pictures(server, logdir, data, *more):
-    """A run on images, with a cache of their own, as machines have."""
-    command = (
-        "--datasource=images",
-        f"--data_path={data}",
-        f"--cache_dir={data}-cache",
-        "--image_size=16",
-        "--num_classes=2",
-        "--query_batch_size=1",
-        "--num_filters=2",
-        "--num_updates=1",
-        "--meta_batch_size=2",
-        "--metatrain_iterations=4",
-        "--num_test_tasks=6",
-        *more,
-    )
-    return run_of(server, PICTURES, logdir, command, 2)
 
 
 def test_other_images_on_a_worker_are_refused_by_both(server, tmp_path):

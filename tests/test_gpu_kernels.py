@@ -90,7 +90,7 @@ def test_every_operation_of_a_meta_iteration_has_a_gpu_kernel(name):
     learner = build_learner(
         config(f"--datasource={name}", *way, *SMALL, "--use_T", "--use_M"), SOURCES[name]()
     )
-    step = tf.function(learner.meta_step)
+    step = tf.function(learner.meta_step, autograph=False)
     graph = step.get_concrete_function(tf.TensorSpec([], tf.int32)).graph.as_graph_def()
     functions = {f.signature.name: f.node_def for f in graph.library.function}
     nodes = [*graph.node, *(node for body in functions.values() for node in body)]

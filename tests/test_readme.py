@@ -161,7 +161,7 @@ def test_the_library_example_learns():
     assert int(learner.optimizer.iterations) == 10_000
     assert names["predictions"].shape == (1, 50, 1)
     tasks = Sinusoid().held_out("test", tf.range(200), shot=10, query=10)
-    answer = tf.function(learner.adapt_and_predict)
+    answer = tf.function(learner.adapt_and_predict, autograph=False)
     before, after = (
         np.mean((answer(*tasks[:3], num_updates=steps) - tasks.query_y) ** 2) for steps in (0, 1)
     )

@@ -87,7 +87,7 @@ class Ours:
     def _gradient_function(self) -> tuple[list[str], Callable[..., list[tf.Tensor]]]:
         meta_learner = self._build(_GivenNoise)
 
-        @tf.function(jit_compile=self.network.compile_with_xla)
+        @tf.function(jit_compile=self.network.compile_with_xla, autograph=False)
         def gradient(episode: Episode, noise: list[tf.Tensor]) -> list[tf.Tensor]:
             meta_learner.noise = noise
             return meta_learner.meta_gradient(episode, tf.zeros([2], tf.int32))[0]

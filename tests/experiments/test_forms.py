@@ -4,9 +4,12 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from experiments import forms
 from experiments.record import rounded, write_document
+
+pytestmark = pytest.mark.usefixtures("two_blocks")
 
 SMALL = (
     *("--datasource=omniglot", "--num_filters=4", "--metatrain_iterations=1"),

@@ -17,6 +17,8 @@ from utils.command.recipes import recipe
 from utils.prediction.model_input import input_of
 from utils.runs.folder import Run
 
+pytestmark = pytest.mark.usefixtures("two_blocks")
+
 TASKS = 60
 
 SHORT = Experiment(

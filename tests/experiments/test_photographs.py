@@ -19,6 +19,8 @@ from utils.errors import UsageError
 from utils.prediction.model_input import input_of
 from utils.runs.datasets import EVALUATION_BATCH
 
+pytestmark = pytest.mark.usefixtures("two_blocks")
+
 STEPS = 2
 SHORT = (
     "--metatrain_iterations=1",

@@ -20,6 +20,8 @@ from utils.runs.checkpoints import Checkpoints
 from utils.runs.folder import Run
 from utils.runs.used_data import used_data
 
+pytestmark = pytest.mark.usefixtures("two_blocks")
+
 FLAGS = ("--datasource=omniglot", "--num_filters=4", "--metatrain_iterations=1")
 
 

@@ -3,10 +3,13 @@
 import json
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from experiments import training_ways
 from utils.runs.assembly import build_learner
+
+pytestmark = pytest.mark.usefixtures("two_blocks")
 
 
 def test_each_number_of_classes_is_trained_in_turn_and_measured_once(

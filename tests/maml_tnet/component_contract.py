@@ -14,8 +14,10 @@ def check_call_modes(component: Any, x: tf.Tensor) -> None:
     unknown = tf.TensorSpec([None, *x.shape[1:]], x.dtype)
     modes = {
         "graph": tf.function(lambda x: component(x)),
-        "graph of unknown batch": tf.function(lambda x: component(x), input_signature=[unknown]),
-        "XLA": tf.function(lambda x: component(x), jit_compile=True),
+        "graph of unknown batch": tf.function(
+            lambda x: component(x), input_signature=[unknown], autograph=False
+        ),
+        "XLA": tf.function(lambda x: component(x), jit_compile=True, autograph=False),
     }
     for name, call in modes.items():
         np.testing.assert_allclose(call(x), eager, rtol=1e-4, atol=1e-5, err_msg=name)

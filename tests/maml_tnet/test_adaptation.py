@@ -213,7 +213,7 @@ def test_number_of_tasks_can_be_unknown(kind, rng):
         for part in (episode.support_x, episode.support_y)
     ]
 
-    @tf.function(input_signature=signature)
+    @tf.function(input_signature=signature, autograph=False)
     def adapt(x, y):
         *_, last = adaptation_path(
             network,

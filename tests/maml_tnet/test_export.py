@@ -14,6 +14,8 @@ from maml_tnet import ConvNet, ExportError, MetaLearner, Regressor, export
 from maml_tnet.export import _replace
 from maml_tnet.losses import cross_entropy, squared_error
 
+pytestmark = pytest.mark.usefixtures("two_blocks")
+
 # Run far from the repository, in a process in which the package cannot be imported.
 LOADER = """
 import sys
@@ -69,6 +71,11 @@ def write(learner, folder, example: Episode, **arguments):
         query_x=example.query_x,
         **arguments,
     )
+
+
+def write_soon(learner, folder):
+    """Write a regression learner's export without inner steps, which is quickly traced."""
+    write(learner, folder, episode("regression", 1, 1, 1), num_updates=0)
 
 
 def load(folder):
@@ -218,23 +225,21 @@ def test_number_of_steps_can_be_chosen_and_an_export_is_replaced(tmp_path):
 
 
 def test_parent_folders_are_made(tmp_path):
-    write(meta_learner("regression"), tmp_path / "a" / "b", episode("regression", 1, 1, 1))
+    write_soon(meta_learner("regression"), tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b" / "saved_model.pb").is_file()
 
 
 def test_folder_of_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("precious")
     with pytest.raises(ExportError, match=f"{tmp_path} exists and is not a SavedModel"):
-        write(meta_learner("regression"), tmp_path, episode("regression", 1, 1, 1))
+        write_soon(meta_learner("regression"), tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
 
 
 def test_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(ExportError, match=f"cannot write the SavedModel {tmp_path}/file/model"):
-        write(
-            meta_learner("regression"), tmp_path / "file" / "model", episode("regression", 1, 1, 1)
-        )
+        write_soon(meta_learner("regression"), tmp_path / "file" / "model")
 
 
 @pytest.mark.parametrize("earlier", [False, True])
@@ -265,7 +270,7 @@ def test_failure_leaves_what_was_there(tmp_path, monkeypatch, failure, earlier):
         "interrupt": (KeyboardInterrupt, "^$"),
     }[failure]
     with pytest.raises(error, match=message):
-        write(meta_learner("regression"), folder, episode("regression", 1, 1, 1))
+        write_soon(meta_learner("regression"), folder)
     assert [p.name for p in tmp_path.iterdir()] == (["model"] if earlier else [])
     if earlier:
         assert (folder / "saved_model.pb").read_bytes() == there.SerializeToString()
@@ -275,7 +280,7 @@ def test_predictions_that_are_not_numbers_are_no_export(tmp_path):
     learner = meta_learner("regression")
     learner.network.transform_layers[0].kernel.assign(np.full([2, 6], np.nan))
     with pytest.raises(ExportError, match="predicts differently"):
-        write(learner, tmp_path / "model", episode("regression", 1, 1, 1))
+        write_soon(learner, tmp_path / "model")
     assert not list(tmp_path.iterdir())
 
 

@@ -15,6 +15,8 @@ from maml_tnet.losses import cross_entropy, squared_error
 
 IMAGE = (9, 8, 1)
 
+pytestmark = pytest.mark.usefixtures("two_blocks")
+
 
 def uniform(stream, iteration, shape, dtype):
     """Numbers in [0, 1), the same eagerly and under XLA (whose floats, not integers, differ)."""

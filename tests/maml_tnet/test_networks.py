@@ -94,7 +94,7 @@ def test_forward_with_the_tasks_own_weights_is_the_plain_one(case, rng):
 def test_unknown_numbers_of_tasks_and_examples(case, rng):
     network, x = build(case, rng)
     signature = [tf.TensorSpec([None, None, *x.shape[2:]])]
-    graph = tf.function(lambda x: network(x), input_signature=signature)
+    graph = tf.function(lambda x: network(x), input_signature=signature, autograph=False)
     for part in (x, x[:1], x[:, :4]):
         np.testing.assert_allclose(graph(part), network(part), rtol=1e-4, atol=1e-5)
 

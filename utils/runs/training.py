@@ -26,6 +26,7 @@ from utils.runs.log_file import WriteLog
 from utils.runs.replicas import ALONE, Replicas
 
 VALIDATION_TASKS = 200
+HISTOGRAM_EPOCHS = 1  # from one of the weights' histograms to the next
 
 
 def iterations_per_epoch(config: Config) -> int:
@@ -138,7 +139,7 @@ def train(
     if log:
         callbacks[4:4] = [
             keras.callbacks.TensorBoard(
-                str(run.tensorboard_folder), histogram_freq=1, write_graph=False
+                str(run.tensorboard_folder), histogram_freq=HISTOGRAM_EPOCHS, write_graph=False
             ),
             WriteLog(run.log),
         ]

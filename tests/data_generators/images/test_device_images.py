@@ -13,8 +13,8 @@ def test_gathered_images_are_those_that_were_read(rng_images, shape):
     source = DeviceImages(lambda: reads.append(1) or images, shape)
     calls = (
         source.gather,
-        tf.function(source.gather),
-        tf.function(source.gather, jit_compile=True),
+        tf.function(source.gather, autograph=False),
+        tf.function(source.gather, jit_compile=True, autograph=False),
     )
     for gather in calls:
         found = gather(tf.constant(PLACES))

@@ -34,7 +34,7 @@ def test_an_unreadable_image_is_named(tmp_path):
     ],
 )
 def test_what_is_no_picture_is_refused_in_the_graph_too(shape, message):
-    of_pixels = tf.function(ImageInput(16, True, True).of_pixels)
+    of_pixels = tf.function(ImageInput(16, True, True).of_pixels, autograph=False)
     images = tf.zeros(shape, tf.uint8)
     compiled = of_pixels.get_concrete_function(tf.TensorSpec([None] * 4, tf.uint8))
     with pytest.raises(tf.errors.InvalidArgumentError, match=message):
@@ -44,7 +44,7 @@ def test_what_is_no_picture_is_refused_in_the_graph_too(shape, message):
 
 @pytest.mark.parametrize("grey", [True, False])
 def test_pictures_of_one_row_or_column_are_those_of_equal_ones(grey):
-    of_pixels = tf.function(ImageInput(16, grey, True).of_pixels)
+    of_pixels = tf.function(ImageInput(16, grey, True).of_pixels, autograph=False)
     compiled = of_pixels.get_concrete_function(tf.TensorSpec([None] * 4, tf.uint8))
     row = np.random.default_rng(0).integers(0, 256, [2, 1, 300, 3], np.uint8)
     for one, axis in ((row, 1), (row.transpose(0, 2, 1, 3), 2)):

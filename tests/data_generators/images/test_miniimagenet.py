@@ -199,7 +199,7 @@ def test_other_sizes_and_formats_are_resized_to_84(tmp_path, cache):
 def test_same_arguments_give_the_same_bits_eagerly_and_traced(data, cache):
     source = MiniImagenet.load(data, cache, 2)
     first = source.episodes("train", 3, 11, **SIZES)
-    traced = tf.function(lambda i: source.episodes("train", 3, i, **SIZES))
+    traced = tf.function(lambda i: source.episodes("train", 3, i, **SIZES), autograph=False)
     for other in (source.episodes("train", 3, 11, **SIZES), traced(tf.constant(11))):
         for a, b in zip(first, other, strict=True):
             np.testing.assert_array_equal(a, b)
@@ -209,7 +209,7 @@ def test_same_arguments_give_the_same_bits_eagerly_and_traced(data, cache):
 
 def test_shapes_are_known_while_tracing(data, cache):
     source = MiniImagenet.load(data, cache, 2)
-    traced = tf.function(lambda i: source.episodes("train", 3, i, **SIZES))
+    traced = tf.function(lambda i: source.episodes("train", 3, i, **SIZES), autograph=False)
     outputs = traced.get_concrete_function(tf.TensorSpec([], tf.int32)).outputs
     assert [tuple(t.shape) for t in outputs] == [
         (6, 2, 84, 84, 3),

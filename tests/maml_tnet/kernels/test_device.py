@@ -51,7 +51,7 @@ def test_the_meta_gradient_is_that_of_a_cpu(rng, monkeypatch, name):
     gradients = []
     for forms in (device.CPU, device.GPU):
         monkeypatch.setattr(device, "forms", lambda forms=forms: forms)
-        step = tf.function(lambda: made.meta_gradient(data, tf.constant([0, 1])))
+        step = tf.function(lambda: made.meta_gradient(data, tf.constant([0, 1])), autograph=False)
         gradients.append(step()[0])
     for here, there in zip(*gradients, strict=True):
         scale = np.abs(here).max()
@@ -60,7 +60,7 @@ def test_the_meta_gradient_is_that_of_a_cpu(rng, monkeypatch, name):
 
 
 def products(function):
-    graph = tf.function(function).get_concrete_function().graph.as_graph_def()
+    graph = tf.function(function, autograph=False).get_concrete_function().graph.as_graph_def()
     bodies = [graph.node, *(f.node_def for f in graph.library.function)]
     found = Counter(node.op for body in bodies for node in body)
     return sum(found[op] for op in PRODUCTS)

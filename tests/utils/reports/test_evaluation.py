@@ -24,6 +24,8 @@ from utils.reports.evaluation import (
 from utils.runs.assembly import build_learner, build_source
 from utils.runs.folder import Run
 
+pytestmark = pytest.mark.usefixtures("two_blocks")
+
 
 @pytest.fixture(autouse=True)
 def without_xla(monkeypatch):
@@ -119,7 +121,7 @@ def test_queries_are_also_measured_alone_where_that_differs(
     evaluate_run(run, learner, source, settings, iteration=0)
     report = json.loads((run.evaluation_folder / "val-1shot.json").read_text())
     episode = source.held_out("val", tf.range(20), shot=1, query=1)
-    answer = tf.function(learner.adapt_and_predict)
+    answer = tf.function(learner.adapt_and_predict, autograph=False)
     answers = [answer(*episode[:2], episode.query_x[:, q : q + 1], 1) for q in range(5)]
     right = np.argmax(np.concatenate(answers, axis=1), -1) == np.argmax(episode.query_y, -1)
     measure_alone = "accuracy_alone" if queries == "together" else "accuracy"
