@@ -21,7 +21,7 @@ from experiments.domains import AS_TRAINED
 from experiments.experiment import Experiment
 from experiments.image_tables import cell
 from experiments.record import read_document, read_record
-from experiments.single_pictures import Cell
+from experiments.single_pictures import Cell, chosen_steps
 from experiments.tables import percent
 from maml_tnet.export import EXTRA_FILES
 from system.atomic_file import write_text
@@ -121,10 +121,11 @@ def _alone(name: str, results: Path, part: str, data: str, others: str) -> Model
     for file in sorted((results / part).glob("*.json")):
         document = read_document(file) or {}
         config = Config.from_dict(document["configuration"], str(file))
+        steps = chosen_steps(document.get("validation", {}), config.num_updates)
         for way, shot in ((5, 1), (5, 5), (20, 1)):
             values = document["cells"].get(Cell(way, shot, AS_TRAINED).name)
             if values is not None:
-                accuracies = np.array(values["accuracy"])[:, config.num_updates]
+                accuracies = np.array(values["accuracy"])[:, steps]
                 measured.append(f"{way}-way {shot}-shot {percent(accuracies)}")
         tasks = document["tasks"]
         starts = [_versions(start) for start in document.get("trained_with", [])]

@@ -43,6 +43,7 @@ from utils.command.configuration import Config
 from utils.command.paths import define_path
 from utils.errors import UsageError
 from utils.prediction.exporting import export_trained
+from utils.reports.intervals import half_width
 from utils.runs.assembly import build_learner, build_source
 from utils.runs.checkpoints import Checkpoints
 from utils.runs.datasets import held_out_episodes
@@ -58,6 +59,7 @@ DOMAINS_WAY = 5
 QUERIES = 10
 BATCH = 20
 PARTS = {
+    "steps": [(5, shot, AS_TRAINED) for shot in SHOTS],
     "ways": [(way, shot, AS_TRAINED) for way in (2, 5, 10, 20, 50) for shot in SHOTS],
     "domains": [(DOMAINS_WAY, shot, domain) for domain in DOMAINS for shot in SHOTS],
     "probabilities": [(way, shot, AS_TRAINED) for way in (2, 5, 10, 20, 50) for shot in SHOTS],
@@ -77,7 +79,7 @@ typed by hand. {model}. Accuracy in % on {tasks} tasks of held-out classes, with
 over them (of the one network that was trained), masks at their mode. Each query is answered as if
 it were alone, so that asking all together changes nothing.
 
-After {trained} inner step(s), as trained, one model for all:
+After {taken} inner step(s), {chosen}, one model for all:
 
 {ways}
 
@@ -88,7 +90,7 @@ changed by hand, and pictures of another kind where they were measured):
 {probabilities}{papers}"""
 
 PROBABILITIES_PAGE = """
-What the probabilities are worth, after {trained} inner step(s). Their expected calibration error
+What the probabilities are worth, after {taken} inner step(s). Their expected calibration error
 in % (15 bins), as they are, and with a temperature of {temperature:.2f}, which was fitted on
 {fitted} validation tasks of {ways} ways, 1 and 5 shots:
 
@@ -211,6 +213,7 @@ def ask(
     split: str,
     tasks: int,
     strangers: bool,
+    steps: int,
     data_path: str | None,
     cache_dir: str,
 ) -> Answers:
@@ -230,7 +233,7 @@ def ask(
         support_x, support_y = _by_class(episode.support_x, episode.support_y)
         query_x, query_y = _by_class(episode.query_x, episode.query_y)
         probabilities = learner.adapt_and_predict(
-            support_x[:, :learned], support_y[:, :learned, : cell.way], query_x, config.num_updates
+            support_x[:, :learned], support_y[:, :learned, : cell.way], query_x, steps
         )
         return probabilities, tf.argmax(query_y, axis=-1)
 
@@ -254,8 +257,31 @@ def _by_class(x: tf.Tensor, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return tf.gather(x, order, batch_dims=1), tf.gather(y, order, batch_dims=1)
 
 
+def chosen_steps(validation: Mapping[str, Sequence[Sequence[float]]], trained: int) -> int:
+    """The inner steps that the model takes: training's, unless others are clearly better.
+
+    Args:
+        validation: accuracies of the same validation tasks, [tasks, steps + 1], with several shots.
+        trained: number of inner steps in training.
+
+    Returns:
+        the number with the largest mean, if by more than the 95 % interval of the difference.
+    """
+    if not validation:
+        return trained
+    accuracies = np.mean([np.array(values) for values in validation.values()], axis=0)
+    best = int(np.argmax(np.mean(accuracies, axis=0)))
+    gains = accuracies[:, best] - accuracies[:, trained]
+    return best if np.mean(gains) > half_width(gains[np.newaxis]) else trained
+
+
 def temperature(
-    learner: MetaLearner, config: Config, ways: Sequence[int], tasks: int, **data: str | None
+    learner: MetaLearner,
+    config: Config,
+    ways: Sequence[int],
+    tasks: int,
+    steps: int,
+    **data: str | None,
 ) -> float:
     """The temperature that fits validation tasks of these ways and several shots best."""
     answers = [
@@ -266,6 +292,7 @@ def temperature(
             split="val",
             tasks=tasks,
             strangers=False,
+            steps=steps,
             **data,
         )
         for way in ways
@@ -329,14 +356,19 @@ def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
     }
     file = output / f"{run.config.run_name}.json"
     stored = read_document(file) or {}
-    same = all(stored.get(key) == document[key] for key in MEASURED)
-    if same and "trained_with" not in stored:  # version 0.5.0 did not note it
+    _check_results(output, file, stored, document)
+    if stored and "trained_with" not in stored:  # version 0.5.0 did not note it
         write_document(file, stored | {"trained_with": document["trained_with"]})
-    cells = stored["cells"] if same else {}
-    probabilities = stored.get("probabilities", {}) if same else {}
+    cells, probabilities, validation = (
+        stored.get(name, {}) for name in ("cells", "probabilities", "validation")
+    )
 
     def keep(key: str) -> None:
-        content = document | {"cells": cells, "probabilities": probabilities}
+        content = document | {
+            "cells": cells,
+            "probabilities": probabilities,
+            "validation": validation,
+        }
         write_document(file, content)
         write_text(output / "README.md", page(run.config, content))
         print("measured", key, flush=True)
@@ -345,7 +377,15 @@ def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
         cells[key] = {name: rounded(values) for name, values in found.items()}
         keep(key)
 
-    accuracies = [part for part in parts if part != "probabilities"]
+    if "steps" in parts:
+        for cell in (Cell(*sizes) for sizes in PARTS["steps"]):
+            if cell.name not in validation:
+                source, change = pictures(run.config, cell, None, **data)
+                found = measure(learner, cell, source, change, tasks, split="val")
+                validation[cell.name] = rounded(found["accuracy"])
+                keep(f"{cell.name}, on validation classes")
+    steps = chosen_steps(validation, run.config.num_updates)
+    accuracies = [part for part in parts if part not in ("steps", "probabilities")]
     shown, _ = OTHERS.get(run.config.datasource, (None, None))
     for cell in (Cell(*sizes) for part in accuracies for sizes in PARTS[part]):
         if cell.name in cells or cell.domain not in (*DOMAINS, shown) or cell.way > classes:
@@ -361,9 +401,17 @@ def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
             if cell.name in probabilities or 2 * cell.way > classes:
                 continue
             if fitted is None:
-                fitted = temperature(learner, run.config, document["fitted_ways"], tasks, **data)
+                ways = document["fitted_ways"]
+                fitted = temperature(learner, run.config, ways, tasks, steps, **data)
             asked = ask(
-                learner, run.config, cell, split="test", tasks=tasks, strangers=True, **data
+                learner,
+                run.config,
+                cell,
+                split="test",
+                tasks=tasks,
+                strangers=True,
+                steps=steps,
+                **data,
             )
             probabilities[cell.name] = worth(asked, fitted)
             keep(f"the probabilities of {cell.name}")
@@ -380,9 +428,28 @@ def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
     if "model" in parts:
         model = pretrained / MODELS[run.config.datasource]
         readme = {"README.md": origin(run.config, iteration)}
-        export_trained(learner, trained_on, run.config, model, readme)
+        export_trained(learner, trained_on, run.config, model, readme, num_updates=steps)
         list_exports(pretrained)
         print("wrote", model)
+
+
+def _check_results(output: Path, file: Path, stored: Document, document: Document) -> None:
+    """Refuse to write over what was measured of another run, or otherwise.
+
+    Raises:
+        UsageError: there is such a result.
+    """
+    for other in output.glob("*.json"):
+        if other != file:
+            raise UsageError(
+                f"--output={output} has the results of another run, {other.name}: name another"
+            )
+    differs = [key for key in MEASURED if stored and stored.get(key) != document[key]]
+    if differs:
+        raise UsageError(
+            f"{file} was measured with another {differs[0].replace('_', ' ')}: name another "
+            "--output, or remove it to measure again"
+        )
 
 
 def origin(config: Config, iteration: int) -> str:
@@ -401,6 +468,10 @@ def page(config: Config, document: Document) -> str:
         for name, found in document["cells"].items()
     }
     trained = config.num_updates
+    taken = chosen_steps(document.get("validation", {}), trained)
+    chosen = "as trained"
+    if taken != trained:
+        chosen = f"chosen on {document['tasks']} validation tasks (trained with {trained})"
 
     def accuracy(way: int, shot: int, domain: str, steps: int) -> str:
         found = cells.get(Cell(way, shot, domain).name)
@@ -429,7 +500,7 @@ def page(config: Config, document: Document) -> str:
     probabilities = ""
     if document["probabilities"]:
         probabilities = PROBABILITIES_PAGE.format(
-            trained=trained,
+            taken=taken,
             fitted=len(document["fitted_ways"]) * len(SHOTS) * document["tasks"],
             ways=" and ".join(map(str, document["fitted_ways"])),
             temperature=next(iter(document["probabilities"].values()))["temperature"],
@@ -458,11 +529,12 @@ def page(config: Config, document: Document) -> str:
             f"{document['iteration']} iterations"
         ),
         tasks=document["tasks"],
-        trained=trained,
+        taken=taken,
+        chosen=chosen,
         ways=markdown(
             ["", *(f"{way}-way" for way in ways)],
             [
-                [f"{shot}-shot", *(accuracy(way, shot, AS_TRAINED, trained) for way in ways)]
+                [f"{shot}-shot", *(accuracy(way, shot, AS_TRAINED, taken) for way in ways)]
                 for shot in SHOTS
             ],
         ),

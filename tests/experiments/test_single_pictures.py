@@ -11,7 +11,7 @@ from PIL import Image
 from data_generators.data_record import DataRecord
 from experiments import command, single_pictures
 from experiments.calibration import expected_calibration_error, margins, strangers_below
-from experiments.single_pictures import Cell, do, opened
+from experiments.single_pictures import Cell, chosen_steps, do, opened
 from utils.command.flags import config_from_flags, define, parse
 from utils.errors import UsageError
 from utils.prediction.model_input import input_of
@@ -52,6 +52,7 @@ def settings(omniglot_path, omniglot_cache, tmp_path, monkeypatch):
     values(["test"])
     monkeypatch.setattr(command, "FLAGS", values)
     parts = {
+        "steps": [(5, 1, "as trained")],
         "ways": [(6, 1, "as trained")],
         "domains": [(5, 1, "dim")],
         "other": [(2, 1, "photographs"), (2, 1, "drawings")],
@@ -70,11 +71,12 @@ def test_a_run_is_measured_cell_by_cell_and_goes_on(
 ):
     folder, learner = saved_run(tmp_path, omniglot_path, omniglot_cache, "--queries=alone")
     do(["ways"], folder, 4)
-    do(["ways", "domains", "probabilities", "model"], folder, 4)
+    do(["steps", "ways", "domains", "probabilities", "model"], folder, 4)
     measured = [line for line in capsys.readouterr().out.splitlines() if line[:8] == "measured"]
     names = ["6-way 1-shot, as trained", "5-way 1-shot, dim"]
     asked = f"the probabilities of {names[0]}"
-    assert measured == [f"measured {name}" for name in [*names, asked]]
+    validated = "5-way 1-shot, as trained, on validation classes"
+    assert measured == [f"measured {n}" for n in (names[0], validated, names[1], asked)]
 
     (file,) = (tmp_path / "results").glob("*.json")
     document = json.loads(file.read_text())
@@ -112,6 +114,23 @@ def test_a_run_is_measured_cell_by_cell_and_goes_on(
     below = strangers_below(margins(answers), margins(strangers))
     assert worth["strangers_below"] == pytest.approx(below, abs=1e-3)
     assert f"| 1-shot, as it is | {100 * expected:.1f} |" in page
+
+    with pytest.raises(UsageError, match=r"\.json was measured with another tasks: name another"):
+        do(["ways"], folder, 5)
+    assert json.loads(file.read_text()) == document
+    file.rename(file.with_name("another.json"))
+    with pytest.raises(UsageError, match=r"has the results of another run, another\.json"):
+        do(["ways"], folder, 4)
+    assert (tmp_path / "results" / "README.md").read_text() == page
+
+
+def test_the_model_takes_as_many_inner_steps_as_in_training_unless_others_are_clearly_better():
+    assert chosen_steps({}, 1) == 1
+    after = np.array([[0.2, 0.6, 0.8], [0.4, 0.6, 0.9], [0.3, 0.5, 0.8]])
+    assert chosen_steps({"1-shot": after.tolist()}, 1) == 2
+    assert chosen_steps({"1-shot": after.tolist(), "5-shot": (1 - after).tolist()}, 1) == 1
+    after[2, 2] = 0.2  # better in the mean, by less than the tasks differ
+    assert chosen_steps({"1-shot": after.tolist()}, 1) == 1
 
 
 def config_with_way(learner, folder, way):
