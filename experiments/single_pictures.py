@@ -311,11 +311,21 @@ def opened(
     return run, learner, iteration, source
 
 
+def check_page(output: Path, name: str) -> None:
+    """Raise a UsageError if a folder's page is of another run than that of this name."""
+    others = [file.name for file in sorted(output.glob("*.json")) if file.stem != name]
+    if others:
+        raise UsageError(
+            f"--output={output} has the page of another run, {others[0]}: name another folder"
+        )
+
+
 def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
     """Measure what is not measured yet, and write the page after each cell."""
     flag_values = command.FLAGS
     data = {"data_path": flag_values.data_path, "cache_dir": flag_values.cache_dir}
     output, pretrained = Path(flag_values.output), Path(flag_values.pretrained)
+    check_page(output, Run.opened(folder).config.run_name)
     run, learner, iteration, trained_on = opened(folder, **data)
     classes = min(len(trained_on.class_ids(split)) for split in SPLITS)
     document = {
@@ -329,7 +339,10 @@ def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
     }
     file = output / f"{run.config.run_name}.json"
     stored = read_document(file) or {}
-    same = all(stored.get(key) == document[key] for key in MEASURED)
+    differing = [key for key in MEASURED if stored.get(key) != document[key]]
+    same = not differing
+    if stored and differing:
+        print(f"{file} has measured with other {', '.join(differing)}: measured anew", flush=True)
     if same and "trained_with" not in stored:  # version 0.5.0 did not note it
         write_document(file, stored | {"trained_with": document["trained_with"]})
     cells = stored["cells"] if same else {}

@@ -529,6 +529,8 @@ class ModelLearner(keras.Model):
         """
         if num_updates is not None:
             whole_number("num_updates", num_updates, least=0)
+        if support_x is None or support_y is None:
+            raise ValueError("adapt takes support_x and support_y, got None")
         support_x, support_y = tensors(support_x), tensors(support_y)
         support_weight = numbers(tensors(support_weight))
         check_examples("support", support_x, support_y, support_weight, axes=1)

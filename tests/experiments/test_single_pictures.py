@@ -163,3 +163,12 @@ def test_a_run_of_the_papers_form_is_refused(settings, omniglot_path, omniglot_c
         opened(folder, str(omniglot_path), omniglot_cache)
     with pytest.raises(UsageError, match=r"no run in "):
         opened(tmp_path / "none", str(omniglot_path), omniglot_cache)
+
+
+def test_the_page_of_another_run_is_not_replaced(tmp_path):
+    (tmp_path / "mine.json").touch()
+    single_pictures.check_page(tmp_path, "mine")
+    with pytest.raises(
+        UsageError, match=f"--output={tmp_path} has the page of another run, mine.j"
+    ):
+        single_pictures.check_page(tmp_path, "other")
