@@ -338,11 +338,21 @@ def opened(
     return run, learner, iteration, source
 
 
+def check_page(output: Path, name: str) -> None:
+    """Raise a UsageError if a folder's page is of another run than that of this name."""
+    others = [file.name for file in sorted(output.glob("*.json")) if file.stem != name]
+    if others:
+        raise UsageError(
+            f"--output={output} has the page of another run, {others[0]}: name another folder"
+        )
+
+
 def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
     """Measure what is not measured yet, and write the page after each cell."""
     flag_values = command.FLAGS
     data = {"data_path": flag_values.data_path, "cache_dir": flag_values.cache_dir}
     output, pretrained = Path(flag_values.output), Path(flag_values.pretrained)
+    check_page(output, Run.opened(folder).config.run_name)
     run, learner, iteration, trained_on = opened(folder, **data)
     classes = min(len(trained_on.class_ids(split)) for split in SPLITS)
     document = {
@@ -356,7 +366,7 @@ def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
     }
     file = output / f"{run.config.run_name}.json"
     stored = read_document(file) or {}
-    _check_results(output, file, stored, document)
+    _check_stored(file, stored, document)
     if stored and "trained_with" not in stored:  # version 0.5.0 did not note it
         write_document(file, stored | {"trained_with": document["trained_with"]})
     cells, probabilities, validation = (
@@ -433,22 +443,13 @@ def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
         print("wrote", model)
 
 
-def _check_results(output: Path, file: Path, stored: Document, document: Document) -> None:
-    """Refuse to write over what was measured of another run, or otherwise.
-
-    Raises:
-        UsageError: there is such a result.
-    """
-    for other in output.glob("*.json"):
-        if other != file:
-            raise UsageError(
-                f"--output={output} has the results of another run, {other.name}: name another"
-            )
-    differs = [key for key in MEASURED if stored and stored.get(key) != document[key]]
-    if differs:
+def _check_stored(file: Path, stored: Document, document: Document) -> None:
+    """Raise a UsageError if what is stored was measured otherwise: it may have taken hours."""
+    differing = [key for key in MEASURED if stored and stored.get(key) != document[key]]
+    if differing:
         raise UsageError(
-            f"{file} was measured with another {differs[0].replace('_', ' ')}: name another "
-            "--output, or remove it to measure again"
+            f"{file} was measured with other {', '.join(differing)}: name another --output, or "
+            "remove it to measure again"
         )
 
 

@@ -124,5 +124,8 @@ def sublayers(layer: Any) -> list[Any]:
 
 
 def is_functional(model: Any) -> bool:
-    """Whether a model is made of layers that `clone_model` can replace."""
+    """Whether a model is made of layers that `clone_model` can replace, and of nothing else."""
+    own = [kind for kind in type(model).__mro__ if not kind.__module__.startswith("keras.")]
+    if any("call" in vars(kind) for kind in own):
+        return False
     return isinstance(model, keras.Sequential) or hasattr(model, "operations")

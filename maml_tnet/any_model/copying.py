@@ -12,6 +12,7 @@ from maml_tnet.any_model.exact_normalization import (
     ExactSpectralNormalization,
 )
 from maml_tnet.any_model.exact_upsampling import ExactUpSampling2D
+from maml_tnet.any_model.same_answers import check_same_answers
 from maml_tnet.compat import is_functional, require_keras_3, sublayers
 
 EXACT: dict[Any, Any] = {
@@ -27,15 +28,16 @@ EXACT: dict[Any, Any] = {
 def exact_copy(model: keras.Model) -> keras.Model:
     """Copy a model, with exact layers in place of those of Keras that are not (`EXACT`).
 
-    Layers that train nothing are shared with the original. A subclassed model, whose layers cannot
-    be replaced from outside, is returned itself.
+    Layers without weights are shared with the original. A subclassed model, whose layers cannot
+    be replaced from outside, is returned itself, and so is one with a `call` of its own.
 
     Args:
         model: built.
 
     Raises:
         RuntimeError: this is Keras 2, whose models cannot be called with weights handed in.
-        ValueError: the model has no weights yet, or has a layer that cannot be meta-learned.
+        ValueError: the model has no weights yet, has a layer that cannot be meta-learned, or its
+            copy answers otherwise.
     """
     require_keras_3()
     _refuse(model)
@@ -47,6 +49,8 @@ def exact_copy(model: keras.Model) -> keras.Model:
                 "or layer, where it cannot be replaced, and its second derivatives are wrong: "
                 "build the model with the functional API or Sequential"
             )
+    if copy is not model:
+        check_same_answers(model, copy)
     return copy
 
 
@@ -88,13 +92,14 @@ def _clone(model: keras.Model, replaced: Mapping[Any, Any]) -> keras.Model:
 def _remade(layer: Any, replaced: Mapping[Any, Any]) -> Any:
     """Make a layer anew from its configuration, of the class that replaces its own.
 
-    Layers that train nothing and hold nothing to replace are the same in all copies: some, such as
-    `Lambda` and an adapted `Normalization`, are more than their configuration.
+    Layers that have no weights and hold nothing to replace are the same in all copies: some, such
+    as `Lambda`, are more than their configuration, and so is an adapted `Normalization`.
     """
     if not isinstance(layer, keras.layers.Layer):
         return layer  # an operation, such as +
     changes = any(type(inner) in replaced for inner in sublayers(layer))
-    if not layer.trainable_weights and not changes:
+    has_none = not layer.weights or isinstance(layer, keras.layers.Normalization)
+    if has_none and not changes:
         return layer
     try:
         config = _with_classes_replaced(layer.get_config(), replaced)

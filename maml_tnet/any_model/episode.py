@@ -144,8 +144,15 @@ def real_examples(weight: Any, parts: Any) -> Any:
 
     Returns:
         the parts without the examples of which all weights of the first output are 0.
+
+    Raises:
+        tf.errors.InvalidArgumentError: that are all examples.
     """
     real = _is_real(weight)
+    message = "a task must have an example whose sample weight is not 0"
+    check = tf.debugging.assert_positive(tf.math.count_nonzero(real), message)
+    with tf.control_dependencies([check]):
+        real = tf.identity(real)
     return tf.nest.map_structure(
         lambda part: None if part is None else tf.boolean_mask(part, real), parts
     )

@@ -83,7 +83,7 @@ class ModelLearner(keras.Model):
     Raises:
         RuntimeError: this is Keras 2.
         ValueError: an unknown word, a number out of range, a choice that is neither True nor False,
-            a model that cannot be meta-learned, or a `tf.distribute` strategy of several replicas.
+            a model that cannot be meta-learned, or the scope of a `tf.distribute` strategy.
     """
 
     def __init__(
@@ -105,11 +105,10 @@ class ModelLearner(keras.Model):
         **kwargs: Any,
     ):
         require_keras_3()
-        if tf.distribute.get_strategy().num_replicas_in_sync > 1:
+        if tf.distribute.has_strategy():
             raise ValueError(
-                "a MetaLearner of any Keras model is for one replica, but the strategy has "
-                f"{tf.distribute.get_strategy().num_replicas_in_sync}: take maml_tnet.ConvNet or "
-                "Regressor"
+                "a MetaLearner of any Keras model is made outside of the scope of a tf.distribute "
+                "strategy, for one device: maml_tnet.ConvNet and Regressor are for several"
             )
         if not isinstance(network, keras.Model):
             raise ValueError(f"network must be a Keras model, got {network!r:.60}")
@@ -530,6 +529,8 @@ class ModelLearner(keras.Model):
         """
         if num_updates is not None:
             whole_number("num_updates", num_updates, least=0)
+        if support_x is None or support_y is None:
+            raise ValueError("adapt takes support_x and support_y, got None")
         support_x, support_y = tensors(support_x), tensors(support_y)
         support_weight = numbers(tensors(support_weight))
         check_examples("support", support_x, support_y, support_weight, axes=1)

@@ -115,11 +115,11 @@ def test_a_run_is_measured_cell_by_cell_and_goes_on(
     assert worth["strangers_below"] == pytest.approx(below, abs=1e-3)
     assert f"| 1-shot, as it is | {100 * expected:.1f} |" in page
 
-    with pytest.raises(UsageError, match=r"\.json was measured with another tasks: name another"):
+    with pytest.raises(UsageError, match=r"\.json was measured with other tasks: name another"):
         do(["ways"], folder, 5)
     assert json.loads(file.read_text()) == document
     file.rename(file.with_name("another.json"))
-    with pytest.raises(UsageError, match=r"has the results of another run, another\.json"):
+    with pytest.raises(UsageError, match=r"has the page of another run, another\.json"):
         do(["ways"], folder, 4)
     assert (tmp_path / "results" / "README.md").read_text() == page
 
@@ -182,3 +182,12 @@ def test_a_run_of_the_papers_form_is_refused(settings, omniglot_path, omniglot_c
         opened(folder, str(omniglot_path), omniglot_cache)
     with pytest.raises(UsageError, match=r"no run in "):
         opened(tmp_path / "none", str(omniglot_path), omniglot_cache)
+
+
+def test_the_page_of_another_run_is_not_replaced(tmp_path):
+    (tmp_path / "mine.json").touch()
+    single_pictures.check_page(tmp_path, "mine")
+    with pytest.raises(
+        UsageError, match=f"--output={tmp_path} has the page of another run, mine.j"
+    ):
+        single_pictures.check_page(tmp_path, "other")

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from maml_tnet.any_model.episode import ModelEpisode, class_episodes, model_episode, tensors
+from maml_tnet.any_model.episode import (
+    ModelEpisode,
+    class_episodes,
+    model_episode,
+    real_examples,
+    tensors,
+)
 
 SIZES = [3, 4, 9, 5, 2]
 LABELS = np.repeat(["a", "b", "c", "d", "e"], SIZES)
@@ -148,3 +154,11 @@ def test_bools_are_weights_and_lists_are_tensors():
     nested = tensors({"a": [np.ones([2]), np.ones([3])], "b": [1, 2]})
     assert [part.shape for part in tf.nest.flatten(nested)] == [[2], [3], [2]]
     assert tensors(None) is None
+
+
+def test_a_task_of_nothing_but_padding_is_refused():
+    x = tf.constant([[1.0], [2.0]])
+    np.testing.assert_array_equal(real_examples(tf.constant([0.0, 2.0]), x), [[2.0]])
+    for run in (real_examples, tf.function(real_examples)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="must have an example whose samp"):
+            run(tf.zeros([2]), x)

@@ -418,10 +418,84 @@ def test_state_of_a_layer_of_ones_own_is_refused():
         call(np.ones([3, 2], "float32"), [], {}, training=True)
 
 
+def test_a_model_with_a_call_of_its_own_is_used_as_it_is():
+    class TenTimes(keras.Model):
+        def __init__(self):
+            inputs = keras.Input([2])
+            super().__init__(inputs, layers.Dense(1)(inputs))
+
+        def call(self, x, training=None):
+            return 10 * super().call(x, training=training)
+
+    model = TenTimes()
+    assert MetaLearner(model, update_lr=0.1).network is model
+    outer = keras.Sequential([keras.Input([2]), model, layers.Dense(1)])
+    with pytest.raises(
+        ValueError, match=r"the copy of .* answers otherwise than the model: the ge"
+    ):
+        MetaLearner(outer, update_lr=0.1)
+
+
+def test_a_layer_whose_config_leaves_something_out_is_no_other_layer():
+    class Scaled(layers.Dense):
+        def __init__(self, units, by=1.0, **kwargs):
+            super().__init__(units, **kwargs)
+            self.by = by
+
+        def call(self, x):
+            return self.by * super().call(x)
+
+    def model(by):
+        return keras.Sequential([keras.Input([2]), Scaled(3, by), layers.BatchNormalization()])
+
+    MetaLearner(model(1.0), update_lr=0.1)
+    with pytest.raises(ValueError, match=r"the get_config of a layer leaves something out"):
+        MetaLearner(model(3.0), update_lr=0.1)
+
+
+def test_answers_that_are_random_are_not_compared():
+    class Noisy(layers.Layer):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.seeds = keras.random.SeedGenerator()
+
+        def call(self, x):
+            return x + keras.random.normal(keras.ops.shape(x), seed=self.seeds)
+
+    MetaLearner(keras.Sequential([keras.Input([2]), layers.Dense(2), Noisy()]), update_lr=0.1)
+
+
 def test_steps_are_meta_iterations():
     optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
     with pytest.raises(ValueError, match="counts other steps than meta-iterations, by which"):
         MetaLearner(small_model(), update_lr=0.1).compile(optimizer, loss="mse")
+
+
+def test_frozen_layers_are_of_each_model_its_own():
+    inner = keras.Sequential([keras.Input([4]), layers.Dense(3, activation="tanh")])
+    model = keras.Sequential([keras.Input([2]), layers.Dense(4), inner, layers.Dense(1)])
+    model.layers[0].trainable = inner.trainable = False
+    learner = learner_of(model)
+    x = np.ones([2, 2], "float32")
+    batch = [part[0] for part in list(episode(0).values())[:2]]
+    copies = [model, learner.network, learner.adapt(*batch), learner.adapt(*batch)]
+    answers = [copy(x).numpy() for copy in copies]
+    for number, copy in enumerate(copies):
+        assert len(copy.trainable_weights) == 2
+        frozen = copy.non_trainable_weights
+        assert len(frozen) == 4
+        for weight in frozen:
+            weight.assign(weight + 1)
+        for other in range(number + 1, len(copies)):
+            np.testing.assert_array_equal(copies[other](x), answers[other])
+
+
+def test_an_adapted_normalization_stays_what_it_is():
+    scale = layers.Normalization()
+    scale.adapt(np.array([[1.0, 5.0], [3.0, 9.0]]))
+    model = keras.Sequential([keras.Input([2]), scale, layers.Dense(1)])
+    x = np.ones([2, 2], "float32")
+    np.testing.assert_allclose(MetaLearner(model, update_lr=0.1).network(x), model(x), rtol=1e-6)
 
 
 def test_a_layer_that_is_frozen_too_late_is_named():
