@@ -6,6 +6,7 @@ python main.py --notrain --run=FOLDER --test_set                evaluate a run
 python main.py --predict --model=RUN --support=DIR --query=DIR  classify your own images
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -37,7 +38,7 @@ from utils.command.flags import (
     without_effect,
 )
 from utils.command.memory_needs import check_memory
-from utils.command.paths import export_folder
+from utils.command.paths import check_writable, export_folder
 from utils.errors import UsageError
 from utils.prediction.adapted import adapted_folder, learned_classes, save_adapted
 from utils.prediction.exporting import export_trained
@@ -94,6 +95,8 @@ def train_run() -> None:
         run.check_other_folder(target, f"--export_dir={FLAGS.export_dir}")
     elif FLAGS.resume and (problem := not_replaceable(target)):
         raise UsageError(f"{target} {problem}: move it away, or name another by --export_dir")
+    elif FLAGS.resume and target.is_symlink():
+        check_writable(Path(os.path.realpath(target)), str(target))
     cache_dir = str(cache_folder(FLAGS))
     with started(FLAGS.distribute, FLAGS.peer_timeout) as replicas:
         replicas.check_same("flags", config.to_dict() | asdict(settings))

@@ -1,10 +1,12 @@
 """Numbers and paths on the benchmarks' command lines, checked where they are read."""
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 
-from utils.command.paths import expanded
+from utils.command.paths import check_writable, expanded
+from utils.errors import UsageError
 
 
 def number(kind: type[int] | type[float], least: float, most: float) -> Callable[[str], float]:
@@ -38,5 +40,10 @@ def path(text: str) -> str:
 
 
 def folder(text: str) -> Path:
-    """The same, of a folder to write into."""
-    return Path(path(text))
+    """The same, of a folder to write into, which need not be there."""
+    found = path(text)
+    try:
+        check_writable(Path(os.path.realpath(found), "results"), found)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+    return Path(found)

@@ -172,6 +172,7 @@ def main() -> None:
     parser.add_argument("--photographs", type=path, default=os.environ.get("PHOTOS_PATH"))
     parser.add_argument("--output", type=folder, default=Path("benchmarks/results"))
     options = parser.parse_args()
+    options.output.mkdir(parents=True, exist_ok=True)
     found = machine.describe()
     results: dict[str, Any] = {"machine": found, "tensorflow": tf.__version__}
     with tempfile.TemporaryDirectory() as cache:
@@ -189,7 +190,6 @@ def main() -> None:
     print(f"\nOmniglot, {MANY_STEPS} inner steps, ms per meta-iteration and peak MB: {steps}")
     if share is not None:
         print(f"\nminiImagenet's meta-iteration: {share:.2g} % for its images")
-    options.output.mkdir(parents=True, exist_ok=True)
     file = options.output / f"program-tensorflow-{tf.__version__}.json"
     file.write_text(json.dumps(results, indent=1) + "\n")
 

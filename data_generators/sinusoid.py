@@ -5,6 +5,7 @@ import math
 import tensorflow as tf
 
 from data_generators.episode import Episode, check_counts, split_episode
+from data_generators.errors import DataError
 from data_generators.random_streams import held_out_draw, stream_id, uniform
 
 AMPLITUDE = (0.1, 5.0)
@@ -23,6 +24,9 @@ class Sinusoid:
 
     Args:
         oracle: give the network the task as well: inputs are (x, A, w, b) instead of x alone.
+
+    Raises:
+        DataError: `oracle` is neither True nor False.
     """
 
     output_size = 1
@@ -32,6 +36,8 @@ class Sinusoid:
     data_record = None
 
     def __init__(self, oracle: bool = False):
+        if not isinstance(oracle, bool):
+            raise DataError(f"oracle must be True or False, got {oracle!r}")
         self.oracle = oracle
         self.input_shape = (4,) if oracle else (1,)
 

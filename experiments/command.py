@@ -3,6 +3,7 @@
 What is finished is written at once. Stopped at any moment, the same command goes on where it was.
 """
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from absl import flags
 from experiments.runs import Folders
 from utils.command.exit_code import exit_code
 from utils.command.flags import parse
-from utils.command.paths import define_path
+from utils.command.paths import check_writable, define_path
 from utils.errors import UsageError
 
 FLAGS = flags.FLAGS
@@ -86,6 +87,9 @@ def main(argv: Sequence[str], parts: Iterable[str], do: Callable[[Sequence[str]]
                 raise UsageError(
                     f"--{name}={folder} cannot be written: {error.strerror}"
                 ) from error
+        if "pretrained" in FLAGS:
+            model = Path(os.path.realpath(FLAGS.pretrained), "model")
+            check_writable(model, f"--pretrained={FLAGS.pretrained}")
         do([part for part in parts if part in FLAGS.only])
 
     return exit_code(do_chosen)

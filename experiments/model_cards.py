@@ -50,7 +50,7 @@ ALONE = "{}; telling that a picture is of none of the classes."
 
 PAGE = """# Cards of the models
 
-Written by `python -m experiments.model_cards`. Accuracies are in %, with the 95 % interval over 600
+Written by `python -m experiments.model_cards`. Accuracies are in %, with the 95 % interval over
 tasks of held-out classes, of the one network that was trained; masks at their mode, as the models
 have them. The weights are this project's and under its licence (MIT); whether the data's terms
 allow what you want to do with them is yours to find out.
@@ -104,8 +104,9 @@ def _papers_form(experiment: Experiment, results: Path, part: str, data: str, ot
     found = []
     if record is not None:
         mask = "mode" if config.use_M else "sample"
+        tasks = experiment.settings(config.update_batch_size).num_tasks
         found = [f"{config.num_classes}-way {config.update_batch_size}-shot"]
-        found += [f"{cell(record, mask=mask)} (all queries together)"]
+        found += [f"{cell(record, mask=mask)} (all queries together, {tasks} tasks)"]
     return Model(
         f"{part}-{experiment.name}",
         data,
@@ -116,7 +117,7 @@ def _papers_form(experiment: Experiment, results: Path, part: str, data: str, ot
 
 
 def _alone(name: str, results: Path, part: str, data: str, others: str) -> Model:
-    measured, starts = [], []
+    measured, starts, tasks = [], [], 0
     for file in sorted((results / part).glob("*.json")):
         document = read_document(file) or {}
         config = Config.from_dict(document["configuration"], str(file))
@@ -125,8 +126,9 @@ def _alone(name: str, results: Path, part: str, data: str, others: str) -> Model
             if values is not None:
                 accuracies = np.array(values["accuracy"])[:, config.num_updates]
                 measured.append(f"{way}-way {shot}-shot {percent(accuracies)}")
+        tasks = document["tasks"]
         starts = [_versions(start) for start in document.get("trained_with", [])]
-    found = f"{', '.join(measured)} (each query alone)" if measured else ""
+    found = f"{', '.join(measured)} (each query alone, {tasks} tasks)" if measured else ""
     return Model(
         name, data, list(dict.fromkeys(starts)), _accuracy(found, part), ALONE.format(others)
     )

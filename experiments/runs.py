@@ -29,6 +29,7 @@ from experiments.record import (
 from maml_tnet import MetaLearner
 from maml_tnet.compat import tf_variable
 from maml_tnet.export import EXTRA_FILES, verify_export
+from maml_tnet.replacing import not_replaceable
 from system.atomic_file import write_text
 from system.errors import FileError
 from system.files import read_text
@@ -101,8 +102,8 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
     """Train, measure, export and record what is not done yet.
 
     Raises:
-        UsageError: the run's folder holds another run, or cannot be written; or the record is of
-            other data than that which is given.
+        UsageError: the run's folder holds another run, or cannot be written; the record is of other
+            data than that which is given; or something else is where the SavedModel goes.
         TrainingInterrupted: a signal came; the same call goes on from there.
     """
     record = read_record(experiment, folders.records)
@@ -110,6 +111,9 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
         if folders.data_path is not None:
             record = check_data(record, fingerprint(experiment.config, folders), folders.records)
         return record
+    export = folders.export(experiment)
+    if export and (problem := not_replaceable(export)):
+        raise UsageError(f"{export} {problem}: move it away, or name another --pretrained")
     run = _run(experiment, folders)
     trained = trained_run(experiment, folders)
     data = fingerprint_of(trained.source)
@@ -130,7 +134,6 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
     )
     if run.log.path.exists():
         write_text(folders.records / f"{experiment.name}-curve.csv", _curve(run.log))
-    export = folders.export(experiment)
     if export and _origin_of(export) != origin(experiment):
         export_with_origin(trained, experiment, export)
     # Last, as it says that the experiment is finished.

@@ -1,9 +1,12 @@
-"""What constructors and methods are given, checked where it is given: numbers and datasets."""
+"""What constructors and methods are given, checked where it is given."""
 
+import inspect
 import math
 import numbers
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 LEAST_INT32, LARGEST_INT32 = -(2**31), 2**31 - 1
@@ -58,8 +61,46 @@ def finite_number(
     return float(value)
 
 
+def true_or_false(name: str, value: Any) -> bool:
+    """Check a choice: of a text, such as "no", Python would take any for true.
+
+    Args:
+        name: of the argument.
+        value: given.
+
+    Raises:
+        ValueError: it is neither True nor False.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ValueError(f"{name} must be True or False, got {value!r:.40}")
+    return bool(value)
+
+
+def check_function(name: str, function: Any, of: str) -> None:
+    """Check a function of one argument.
+
+    Args:
+        name: of the argument that it is.
+        function: given.
+        of: what it will be called with.
+
+    Raises:
+        ValueError: it is no function, or takes no argument or needs more.
+    """
+    if not callable(function):
+        raise ValueError(f"{name} must be a function of {of}, got a {type(function).__name__}")
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some that are not written in Python do not say
+        return
+    try:
+        signature.bind(None)
+    except TypeError as error:
+        raise ValueError(f"{name} must be a function of {of} alone: {error}") from error
+
+
 def check_dataset(dataset: Any, steps: Any, what: str, argument: str) -> None:
-    """Refuse no dataset, and one without an end where nothing says how much of it is meant.
+    """Refuse no dataset, an empty one, and one without an end where nothing says how much is meant.
 
     Args:
         dataset: given; what is neither None nor a `tf.data.Dataset` is passed over.
@@ -68,15 +109,34 @@ def check_dataset(dataset: Any, steps: Any, what: str, argument: str) -> None:
         argument: by which `steps` is given.
 
     Raises:
-        ValueError: there is none, or it never ends.
+        ValueError: there is none, it is empty, or it never ends.
     """
     if dataset is None:
         raise ValueError(f"{what} takes a dataset, got None")
-    endless = isinstance(dataset, tf.data.Dataset) and (
-        int(dataset.cardinality()) == tf.data.INFINITE_CARDINALITY
-    )
-    if endless and steps is None:
+    if not isinstance(dataset, tf.data.Dataset):
+        return
+    size = int(dataset.cardinality())
+    if size == 0:
+        raise ValueError(f"{what} takes a dataset with something in it, got an empty one")
+    if size == tf.data.INFINITE_CARDINALITY and steps is None:
         raise ValueError(
             f"{what} would never end on an endless dataset: give {argument}, or take some of it by "
             "dataset.take(number)"
         )
+
+
+def check_training_data(dataset: Any, options: Mapping[str, Any], what: str) -> None:
+    """`check_dataset` of what `fit` is given.
+
+    Args:
+        dataset: to train on.
+        options: that `fit` is given by name, `validation_data` and numbers of steps among them.
+        what: `dataset` is for.
+
+    Raises:
+        ValueError: see `check_dataset`.
+    """
+    check_dataset(dataset, options.get("steps_per_epoch"), what, "steps_per_epoch")
+    if (validation := options.get("validation_data")) is not None:
+        steps = options.get("validation_steps")
+        check_dataset(validation, steps, "validation", "validation_steps")

@@ -14,6 +14,10 @@ class ChecksumError(Exception):
     """A file is missing or not as it was written; its text is one line that names it."""
 
 
+class UnreadableError(ChecksumError):
+    """A file is there and may be as it was written, but the system does not let it be read."""
+
+
 def checksums(folder: Path, names: Iterable[str]) -> str:
     """A line for each of a folder's files.
 
@@ -32,11 +36,14 @@ def verify(file: Path) -> set[str]:
 
     Raises:
         ChecksumError: one is missing or damaged, or `file` itself is.
+        UnreadableError: one cannot be read.
     """
     try:
         _check_is_file(file)
         with file.open("rb") as opened:
             *lines, rest = opened.read(LARGEST).decode().split("\n")
+    except PermissionError as error:
+        raise UnreadableError(f"cannot read {file}: {error.strerror}") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ChecksumError(f"cannot read {file}: {error}") from error
     listed = [_LINE.fullmatch(line) for line in lines]
@@ -47,6 +54,8 @@ def verify(file: Path) -> set[str]:
         path = file.parent / name
         try:
             found = _sum(path)
+        except PermissionError as error:
+            raise UnreadableError(f"cannot read {path}: {error.strerror}") from error
         except OSError as error:
             raise ChecksumError(f"cannot read {path}, which {file} lists: {error}") from error
         if found != expected:

@@ -67,7 +67,7 @@ def apply_mean_gradients(optimizer: Any, gradients: list[tf.Tensor], variables: 
     Raises:
         RuntimeError: it has no such method in this version.
     """
-    pairs = zip(gradients, variables, strict=True)
+    pairs = zip(as_scaled(optimizer, gradients), variables, strict=True)
     if tf.distribute.get_replica_context().num_replicas_in_sync == 1:
         optimizer.apply_gradients(pairs)
         return
@@ -83,6 +83,16 @@ def apply_mean_gradients(optimizer: Any, gradients: list[tf.Tensor], variables: 
         if own is not None:
             own._all_reduce_sum_gradients = list
     optimizer.apply_gradients(pairs)
+
+
+def as_scaled(optimizer: Any, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+    """Gradients of a loss as an optimizer that scales losses takes them, which divides them.
+
+    That is a LossScaleOptimizer or any with a `loss_scale_factor`, in Keras 3; Keras 2 leaves the
+    division to the caller.
+    """
+    scale = getattr(optimizer, "scale_loss", None)
+    return gradients if scale is None else [scale(gradient) for gradient in gradients]
 
 
 def keras_version() -> str:

@@ -12,13 +12,18 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from maml_tnet.arguments import whole_number
-from maml_tnet.checksums import CHECKSUMS, ChecksumError, checksums, verify
-from maml_tnet.compat import tf_variable
+from maml_tnet.checksums import CHECKSUMS, ChecksumError, UnreadableError, checksums, verify
+from maml_tnet.compat import sublayers, tf_variable
 from maml_tnet.meta_learner import MetaLearner
 from maml_tnet.replacing import EXTRA_FILES, not_replaceable
 
 PARITY_TOLERANCE = 1e-4
 SIGNATURE = "serving_default"
+# What a graph refers to besides variables, and must be saved with it.
+TABLES = (
+    *(tf.lookup.StaticHashTable, tf.lookup.StaticVocabularyTable),
+    *(tf.lookup.experimental.MutableHashTable, tf.lookup.experimental.DenseHashTable),
+)
 
 
 class ExportError(Exception):
@@ -119,6 +124,7 @@ def export(
     def adapt_and_predict(
         support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor
     ) -> dict[str, tf.Tensor]:
+        support_x = _checked_any("task", support_x)
         tasks = _checked_as_many("tasks", support_x, support_y, query_x)
         if isinstance(meta_learner, MetaLearner):
             return {"predictions": tf.map_fn(one_task, tasks, fn_output_signature=dtype)}
@@ -131,6 +137,8 @@ def export(
     # Only the variables: Keras would otherwise add its own description of the whole model.
     module = tf.Module()
     module.parameters = [tf_variable(v) for v in meta_learner.trainable_variables]
+    if tables := lookup_tables(meta_learner.network):
+        module.tables = tables
     # Compiled, too: many inner steps amplify the rounding in which eager execution differs.
     expected = signatures[SIGNATURE](**batch)["predictions"]
 
@@ -143,6 +151,16 @@ def export(
             check_same(answers, expected[0], folder)
 
     write_saved_model(module, signatures, Path(folder), check, extra_files)
+
+
+def lookup_tables(network: Any) -> list[Any]:
+    """The tables of a model's layers, such as the vocabulary of a `TextVectorization`."""
+    return [
+        part
+        for layer in sublayers(network)
+        for part in vars(layer).values()
+        if isinstance(part, TABLES)
+    ]
 
 
 def _as_taken(meta_learner: Any, value: Any) -> tf.Tensor:
@@ -160,6 +178,13 @@ def _checked_as_many(what: str, *values: tf.Tensor) -> tuple[tf.Tensor, ...]:
     checks = [tf.debugging.assert_equal(sizes[0], size, message) for size in sizes[1:]]
     with tf.control_dependencies(checks):
         return tuple(tf.identity(value) for value in values)
+
+
+def _checked_any(what: str, values: tf.Tensor) -> tf.Tensor:
+    """Let a signature refuse that there is none of something."""
+    check = tf.debugging.assert_positive(tf.shape(values)[0], f"there must be a {what} at least")
+    with tf.control_dependencies([check]):
+        return tf.identity(values)
 
 
 def _checked_labels(y: tf.Tensor) -> tf.Tensor:
@@ -186,6 +211,7 @@ def _of_one_task(
     @tf.function(autograph=False)
     def learn(support_x: tf.Tensor, support_y: tf.Tensor) -> dict[str, tf.Tensor]:
         support_x, support_y = _checked_as_many("support examples and labels", support_x, support_y)
+        support_x = _checked_any("support example", support_x)
         if meta_learner.task_loss.classifies and not meta_learner.task_loss.takes_class_numbers:
             support_y = _checked_labels(support_y)
         learned = meta_learner.learn(support_x[tf.newaxis], support_y[tf.newaxis], steps)
@@ -217,8 +243,9 @@ def _of_images(
         if way is None:
             classes = tf.unique(support_labels).y
         else:
-            tf.debugging.assert_non_negative(support_labels)
-            tf.debugging.assert_less(support_labels, way)
+            message = f"support_labels must be numbers of classes from 0 to {way - 1}"
+            tf.debugging.assert_non_negative(support_labels, message)
+            tf.debugging.assert_less(support_labels, way, message)
             classes = tf.range(way)
         one_hot = tf.cast(support_labels[:, tf.newaxis] == classes, targets.dtype)
         learned = learn(support_x=inputs_of(support_images), support_y=one_hot)
@@ -290,8 +317,11 @@ def write_saved_model(
         _list_checksums(temporary)
         check(tf.saved_model.load(str(temporary)).signatures)
         _replace(folder, temporary)
+    except AssertionError as error:  # the graph refers to something that TensorFlow does not know
+        raise ExportError(f"cannot save the model as {folder}: {error!s:.200}") from error
     except (OSError, tf.errors.OpError) as error:
-        raise ExportError(f"cannot write the SavedModel {folder}: {error}") from error
+        why = getattr(error, "strerror", None) or error
+        raise ExportError(f"cannot write the SavedModel {folder}: {why}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -323,13 +353,16 @@ def verify_export(folder: str | os.PathLike[str]) -> set[str] | None:
         version 0.2.0 and before.
 
     Raises:
-        ExportError: a file is missing or damaged, or one that TensorFlow reads has no checksum.
+        ExportError: a file is missing or damaged, one cannot be read, or one that TensorFlow reads
+            has no checksum.
     """
     folder = Path(folder)
     if not (folder / CHECKSUMS).exists():
         return None
     try:
         names = verify(folder / CHECKSUMS)
+    except UnreadableError as error:
+        raise ExportError(str(error)) from error
     except ChecksumError as error:
         raise ExportError(f"the SavedModel {folder} is damaged: {error}") from error
     for name in _files(folder):

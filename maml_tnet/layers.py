@@ -16,7 +16,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from maml_tnet.arguments import finite_number, whole_number
+from maml_tnet.arguments import finite_number, true_or_false, whole_number
 from maml_tnet.kernels.convolutions import task_convolution
 from maml_tnet.kernels.task_axis import sizes
 
@@ -73,8 +73,8 @@ class TransformLayer(keras.layers.Layer):
         if mask_per is not None and mask_per not in MASK_PER:
             raise ValueError(f"mask_per must be None or one of {MASK_PER}, got {mask_per!r}")
         self.units = whole_number("units", units, least=1)
-        self.use_bias = use_bias
-        self.use_transform = use_transform
+        self.use_bias = true_or_false("use_bias", use_bias)
+        self.use_transform = true_or_false("use_transform", use_transform)
         self.mask_per = mask_per
         self.logit_init = finite_number("logit_init", logit_init)
         self.kernel_initializer = keras.initializers.get(kernel_initializer)

@@ -7,6 +7,7 @@ what is given: 0.4 with `cross_entropy` on 5-way tasks is 2.0 with
 `keras.losses.CategoricalCrossentropy(from_logits=True)`, which is the mean.
 """
 
+import contextlib
 import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -14,7 +15,10 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from tensorflow import keras
 
+from maml_tnet.second_derivatives import checked_loss
 
+
+@keras.utils.register_keras_serializable("maml_tnet")
 def squared_error(
     outputs: tf.Tensor, targets: tf.Tensor, support_size: int | tf.Tensor
 ) -> tf.Tensor:
@@ -23,6 +27,7 @@ def squared_error(
     return tf.reduce_mean(tf.square(outputs - targets), axis=[0, 2])
 
 
+@keras.utils.register_keras_serializable("maml_tnet")
 def cross_entropy(logits: tf.Tensor, labels: tf.Tensor, support_size: int | tf.Tensor) -> tf.Tensor:
     """SUM over a task's examples of the cross-entropy, divided by the shot K.
 
@@ -40,6 +45,7 @@ def cross_entropy(logits: tf.Tensor, labels: tf.Tensor, support_size: int | tf.T
     return total / shot
 
 
+@keras.utils.register_keras_serializable("maml_tnet")
 def class_mean_cross_entropy(
     logits: tf.Tensor, labels: tf.Tensor, support_size: int | tf.Tensor
 ) -> tf.Tensor:
@@ -88,12 +94,14 @@ class TaskLoss(NamedTuple):
         return tf.reduce_mean(tf.cast(correct, logits.dtype), axis=0)
 
 
-def task_loss(loss: Any) -> TaskLoss:
+def task_loss(loss: Any, *, first_order: bool = False) -> TaskLoss:
     """Make a task loss of what `compile` is given.
 
     Args:
         loss: one of this module, or a Keras loss: an instance, a function or a name.
             A Keras loss is reduced over a task's examples as it says, by default to their mean.
+        first_order: second derivatives are not needed; otherwise a loss whose are wrong is refused
+            where it is traced (`second_derivatives`).
 
     Raises:
         ValueError: none; a Keras loss of probabilities, where networks give logits; one whose
@@ -130,11 +138,13 @@ def task_loss(loss: Any) -> TaskLoss:
 
     def reduced(outputs: tf.Tensor, targets: tf.Tensor, support_size: int | tf.Tensor) -> tf.Tensor:
         del support_size
-        of_examples = values(targets, outputs)
-        if of_examples.shape.rank == 0:
+        with contextlib.nullcontext() if first_order else checked_loss(outputs):
+            of_examples = values(targets, outputs)
+        if of_examples.shape.rank not in (2, None):
             raise ValueError(
-                f"the loss {name!r} must give a number for every example, not one for all: leave "
-                "the mean over the examples out"
+                f"the loss {name!r} must give a number for every example of every task, of targets "
+                "and outputs [examples, tasks, outputs], got numbers of shape "
+                f"{tuple(of_examples.shape)}: reduce the last axis, and no other"
             )
         return reduce(of_examples, axis=0)
 

@@ -7,7 +7,15 @@ import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet.adaptation import Examples, InnerStep, adaptation_path, examples
-from maml_tnet.arguments import LEAST_INT32, check_dataset, finite_number, whole_number
+from maml_tnet.arguments import (
+    LEAST_INT32,
+    check_dataset,
+    check_function,
+    check_training_data,
+    finite_number,
+    true_or_false,
+    whole_number,
+)
 from maml_tnet.compat import apply_mean_gradients, tf_variable
 from maml_tnet.distribution import (
     Engine,
@@ -30,6 +38,7 @@ from maml_tnet.task_episode import (
     checked_held_out,
     checked_inputs,
     checked_span,
+    int32_spans,
     warn_of_constants,
 )
 
@@ -85,7 +94,8 @@ class MetaLearner(keras.Model):
         seed: of the masks.
 
     Raises:
-        ValueError: a number out of range, or an unknown `evaluation_mask`.
+        ValueError: a number out of range, a choice that is neither True nor False, an unknown
+            `evaluation_mask`, or `sample_episode` is no function of one argument.
 
     Given another Keras model than this package's networks, `MetaLearner(model, ...)` is an
     `any_model.ModelLearner`, as `keras.Model(inputs, outputs)` is a functional model.
@@ -116,11 +126,7 @@ class MetaLearner(keras.Model):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if not callable(sample_episode):
-            raise ValueError(
-                "sample_episode must be a function of an iteration's number, got a "
-                f"{type(sample_episode).__name__}"
-            )
+        check_function("sample_episode", sample_episode, "an iteration's number")
         if evaluation_mask not in MASK_CHOICES:
             raise ValueError(
                 f"evaluation_mask must be one of {MASK_CHOICES}, got {evaluation_mask!r}"
@@ -130,7 +136,7 @@ class MetaLearner(keras.Model):
         self.update_lr = finite_number("update_lr", update_lr, least=0)
         self.num_updates = whole_number("num_updates", num_updates, least=1)
         self.evaluation_updates = whole_number("evaluation_updates", evaluation_updates, least=0)
-        self.first_order = first_order
+        self.first_order = true_or_false("first_order", first_order)
         self.temperature = finite_number("temperature", temperature, above=0)
         self.evaluation_mask = evaluation_mask
         self.meta_grad_clip = finite_number("meta_grad_clip", meta_grad_clip, least=0)
@@ -138,7 +144,7 @@ class MetaLearner(keras.Model):
         self._task_loss: TaskLoss | None = None
         self.strategy = strategy_in_scope()
         self.step_size_variables = []
-        if meta_sgd:
+        if true_or_false("meta_sgd", meta_sgd):
             self.step_size_variables = [
                 self.add_weight(
                     name=f"step_size{i}",
@@ -168,7 +174,7 @@ class MetaLearner(keras.Model):
         for name in ("metrics", "weighted_metrics", "loss_weights"):
             if kwargs.get(name) is not None:
                 raise ValueError(f"a MetaLearner measures loss and accuracy alone, got {name}")
-        chosen = task_loss(loss)
+        chosen = task_loss(loss, first_order=self.first_order)
         if chosen.classifies and self.network.outputs_per_example == 1:
             raise ValueError(
                 "a loss of classes needs a network with an output for each of them, got one output"
@@ -193,14 +199,13 @@ class MetaLearner(keras.Model):
         """Keras' `fit` on a dataset of spans; under a strategy, `distribution.Engine`'s.
 
         Raises:
-            ValueError: no dataset, one that never ends, or an episode is not what the network and
-                the loss take; see `checked_episode`.
+            ValueError: no dataset, an empty one, one that never ends, or an episode is not what the
+                network and the loss take; see `checked_episode`.
         """
-        check_dataset(
-            x, kwargs.get("steps_per_epoch"), "fit on spans (start, stop)", "steps_per_epoch"
-        )
+        check_training_data(x, kwargs, "fit on spans (start, stop)")
         # One of them here, as a graph's labels have no values.
         checked_episode(self.sample_episode(tf.constant(0)), self.network, self.task_loss)
+        x = int32_spans(x)
         if self.engine is None:
             return super().fit(x, *args, **kwargs)
         return self.engine.fit(x, *args, **kwargs)

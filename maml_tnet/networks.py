@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from tensorflow import keras
 
-from maml_tnet.arguments import whole_number
+from maml_tnet.arguments import true_or_false, whole_number
 from maml_tnet.compat import build_layer
 from maml_tnet.kernels import device
 from maml_tnet.kernels.folding import PatchStatistics, fold, patch_statistics
@@ -336,8 +336,8 @@ class ConvNet(TaskNetwork):
             "logit_init": logit_init,
             "seed": seed,
         }
-        self.max_pool = max_pool
-        self.flatten = flatten
+        self.max_pool = true_or_false("max_pool", max_pool)
+        self.flatten = true_or_false("flatten", flatten)
         shared = {
             "use_transform": use_transform,
             "mask_per": mask_per,

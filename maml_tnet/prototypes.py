@@ -29,6 +29,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from maml_tnet.arguments import finite_number, true_or_false
 from maml_tnet.layers import MASK_PER
 
 
@@ -49,7 +50,8 @@ class PrototypeHead(keras.layers.Layer):
         fast_weight_shapes: of [W, b], with 1 for the way, along which all parameters are shared.
 
     Raises:
-        ValueError: scale <= 0, or an unknown `mask_per`.
+        ValueError: a number out of range, an unknown `mask_per`, or a `use_transform` that is
+            neither True nor False.
     """
 
     def __init__(
@@ -62,14 +64,12 @@ class PrototypeHead(keras.layers.Layer):
         **kwargs: Any,
     ):
         super().__init__(**kwargs)
-        if scale <= 0:
-            raise ValueError(f"scale must be positive, got {scale}")
         if mask_per is not None and mask_per not in MASK_PER:
             raise ValueError(f"mask_per must be None or one of {MASK_PER}, got {mask_per!r}")
-        self.scale = scale
-        self.use_transform = use_transform
+        self.scale = finite_number("scale", scale, above=0)
+        self.use_transform = true_or_false("use_transform", use_transform)
         self.mask_per = mask_per
-        self.logit_init = logit_init
+        self.logit_init = finite_number("logit_init", logit_init)
 
     def build(self, input_shape: Sequence[Any]) -> None:
         """Create the parameters for features [examples, tasks, features]."""

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
+from maml_tnet.arguments import LARGEST_INT32, LEAST_INT32
 from maml_tnet.losses import TaskLoss
 from maml_tnet.networks import TaskNetwork
 
@@ -55,7 +56,37 @@ def checked_span(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
             f"come from sample_episode, got {data!r:.100}"
         )
     start, stop = (tf.cast(part, tf.int32) for part in parts)
-    return start, stop
+    return start, tf.maximum(start, stop)  # of one that ends before it begins nothing
+
+
+def int32_spans(spans: Any) -> Any:
+    """A dataset of spans, which refuses those beyond int32 where other whole numbers have them.
+
+    It is done by the dataset, as what trains may be compiled for devices without assertions.
+
+    Args:
+        spans: given to `MetaLearner.fit`; what is no `tf.data.Dataset` of two whole numbers is
+            returned as it is.
+    """
+    if not isinstance(spans, tf.data.Dataset):
+        return spans
+    parts = spans.element_spec
+    are_wide = isinstance(parts, tuple) and all(
+        isinstance(part, tf.TensorSpec) and part.dtype.is_integer and part.dtype != tf.int32
+        for part in parts
+    )
+    if not are_wide:
+        return spans
+
+    def checked(*span: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        message = "a span (start, stop) must be of iterations of which int32 has the numbers"
+        low, high = LEAST_INT32, LARGEST_INT32
+        wide = [tf.cast(part, tf.int64) for part in span]
+        within = [tf.reduce_all((part >= low) & (part <= high)) for part in wide]
+        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(within), [message])]):
+            return tuple(tf.cast(part, tf.int32) for part in wide)
+
+    return spans.map(checked)
 
 
 def warn_of_constants(iteration: tf.Tensor, episode: EpisodeLike) -> None:
@@ -168,9 +199,17 @@ def checked_examples(
         _check_labels(f"{part}_y", y)
     if x.shape[:2].is_fully_defined() and y.shape[:2].is_fully_defined():
         return x, y
-    message = f"{part}_y must have as many tasks and examples as {part}_x"
-    same = tf.debugging.assert_equal(tf.shape(x)[:2], tf.shape(y)[:2], message)
-    with tf.control_dependencies([same]):
+    checks = [
+        tf.debugging.assert_equal(
+            tf.shape(x)[:2],
+            tf.shape(y)[:2],
+            f"{part}_y must have as many tasks and examples as {part}_x",
+        ),
+        tf.debugging.assert_positive(
+            tf.shape(x)[:2], f"{part}_x must have a task and an example at least"
+        ),
+    ]
+    with tf.control_dependencies(checks):
         return x, tf.identity(y)
 
 

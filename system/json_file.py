@@ -84,7 +84,7 @@ def _checksum(value: Mapping[str, Any]) -> str:
 
 
 def _read(path: Path) -> Any:
-    text = read_text(path)
+    text = read_text(path).removeprefix("\ufeff")  # the mark that editors of Windows put first
     try:
         if _depth(text) > DEEPEST:
             raise ValueError(f"nested more than {DEEPEST} deep")

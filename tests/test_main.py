@@ -477,6 +477,14 @@ def test_a_saved_model_that_is_not_replaced_is_said_before_training(tmp_path, ca
     assert [path.name for path in (tmp_path / NAME).iterdir()] == ["saved_model"]
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="of Linux")
+def test_a_link_to_where_no_saved_model_can_be_is_said_before_training(tmp_path, capsys):
+    (tmp_path / NAME).mkdir()
+    (tmp_path / NAME / "saved_model").symlink_to("/proc/model")
+    line = refused(capsys, *SINUSOID, f"--logdir={tmp_path}")
+    assert line.endswith(f"{NAME}/saved_model cannot be written: nothing can be made in /proc")
+
+
 @pytest.mark.parametrize("tampered", [{"dim_hidden": 41}, {"use_T": False}, {"meta_sgd": True}])
 def test_checkpoint_of_another_architecture_is_one_line(copy, capsys, tampered):
     folder, logdir = copy
@@ -650,7 +658,8 @@ def test_truncated_image_is_named(tmp_path, capsys):
 def test_log_folder_that_cannot_be_written_is_one_line(tmp_path, capsys):
     (tmp_path / "file").write_text("")
     line = refused(capsys, *SINUSOID, f"--logdir={tmp_path}/file/logs")
-    assert line.startswith(f"--logdir: cannot write {tmp_path}/file/logs/{NAME}")
+    logs = f"{tmp_path}/file/logs"
+    assert line == f"--logdir={logs}: cannot write {logs}/{NAME}: Not a directory"
 
 
 @pytest.mark.parametrize("name", ["rectified_adam", "lookahead", "moving_average"])

@@ -40,7 +40,7 @@ class TrainingInterrupted(Exception):  # noqa: N818  (like KeyboardInterrupt, no
         self.iteration = iteration
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """What an error of the system or of TensorFlow says, without the names of operations."""
     lines = (getattr(error, "message", None) or str(error)).splitlines() or [type(error).__name__]
     return re.sub(r"\{\{.*?\}\} | \[Op:\w*\]", "", lines[0])

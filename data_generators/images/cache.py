@@ -66,27 +66,28 @@ def open_image_cache(
         [side, side, channels], and `readable`, 0 or 1.
 
     Raises:
-        DataError: an image is unreadable (the line names it), or `path` cannot be written, for one
-            because the disk has not room enough.
+        DataError: an image is unreadable (the line names it), or `path` cannot be read or written,
+            for one because the disk has not room enough.
     """
     record = np.dtype([("pixels", "u1", (side, side, CHANNELS[mode])), ("readable", "u1")])
-    images = _map(path, len(files), record)
-    for _ in range(ATTEMPTS):
-        if images is not None:
-            return images
-        seen = _stamp(path)
-        try:
+    doing = "read"
+    try:
+        images = _map(path, len(files), record)
+        for _ in range(ATTEMPTS):
+            if images is not None:
+                return images
+            doing, seen = "write", _stamp(path)
             path.parent.mkdir(parents=True, exist_ok=True)
             with only_writer(path):
                 if _stamp(path) == seen:  # no other process has made it meanwhile
                     _check_room(path, len(files), record)
                     _build(path, tree, files, record, mode, skip_unreadable)
-        except OSError as error:
-            raise DataError(
-                f"cannot write the cache of resized images, {path}: {error.strerror}; --cache_dir "
-                "can name another folder"
-            ) from error
-        images = _map(path, len(files), record)
+            images = _map(path, len(files), record)
+    except OSError as error:
+        raise DataError(
+            f"cannot {doing} the cache of resized images, {path}: {error.strerror}; --cache_dir "
+            "can name another folder"
+        ) from error
     raise DataError(f"cannot read {path} back after writing it")
 
 

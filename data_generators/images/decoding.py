@@ -136,6 +136,9 @@ def _as_shown(image: Image.Image, upright: Image.Image, bits: int | None) -> Ima
         transparent = upright.info.get("transparency")
         if bits == 16 and isinstance(transparent, tuple):
             upright.info["transparency"] = tuple(number >> 8 for number in transparent)
+        if bits in (2, 4) and upright.mode == "L" and isinstance(transparent, int):
+            # Of a PNG: Pillow spreads its pixels to 0..255, and leaves this as the file has it.
+            upright.info["transparency"] = transparent * 255 // (2**bits - 1)
         upright = upright.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", upright.size, "white"), upright)
     return upright

@@ -219,7 +219,7 @@ class ZipTree:
     """The files of a zip, read without unpacking it.
 
     Raises:
-        DataError: it is no zip, or a damaged or empty one.
+        DataError: it is no zip, or a damaged or empty one, or cannot be read.
     """
 
     def __init__(self, root: Path):
@@ -232,6 +232,8 @@ class ZipTree:
             file = io.BufferedReader(FileStart(root, end))
             weakref.finalize(self, file.close)
             self._zip = zipfile.ZipFile(file)
+        except PermissionError as error:
+            raise DataError(f"cannot read {root}: {reason(error)}") from error
         except ZIP_DAMAGE as error:
             raise DataError(f"{root} is not a complete zip file: {reason(error)}") from error
         listed = len(self._zip.infolist())
@@ -319,11 +321,15 @@ def open_tree(path: Path) -> FileTree:
     Raises:
         DataError: `path`, the flag --data_path, is neither, or cannot be read.
     """
-    if path.is_dir():
+    try:
+        is_folder, is_file, exists = path.is_dir(), path.is_file(), path.exists()
+    except OSError as error:  # what it lies in is closed
+        raise DataError(f"--data_path={path} cannot be read: {reason(error)}") from error
+    if is_folder:
         return FolderTree(path)
-    if path.is_file():
+    if is_file:
         return ZipTree(path)
-    kind = "is neither a folder nor a file" if path.exists() else "does not exist"
+    kind = "is neither a folder nor a file" if exists else "does not exist"
     raise DataError(f"--data_path={path} {kind}")
 
 

@@ -47,11 +47,17 @@ class ImageInput:
             float32 [images, size, size, channels] in [0, 1].
 
         Raises:
-            tf.errors.InvalidArgumentError: they have no height or no width.
+            tf.errors.InvalidArgumentError: they have no height, no width or other channels.
         """
         shape = tf.shape(images)
-        tf.debugging.assert_positive(shape[1:3], "images must have a height and a width")
-        pixels = tf.broadcast_to(tf.cast(images, tf.float32), [*tf.unstack(shape[:3]), 3])
+        colours = "images must have one channel, grey, or the three of red, green and blue"
+        checks = [
+            tf.debugging.assert_positive(shape[1:3], "images must have a height and a width"),
+            tf.debugging.Assert((shape[3] == 1) | (shape[3] == 3), [colours]),
+        ]
+        with tf.control_dependencies(checks):
+            pixels = tf.cast(images, tf.float32)
+        pixels = tf.broadcast_to(pixels, [*tf.unstack(shape[:3]), 3])
         if self.grey:
             # In integers these are Pillow's weights; 65536 in all, so that a grey stays as it is.
             # A sum and no product: oneDNN's kills the process where pictures are one pixel high.

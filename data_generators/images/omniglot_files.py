@@ -177,12 +177,15 @@ def _read_files(files: CharacterFiles) -> Drawings:
 
 
 def _read_cache(path: Path) -> Drawings | None:
-    if not path.is_file():
-        return None
     try:
+        if not path.is_file():
+            return None
         # A .npz is a zip: its checksums are verified while it is read.
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             names, images = file["names"].tolist(), file["images"]
+    except PermissionError as error:
+        _log.warning("cannot read %s (%s): reading the drawings again", path, error.strerror)
+        return None
     except _DAMAGE as error:
         _log.warning("%s is damaged (%s): reading the drawings again", path, error)
         return None

@@ -83,6 +83,8 @@ class Images(ImageEpisodes):
                 raise DataError(
                     f"--{name} must be a whole number between {least} and {most}, got {value!r}"
                 )
+        if not isinstance(grey, bool):
+            raise DataError(f"--grey must be True or False, got {grey!r}")
         tree = open_tree(Path(data_path))
         left_out = LeftOut()
         parts = _list_classes(tree, left_out)

@@ -155,8 +155,8 @@ def _refuse(model: keras.Model) -> None:
                 f"the layer {layer.name!r} renormalizes by moving averages, which tasks do not "
                 "share: make it with renorm=False"
             )
-        if layer.dtype_policy.name == "mixed_float16":
+        if layer.dtype_policy.name in ("mixed_float16", "float16"):
             raise ValueError(
-                f"the layer {layer.name!r} is mixed_float16, whose inner gradients would need a "
-                "loss scale of their own: use mixed_bfloat16"
+                f"the layer {layer.name!r} is {layer.dtype_policy.name}, whose inner gradients "
+                "would need a loss scale of their own: use mixed_bfloat16"
             )

@@ -7,6 +7,9 @@ import tensorflow as tf
 
 from maml_tnet.arguments import LEAST_INT32, whole_number
 
+# Of NumPy's kinds: complex numbers, times, objects, texts.
+NO_NUMBERS = "cmMOSU"
+
 
 class ModelEpisode(NamedTuple):
     """A batch of tasks. Each part may be nested as the model's inputs and outputs are.
@@ -40,6 +43,8 @@ def model_episode(data: Any, *, answered: bool = False) -> ModelEpisode:
         ValueError: it is neither, lacks a part, or its parts are of different tasks or examples.
     """
     names = ModelEpisode._fields
+    if isinstance(data, tuple) and len(data) == 1:  # as Keras passes a tuple of arrays on
+        (data,) = data
     if isinstance(data, dict) and {*names[:3]} <= set(data) <= {*names}:
         episode = ModelEpisode(**data)
     elif isinstance(data, list | tuple) and 3 <= len(data) <= len(names):
@@ -101,8 +106,17 @@ def check_examples(part: str, x: Any, y: Any, weight: Any, *, axes: int) -> None
     first = tf.nest.flatten(x)[0]
     for name, values in (("x", x), ("y", y), ("weight", weight)):
         for tensor in filter(lambda value: value is not None, tf.nest.flatten(values)):
+            if isinstance(tensor, tf.RaggedTensor | tf.SparseTensor):
+                raise ValueError(
+                    f"{part}_{name} must be an array {what}, got a {type(tensor).__name__}: tasks "
+                    f"of other numbers of examples are padded, with a {part}_weight of 0"
+                )
             found = tf.TensorShape(tensor.shape)
             if found.rank is None:
+                if name == "x":
+                    raise ValueError(
+                        f"{part}_x must be {what}: give its dataset the number of axes"
+                    )
                 continue
             if found.rank < axes or not found[:axes].is_compatible_with(first.shape[:axes]):
                 raise ValueError(
@@ -112,6 +126,8 @@ def check_examples(part: str, x: Any, y: Any, weight: Any, *, axes: int) -> None
             if 0 in found[:axes]:
                 raise ValueError(f"{part}_{name} has no examples, its shape is {tuple(found)}")
             if not found[:axes].is_fully_defined():
+                message = f"{part}_{name} has no examples"
+                tf.debugging.assert_positive(tf.shape(tensor)[:axes], message)
                 tf.debugging.assert_equal(
                     tf.shape(tensor)[:axes],
                     tf.shape(first)[:axes],
@@ -180,21 +196,28 @@ def class_episodes(
         [tasks, way * shot], query_x [tasks, way * query, ...], query_y int32 [tasks, way * query].
 
     Raises:
-        ValueError: labels are not [number] or are no classes, fewer than `way` classes have
-            shot + query examples, the numbers of examples and of labels differ, or one of the
-            numbers is no number of things.
+        ValueError: examples are no array of numbers, labels are not [number] or are no classes,
+            fewer than `way` classes have shot + query examples, the numbers of examples and of
+            labels differ, or one of the numbers is no number of things.
     """
     for name, number in (("way", way), ("shot", shot), ("query", query), ("tasks", tasks)):
         whole_number(name, number, least=1)
     whole_number("seed", seed, least=LEAST_INT32)
-    x, labels = np.asarray(x), np.asarray(labels)
-    if len(x) != len(labels):
-        raise ValueError(f"{len(x)} examples have {len(labels)} labels")
+    x, labels = _array("x", x), _array("labels", labels)
+    if x.ndim == 0 or x.dtype.kind in NO_NUMBERS:
+        raise ValueError(f"x must be numbers [number, ...], got {x.dtype.name} of shape {x.shape}")
     if labels.ndim != 1:
         raise ValueError(f"labels must be [number], one for each example, got {labels.shape}")
+    if len(x) != len(labels):
+        raise ValueError(f"{len(x)} examples have {len(labels)} labels")
     if labels.dtype.kind == "f" and np.any(np.isnan(labels)):
         raise ValueError(f"labels must be classes, but {np.sum(np.isnan(labels))} of them are nan")
-    members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+    try:
+        classes = np.unique(labels)
+    except TypeError as error:
+        kinds = sorted({type(label).__name__ for label in labels})
+        raise ValueError(f"labels must be of one type, got {' and '.join(kinds)}") from error
+    members = [np.flatnonzero(labels == label) for label in classes]
     members = [indices for indices in members if len(indices) >= shot + query]
     if len(members) < way:
         raise ValueError(
@@ -231,6 +254,13 @@ def class_episodes(
         }
 
     return tf.data.Dataset.counter().map(draw, num_parallel_calls=1)
+
+
+def _array(name: str, values: Any) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except (TypeError, ValueError) as error:  # lists of different lengths
+        raise ValueError(f"{name} must be an array: {error}") from error
 
 
 def going_on(episodes: tf.data.Dataset, done: tf.Variable) -> tf.data.Dataset:

@@ -6,7 +6,11 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 from tensorflow import keras
 
-from maml_tnet.any_model.exact_normalization import ExactBatchNormalization, stored_statistics
+from maml_tnet.any_model.exact_normalization import (
+    ExactBatchNormalization,
+    ExactSpectralNormalization,
+    stored_statistics,
+)
 from maml_tnet.compat import sublayers
 
 State = Mapping[int, tf.Tensor]
@@ -50,11 +54,19 @@ class FunctionalModel:
             for layer in self.batch_normalizations
             for variable in (layer.moving_mean, layer.moving_variance)
         ]
-        self.seeds = [
+        own = [
             part.state
             for layer in layers
             for part in vars(layer).values()
             if isinstance(part, keras.random.SeedGenerator)
+        ]
+        # Those in lists and the like come last: a run's draws go by the order.
+        known = {id(v) for v in (*model.weights, *model.metrics_variables, *own)}
+        self.seeds = [*own, *(v for v in model.variables if id(v) not in known)]
+        spectral = [layer for layer in layers if isinstance(layer, ExactSpectralNormalization)]
+        kept = [*self.statistics, *(v for layer in spectral for v in layer.weights)]
+        self._constants = [
+            v for v in model.non_trainable_weights if all(v is not other for other in kept)
         ]
 
     def start(self, seeds: tf.Tensor) -> State:
@@ -82,6 +94,9 @@ class FunctionalModel:
             state: before the call.
             training: whether random layers are random.
             by_stored_statistics: normalize by the state's statistics, not by the batch's.
+
+        Raises:
+            ValueError: a layer changes other state than seeds and statistics, which would be lost.
         """
         stateful = [*self.seeds, *self.statistics]
         handed_in = [*weights, *((v, state[id(v)]) for v in stateful if id(v) in state)]
@@ -92,6 +107,12 @@ class FunctionalModel:
         ):
             outputs = self.model(inputs, training=training)
             penalties = [tf.reduce_sum(loss) for loss in self.model.losses]
+        for variable in self._constants:
+            if scope.get_current_value(variable) is not None:
+                raise ValueError(
+                    f"a call of the model changes {variable.path}, which would be lost: layers "
+                    "here keep no state but random seeds and the statistics of batch normalization"
+                )
         after = {id(v): scope.get_current_value(v) for v in stateful}
         dtype = self.model.weights[0].dtype
         penalty = tf.add_n([tf.zeros([], dtype), *(tf.cast(p, dtype) for p in penalties)])

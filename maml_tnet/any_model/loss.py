@@ -1,5 +1,6 @@
 """The loss of one task under a Keras model, of one output or of several."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,6 +9,7 @@ from tensorflow import keras
 
 from maml_tnet import losses
 from maml_tnet.arguments import finite_number
+from maml_tnet.second_derivatives import checked_loss
 
 ModelLoss = Callable[[Any, Any, Any, int | tf.Tensor], tf.Tensor]
 """(targets, outputs, sample weights or None, number of support examples) -> a scalar."""
@@ -27,16 +29,24 @@ class _MeanOf(keras.losses.Loss):
 
 
 def model_loss(
-    loss: Any, loss_weights: Any = None, *, output_names: Sequence[str] = (), dtype: str = "float32"
+    loss: Any,
+    loss_weights: Any = None,
+    *,
+    output_names: Sequence[str] = (),
+    dtype: str = "float32",
+    first_order: bool = False,
 ) -> ModelLoss:
     """Make a task's loss of what `compile` is given.
 
     Args:
         loss: a Keras loss, its name, a function (targets, outputs), or one of the paper's losses
-            in `maml_tnet.losses`; or a list or dict of them, one for each output that has a loss.
+            in `maml_tnet.losses`, for every output; or a list or dict of them, one for each output
+            that has a loss. Of several outputs the losses are summed.
         loss_weights: a number, or of a list or dict of losses one for each.
         output_names: by which a dict names the outputs of a model that gives a list.
         dtype: in which losses are computed that are given by name or as functions.
+        first_order: second derivatives are not needed; otherwise a loss whose are wrong is refused
+            where it is traced (`second_derivatives`).
 
     Raises:
         ValueError: no loss, one that is not reduced to a number, losses for other outputs than the
@@ -44,7 +54,8 @@ def model_loss(
     """
     if isinstance(loss, dict | list | tuple):
         keys = list(loss) if isinstance(loss, dict) else list(range(len(loss)))
-        parts = {key: model_loss(loss[key], dtype=dtype) for key in keys if loss[key] is not None}
+        options: Any = {"dtype": dtype, "first_order": first_order}
+        parts = {key: model_loss(loss[key], **options) for key in keys if loss[key] is not None}
         if not parts:
             raise ValueError(NO_LOSS)
         numbers = _numbers(loss_weights, loss, parts)
@@ -70,15 +81,54 @@ def model_loss(
         raise ValueError(NO_LOSS)
     if loss_weights is not None:
         factor = finite_number("loss_weights of one loss", loss_weights)
-        unweighted = model_loss(loss, dtype=dtype)
+        unweighted = model_loss(loss, dtype=dtype, first_order=first_order)
         return lambda *args: factor * unweighted(*args)
+    return _of_every_output(_one_loss(loss, dtype=dtype, first_order=first_order))
+
+
+def _of_every_output(loss: ModelLoss) -> ModelLoss:
+    """The sum of a loss over the outputs, as in Keras where one loss is given for several."""
+
+    def total(targets: Any, outputs: Any, weights: Any, support_size: Any) -> tf.Tensor:
+        if not tf.nest.is_nested(outputs):
+            return loss(targets, outputs, weights, support_size)
+        if len(outputs) == 1 and not tf.nest.is_nested(targets):
+            (outputs,) = tf.nest.flatten(outputs)
+            return loss(targets, outputs, weights, support_size)
+        is_dict = isinstance(outputs, dict)
+        keys = list(outputs) if is_dict else list(range(len(outputs)))
+        has_keys = tf.nest.is_nested(targets) and is_dict == isinstance(targets, dict)
+        if not has_keys or set(keys) != set(targets if is_dict else range(len(targets))):
+            raise ValueError(
+                f"the model has {len(outputs)} outputs, for each of which there must be targets: "
+                f"a {'dict' if is_dict else 'tuple'} of them, got {targets!r:.100}"
+            )
+        return tf.add_n(
+            [
+                total(
+                    targets[key],
+                    outputs[key],
+                    weights[key] if tf.nest.is_nested(weights) else weights,
+                    support_size,
+                )
+                for key in keys
+            ]
+        )
+
+    return total
+
+
+def _one_loss(loss: Any, *, dtype: str, first_order: bool) -> ModelLoss:
+    """The loss of one output."""
     if loss in (losses.squared_error, losses.cross_entropy, losses.class_mean_cross_entropy):
 
         def papers(targets: Any, outputs: Any, weights: Any, support_size: Any) -> tf.Tensor:
             targets = _with_axis_of(outputs, targets, loss.__name__)
             if weights is not None:  # Padding is gone by now.
                 message = f"{loss.__name__} takes no sample weights but 0, for padding, and 1"
-                outputs = _if(tf.reduce_all(weights == 1), outputs, message)
+                ones = tf.debugging.assert_equal(weights, tf.ones_like(weights), message)
+                with tf.control_dependencies([ones]):
+                    outputs = tf.identity(outputs)
             return loss(tf.expand_dims(outputs, 1), tf.expand_dims(targets, 1), support_size)[0]
 
         return papers
@@ -90,7 +140,9 @@ def model_loss(
 
     def keras_loss(targets: Any, outputs: Any, weights: Any, support_size: Any) -> tf.Tensor:
         del support_size
-        return tf.cast(loss(targets, outputs, sample_weight=weights), dtype)
+        with contextlib.nullcontext() if first_order else checked_loss(outputs):
+            value = loss(targets, outputs, sample_weight=weights)
+        return tf.cast(value, dtype)
 
     return keras_loss
 
@@ -137,9 +189,3 @@ def _with_axis_of(outputs: tf.Tensor, targets: tf.Tensor, name: str) -> tf.Tenso
             f"{tuple(targets.shape[1:])}"
         )
     return targets
-
-
-def _if(condition: tf.Tensor, value: tf.Tensor, message: str) -> tf.Tensor:
-    """The value, or an InvalidArgumentError."""
-    with tf.control_dependencies([tf.debugging.Assert(condition, [message])]):
-        return tf.identity(value)

@@ -26,8 +26,15 @@ from maml_tnet.any_model.loss import ModelLoss, model_loss
 from maml_tnet.any_model.one_task import NORMALIZE_BY, OneTask
 from maml_tnet.any_model.second_derivatives import checked_outputs
 from maml_tnet.any_model.unit_groups import Adapts
-from maml_tnet.arguments import LEAST_INT32, check_dataset, finite_number, whole_number
-from maml_tnet.compat import require_keras_3, tf_variable
+from maml_tnet.arguments import (
+    LEAST_INT32,
+    check_dataset,
+    check_training_data,
+    finite_number,
+    true_or_false,
+    whole_number,
+)
+from maml_tnet.compat import as_scaled, require_keras_3, tf_variable
 
 # Offset of the first word of a seed, so that dropout and masks share no random stream.
 RANDOM_LAYER_STREAM = 2_000_003
@@ -75,8 +82,8 @@ class ModelLearner(keras.Model):
 
     Raises:
         RuntimeError: this is Keras 2.
-        ValueError: an unknown word, a number out of range, a model that cannot be meta-learned, or
-            a `tf.distribute` strategy of several replicas.
+        ValueError: an unknown word, a number out of range, a choice that is neither True nor False,
+            a model that cannot be meta-learned, or a `tf.distribute` strategy of several replicas.
     """
 
     def __init__(
@@ -115,6 +122,9 @@ class ModelLearner(keras.Model):
         finite_number("temperature", temperature, above=0)
         finite_number("logit_init", logit_init)
         finite_number("meta_grad_clip", meta_grad_clip, least=0)
+        true_or_false("transform", transform)
+        true_or_false("first_order", first_order)
+        true_or_false("meta_sgd", meta_sgd)
         whole_number("seed", seed, least=LEAST_INT32)
         if normalize_by not in NORMALIZE_BY:
             raise ValueError(f"normalize_by must be one of {NORMALIZE_BY}, got {normalize_by!r}")
@@ -173,15 +183,22 @@ class ModelLearner(keras.Model):
             **kwargs: metrics and the like.
 
         Raises:
-            ValueError: no optimizer, or a loss that `any_model.loss.model_loss` refuses.
+            ValueError: no optimizer, one that accumulates gradients, or a loss that
+                `any_model.loss.model_loss` refuses.
         """
         if optimizer is None:
             raise ValueError("compile with an optimizer, got None")
+        if getattr(optimizer, "gradient_accumulation_steps", None):
+            raise ValueError(
+                "an optimizer with gradient_accumulation_steps counts other steps than "
+                "meta-iterations, by which masks are drawn: put more tasks into an episode"
+            )
         self.task_loss = model_loss(
             loss,
             loss_weights,
             output_names=getattr(self.network, "output_names", None) or (),
             dtype=self.adapting.dtype,
+            first_order=self.first_order,
         )
         super().compile(
             optimizer=optimizer,
@@ -256,9 +273,20 @@ class ModelLearner(keras.Model):
     # A meta-batch: as many tasks at once as there are cores.
 
     def values(self) -> tuple[list[tf.Tensor], Values]:
-        """Read every trainable variable once: as a list, and by the variables' ids."""
+        """Read every trainable variable once: as a list, and by the variables' ids.
+
+        Raises:
+            ValueError: a weight that adapts was frozen meanwhile.
+        """
         values = [tf.convert_to_tensor(tf_variable(v)) for v in self.trainable_variables]
-        return values, {id(v): t for v, t in zip(self.trainable_variables, values, strict=True)}
+        by_id = {id(v): t for v, t in zip(self.trainable_variables, values, strict=True)}
+        for weight in self.adapting.weights_of_groups:
+            if id(weight.variable) not in by_id:
+                raise ValueError(
+                    f"{weight.variable.path} adapts, but does not train any more: freeze a layer "
+                    "before MetaLearner(...) is made"
+                )
+        return values, by_id
 
     def draws(self, tasks: int | tf.Tensor, step: tf.Tensor) -> tuple[list, tf.Tensor]:
         """What is random in a meta-iteration, a pure function of `seed` and its number.
@@ -402,6 +430,7 @@ class ModelLearner(keras.Model):
             ]
         # A dataset that ends must not count as a step: masks are drawn by the number of steps.
         with tf.control_dependencies(gradients):
+            gradients = as_scaled(self.optimizer, gradients)
             self.optimizer.apply_gradients(zip(gradients, self.trainable_variables, strict=True))
         return self._measured(episode, losses, outputs)
 
@@ -436,12 +465,9 @@ class ModelLearner(keras.Model):
         `tf.data.Dataset` where it stopped, and its callbacks with what they had counted.
 
         Raises:
-            ValueError: no dataset, or one without an end and no number of steps.
+            ValueError: no dataset, an empty one, or one without an end and no number of steps.
         """
-        check_dataset(x, kwargs.get("steps_per_epoch"), "fit", "steps_per_epoch")
-        if (validation := kwargs.get("validation_data")) is not None:
-            steps = kwargs.get("validation_steps")
-            check_dataset(validation, steps, "validation", "validation_steps")
+        check_training_data(x, kwargs, "fit")
         given = [] if callbacks is None else tf.nest.flatten(callbacks)
         backups = [c for c in given if isinstance(c, keras.callbacks.BackupAndRestore)]
         others = [c for c in given if c not in backups]
@@ -462,7 +488,7 @@ class ModelLearner(keras.Model):
         """Keras' `evaluate` on episodes.
 
         Raises:
-            ValueError: no dataset, or one without an end and no number of steps.
+            ValueError: no dataset, an empty one, or one without an end and no number of steps.
         """
         check_dataset(x, steps, "evaluate", "steps")
         return super().evaluate(x, *args, steps=steps, **kwargs)
@@ -471,7 +497,7 @@ class ModelLearner(keras.Model):
         """Keras' `predict` on episodes.
 
         Raises:
-            ValueError: no dataset, or one without an end and no number of steps.
+            ValueError: no dataset, an empty one, or one without an end and no number of steps.
         """
         check_dataset(x, steps, "predict", "steps")
         return super().predict(x, *args, steps=steps, **kwargs)

@@ -33,6 +33,12 @@ TRANSPOSED = (
 DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
 
+# What the layers that are known call their weights.
+WEIGHTS = (
+    *("kernel", "bias", "embeddings", "recurrent_kernel"),
+    *("depthwise_kernel", "pointwise_kernel"),
+)
+
 Adapts = str | Callable[[Any], bool]
 
 
@@ -148,6 +154,9 @@ def _groups_of_layer(layer: Any) -> list[UnitGroup]:
     own = _own_variables(layer)
     if not own or isinstance(layer, NORMALIZATIONS):
         return []
+    # Others, as a low-rank update of the kernel (LoRA) or a subclass has, may do anything.
+    if not {id(variable) for variable in own} <= {id(getattr(layer, n, None)) for n in WEIGHTS}:
+        return _of_unknown(layer, own)
     if isinstance(layer, SEPARABLE):
         depthwise, *pointwise = own
         return [
@@ -174,6 +183,11 @@ def _groups_of_layer(layer: Any) -> list[UnitGroup]:
     is_recurrent = hasattr(layer, "recurrent_kernel") and hasattr(layer, "kernel")
     if is_linear or is_recurrent:
         return [_group(layer, own)]
+    return _of_unknown(layer, own)
+
+
+def _of_unknown(layer: Any, own: list[Any]) -> list[UnitGroup]:
+    """Of a layer of which nothing is known every weight is by itself."""
     return [
         UnitGroup(f"{layer.name}_{i}", [Weight(v, _last_axes(v, 1))], False)
         for i, v in enumerate(own)

@@ -3,7 +3,7 @@ import os
 
 import pytest
 
-from benchmarks.arguments import number, path
+from benchmarks.arguments import folder, number, path
 
 
 def parse(capsys, text, **argument):
@@ -35,3 +35,11 @@ def test_numbers_within_bounds_are_read(capsys):
 def test_home_folders_are_expanded_and_unknown_users_named(capsys):
     assert parse(capsys, "~/x", type=path) == os.path.expanduser("~/x")
     assert "there is no home folder ~nobody-here" in parse(capsys, "~nobody-here/x", type=path)
+
+
+def test_a_folder_that_cannot_be_made_is_named_with_its_argument(capsys, tmp_path):
+    assert parse(capsys, f"{tmp_path}/new/x", type=folder) == tmp_path / "new" / "x"
+    (tmp_path / "file").touch()
+    line = parse(capsys, f"{tmp_path}/file", type=folder)
+    said = f"argument --it: {tmp_path}/file cannot be written: nothing can be made in {tmp_path}"
+    assert said in line

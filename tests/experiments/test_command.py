@@ -8,13 +8,15 @@ from utils.command.flags import parse
 @pytest.fixture
 def program(monkeypatch, tmp_path):
     """Runs an experiment of the parts a and b; returns its exit code and the parts done."""
-    values = command.define("name", "ab", flags.FlagValues())
+    values = command.define_images(command.define("name", "ab", flags.FlagValues()))
     monkeypatch.setattr(command, "FLAGS", values)
     monkeypatch.setattr(command, "parse", lambda argv: parse(argv, values))
 
     def run(*arguments):
         done = []
-        argv = ["name", f"--output={tmp_path}/new", f"--workdir={tmp_path}/runs", *arguments]
+        folders = {"output": "new", "workdir": "runs", "pretrained": "models"}
+        given = [f"--{name}={tmp_path}/{folder}" for name, folder in folders.items()]
+        argv = ["name", *given, *arguments]
         return command.main(argv, "ab", done.extend), done
 
     return run
@@ -31,6 +33,10 @@ def test_parts_are_done_in_their_order(program):
         ("--only=a,c", "--only must be some of a,b, got 'c'"),
         ("--output=/dev/null", "--output=/dev/null cannot be written: File exists"),
         ("--workdir=/dev/null/x", "--workdir=/dev/null/x cannot be written: Not a directory"),
+        (
+            "--pretrained=/dev/null",
+            "--pretrained=/dev/null cannot be written: nothing can be made in /dev/null",
+        ),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_starts(program, capsys, argument, line):

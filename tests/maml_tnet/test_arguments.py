@@ -1,8 +1,17 @@
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from maml_tnet.arguments import check_dataset, finite_number, whole_number
+from maml_tnet.arguments import (
+    check_dataset,
+    check_function,
+    check_training_data,
+    finite_number,
+    true_or_false,
+    whole_number,
+)
 
 
 def test_numbers_of_numpy_are_numbers():
@@ -30,6 +39,34 @@ def test_what_is_no_finite_number_is_refused(value):
         finite_number("alpha", value, least=0)
     with pytest.raises(ValueError, match=r"^alpha must be a finite number above 0, got 0$"):
         finite_number("alpha", 0, above=0)
+
+
+@pytest.mark.parametrize("value", ["False", "no", None, 1, 0.0])
+def test_what_is_neither_true_nor_false_is_refused(value):
+    assert [true_or_false("a", given) for given in (True, np.bool_(False))] == [True, False]
+    with pytest.raises(ValueError, match=r"^first_order must be True or False, got "):
+        true_or_false("first_order", value)
+
+
+def test_a_function_must_take_what_it_is_called_with():
+    for function in (lambda i: i, lambda i, j=0: i, functools.partial(max, 1), tf.identity):
+        check_function("draw", function, "a number")
+    for wrong, why in (
+        (3, ", got a int"),
+        (lambda: 0, " alone: too many positional arguments"),
+        (lambda i, j: 0, " alone: missing a required argument: 'j'"),
+    ):
+        with pytest.raises(ValueError, match=f"^draw must be a function of a number{why}$"):
+            check_function("draw", wrong, "a number")
+
+
+def test_an_empty_dataset_is_refused():
+    some = tf.data.Dataset.range(3)
+    for wrong, options in ((some.take(0), {}), (some, {"validation_data": some.skip(3)})):
+        with pytest.raises(ValueError, match="takes a dataset with something in it, got an empty"):
+            check_training_data(wrong, options, "fit")
+    check_training_data(some, {"validation_data": some}, "fit")
+    check_training_data(some.filter(lambda i: i > 9), {}, "fit")  # which nobody knows beforehand
 
 
 def test_a_dataset_without_an_end_needs_a_number_of_steps():

@@ -1,10 +1,12 @@
+import errno
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from maml_tnet.checksums import ChecksumError, checksums, verify
+from maml_tnet.checksums import ChecksumError, UnreadableError, checksums, verify
 
 
 @pytest.fixture
@@ -70,3 +72,15 @@ def test_a_damaged_list_is_named(sums, change):
     with pytest.raises(ChecksumError, match=str(sums)) as error:
         verify(sums)
     assert str(error.value).isprintable()
+
+
+@pytest.mark.parametrize("name", ["a", "SHA256SUMS"])
+def test_what_may_not_be_read_is_not_called_damaged(sums, monkeypatch, name):
+    def opened(path, *args):
+        if path.name == name:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return open(path, *args)
+
+    monkeypatch.setattr(Path, "open", opened)
+    with pytest.raises(UnreadableError, match=f"^cannot read {sums.parent}/{name}: Permission den"):
+        verify(sums)

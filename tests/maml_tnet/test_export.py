@@ -146,6 +146,19 @@ def test_one_label_or_task_is_not_used_for_all(exported, kind):
             signature(**{**inputs, name: value})
 
 
+@pytest.mark.parametrize("kind", ["regression", "classification"])
+def test_a_task_and_a_support_example_are_the_least(exported, kind):
+    root, _ = exported
+    data = episode(kind, 2, 3, 2)
+    inputs = {"support_x": data.support_x, "support_y": data.support_y, "query_x": data.query_x}
+    signature = load(root / kind)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="there must be a task at least"):
+        signature(**{name: value[:0] for name, value in inputs.items()})
+    nothing = {name: inputs[name][:, :0] for name in ("support_x", "support_y")}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="must be a support example at least"):
+        signature(**{**inputs, **nothing})
+
+
 def test_a_task_is_learned_once_and_asked_at_any_time(exported):
     root, learners = exported
     loaded = tf.saved_model.load(str(root / "regression")).signatures

@@ -111,7 +111,36 @@ def test_alpha_of_the_papers_recipes_is_the_same_for_5_and_20_classes_in_the_cla
         )
 
 
-def test_a_loss_of_all_examples_in_one_number_is_refused():
-    values, *_ = task_loss(lambda y, p: tf.reduce_mean(tf.abs(y - p)))
-    with pytest.raises(ValueError, match="must give a number for every example, not one for all"):
+@pytest.mark.parametrize("axes", [None, (0, 1), ()])
+def test_a_loss_is_a_number_for_each_example(axes):
+    values, *_ = task_loss(lambda y, p: tf.reduce_mean(tf.abs(y - p), axis=axes))
+    with pytest.raises(ValueError, match="must give a number for every example of every task, of"):
         values(tf.ones([5, 2, 1]), tf.ones([5, 2, 1]), 5)
+    values, *_ = task_loss(lambda y, p: tf.reduce_mean(tf.abs(y - p), axis=-1))
+    np.testing.assert_array_equal(values(tf.ones([5, 2, 1]), tf.zeros([5, 2, 1]), 5), [1.0, 1.0])
+
+
+def test_a_loss_without_right_second_derivatives_is_refused_where_it_is_traced():
+    """The variance of `tf.nn.moments`, whose gradient holds the mean constant."""
+    specs = [tf.TensorSpec([5, 2, 3])] * 2
+
+    def traced(loss, **options):
+        values, *_ = task_loss(loss, **options)
+        return tf.function(lambda p, y: values(p, y, 5)).get_concrete_function(*specs)
+
+    def of_errors(y, p):
+        return tf.nn.moments(y - p, [-1])[1]
+
+    with pytest.raises(
+        ValueError, match=r"tf\.nn\.moments\) has no right second derivative .* loss"
+    ):
+        traced(of_errors)
+    traced(of_errors, first_order=True)
+    traced(lambda y, p: tf.reduce_sum(p, -1) * tf.nn.moments(y, [-1])[1])  # of the targets alone
+    traced("mse")
+
+
+@pytest.mark.parametrize("loss", [squared_error, cross_entropy, class_mean_cross_entropy])
+def test_the_papers_losses_are_found_again_in_keras_files(loss):
+    stored = keras.utils.serialize_keras_object(loss)
+    assert keras.utils.deserialize_keras_object(stored) is loss

@@ -80,7 +80,7 @@ def test_configuration_round_trip():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"scale": 0.0}, r"scale must be positive, got 0\.0"),
+        ({"scale": 0.0}, r"scale must be a finite number above 0, got 0\.0"),
         ({"mask_per": "class"}, "mask_per must be None or one of .*, got 'class'"),
     ],
 )

@@ -17,6 +17,7 @@ from maml_tnet.task_episode import (
     checked_examples,
     checked_held_out,
     checked_span,
+    int32_spans,
     warn_of_constants,
 )
 
@@ -125,6 +126,9 @@ def test_sizes_that_only_the_running_graph_knows(networks):
     for y in (x[:, :1], x[:1]):
         with pytest.raises(tf.errors.InvalidArgumentError, match="support_y must have as many tas"):
             in_a_graph(x, y)
+    for nothing in (x[:, :0], x[:0]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="a task and an example at least"):
+            in_a_graph(nothing, nothing)
 
 
 def test_an_episode_of_values_is_every_iterations_and_said_so():
@@ -183,6 +187,9 @@ def learner(network, loss=losses.squared_error, **arguments):
         {"meta_grad_clip": -1.0},
         {"seed": 1.5},
         {"sample_episode": None},
+        {"sample_episode": lambda: None},
+        {"first_order": "no"},
+        {"meta_sgd": "False"},
     ],
 )
 def test_a_learners_numbers_are_checked(networks, argument):
@@ -248,6 +255,24 @@ def test_what_is_no_span_of_iterations_is_named(data):
 def test_a_span_is_of_int32():
     span = checked_span((tf.constant(3, tf.int64), tf.constant(7, tf.int64)))
     assert [(int(part), part.dtype) for part in span] == [(3, tf.int32), (7, tf.int32)]
+
+
+def test_a_span_that_ends_before_it_begins_is_of_no_iteration():
+    assert [int(part) for part in checked_span((tf.constant(5), tf.constant(2)))] == [5, 5]
+
+
+def test_spans_beyond_int32_are_refused():
+    def spans(*numbers, dtype=tf.int64):
+        return tf.data.Dataset.from_tensors(tuple(tf.constant(n, dtype) for n in numbers))
+
+    narrow = spans(3, 7, dtype=tf.int32)
+    assert int32_spans(narrow) is narrow
+    (span,) = int32_spans(spans(3, 2**31 - 1))
+    assert [(int(part), part.dtype) for part in span] == [(3, tf.int32), (2**31 - 1, tf.int32)]
+    for wrong in ((2**31, 2**31 + 2), (0, 2**32)):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="of which int32 has the numbers"):
+            list(int32_spans(spans(*wrong)))
+    assert int32_spans(7) == 7
 
 
 def test_held_out_tasks_have_a_number_each(networks):

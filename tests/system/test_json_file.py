@@ -87,3 +87,10 @@ def test_no_byte_can_change_the_content_unnoticed(tmp_path):
         accepted += 1  # other white space, or the same byte as before
         assert content == VALUE
     assert accepted < 0.05 * len(whole)
+
+
+def test_the_mark_that_windows_editors_put_first_is_passed_over(tmp_path):
+    file = tmp_path / "file"
+    write_json(file, VALUE)
+    file.write_bytes(b"\xef\xbb\xbf" + file.read_bytes())
+    assert read_object(file) == VALUE

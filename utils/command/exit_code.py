@@ -11,11 +11,17 @@ from data_generators import DataError
 from data_generators.errors import legible
 from maml_tnet import ExportError
 from system.errors import FileError
-from utils.errors import PeerLost, TrainingInterrupted, UsageError, one_line
+from utils.command.refusals import in_words
+from utils.errors import PeerLost, TrainingInterrupted, UsageError
 
 # Where another process was lost. Kubernetes' training operator takes 1 to 127 as errors for good,
 # starts what ended by a signal again, and this, which it leaves to programs.
 TRY_AGAIN = 138
+# Bad input, and what the system refuses.
+REFUSED = (
+    *(UsageError, DataError, ExportError, FileError),
+    *(OSError, tf.errors.PermissionDeniedError, tf.errors.ResourceExhaustedError),
+)
 
 
 def exit_code(work: Callable[[], None]) -> int:
@@ -41,10 +47,7 @@ def exit_code(work: Callable[[], None]) -> int:
     except PeerLost as error:
         print(f"error: {error}", file=sys.stderr)
         return TRY_AGAIN
-    except (UsageError, DataError, ExportError, FileError) as error:
-        print(f"error: {legible(str(error))}", file=sys.stderr)
-        return 2
-    except (OSError, tf.errors.PermissionDeniedError, tf.errors.ResourceExhaustedError) as error:
-        print(f"error: {legible(one_line(error))}", file=sys.stderr)
+    except REFUSED as error:
+        print(f"error: {legible(in_words(error))}", file=sys.stderr)
         return 2
     return 0

@@ -45,13 +45,15 @@ def with_flag_files(arguments: Iterable[str], within: tuple[str, ...] = ()) -> I
 
 
 def _flags_of(file: Path) -> Iterator[str]:
-    # A device may have no end.
-    if not file.is_file():
-        raise UsageError(f"--flagfile={file} is not a file")
-    if file.stat().st_size > MOST_BYTES:
-        raise UsageError(f"--flagfile={file} is too large for a file of flags")
     try:
+        # A device may have no end.
+        if not file.is_file():
+            raise UsageError(f"--flagfile={file} is not a file")
+        if file.stat().st_size > MOST_BYTES:
+            raise UsageError(f"--flagfile={file} is too large for a file of flags")
         text = file.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"--flagfile={file} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise UsageError(f"--flagfile={file} is not a text in UTF-8") from error
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")

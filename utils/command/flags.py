@@ -45,6 +45,8 @@ NOT_OF_PREDICTION = (
     *("run", "export_dir", "test_set", "test_iter", "test_best", "mask", "num_test_tasks"),
     *("test_num_updates", "train_update_batch_size", "train_update_lr"),
 )
+# Paths of which people give several, as --query may be.
+READ_ONE = ("data_path", "run", "model", "support")
 OF_A_TASK = (*Config.__dataclass_fields__, "recipe", "data_path", "cache_dir")
 RETIRED = {
     "conv": "images always take the convolutional network",
@@ -205,9 +207,11 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> l
 
     Raises:
         UsageError: an unknown or retired flag or one of absl's, a value that cannot be read, a
-            stray argument, a --flagfile that is none; or the current folder is gone.
+            stray argument, a --flagfile that is none, two values of one of `READ_ONE`; or the
+            current folder is gone.
     """
     check_current_folder()
+    _check_named_once(argv[1:])
     argv = [*argv[:1], *with_flag_files(argv[1:])]
     for argument in argv[1:]:
         name = argument.lstrip("-").partition("=")[0]
@@ -222,6 +226,24 @@ def parse(argv: Sequence[str], flag_values: flags.FlagValues = flags.FLAGS) -> l
     if rest:
         raise UsageError(f"unexpected argument {rest[0]!r}: flags are written --name=value")
     return [program]
+
+
+def _check_named_once(arguments: Sequence[str]) -> None:
+    """Raise a UsageError where one command line names two of what only one is read of.
+
+    The last one would be taken without a word. What a file of flags says may be said anew.
+    """
+    given: dict[str, str] = {}
+    for place, argument in enumerate(arguments):
+        name, equals, value = argument.partition("=")
+        name = name.lstrip("-")
+        if name not in READ_ONE or not argument.startswith("-"):
+            continue
+        value = value if equals else "".join(arguments[place + 1 : place + 2])
+        if (earlier := given.setdefault(name, value)) != value:
+            raise UsageError(
+                f"--{name} is given more than once, {earlier} and {value}: only one is read"
+            )
 
 
 def config_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> Config:
@@ -395,8 +417,6 @@ def check_purpose(flag_values: flags.FlagValues = flags.FLAGS) -> None:
 
 def check_prediction_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Raise a UsageError if the flags of a prediction do not belong together."""
-    if flag_values["support"].present > 1:
-        raise UsageError("--support is one folder of class folders, but is given more than once")
     picture = flag_values.picture
     if picture and Path(picture).suffix.lower() not in (".png", ".pdf"):
         raise UsageError(f"--picture must end in .png or .pdf, or be empty, got {picture!r}")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import tempfile
 from pathlib import Path
 
 from absl import flags
@@ -139,23 +140,24 @@ def export_folder(path: str, flag: str = "export_dir") -> Path:
         flag: its name.
 
     Raises:
-        UsageError: something else than an earlier export is there, or nothing can be.
+        UsageError: something else than an earlier export is there, or nothing can be written.
     """
     folder = Path(os.path.realpath(path))
     if not _is_utf8(str(folder)):
         raise UsageError(f"--{flag}={path} cannot be written: {folder} is no name in UTF-8")
+    problem = None
     try:
         os.lstat(folder)
         problem = not_replaceable(folder)
     except FileNotFoundError:
-        _check_writable(folder, f"--{flag}={path}")
-        return folder
+        pass
     except OSError as error:  # its name is too long, or what it lies in is a file
         raise UsageError(f"--{flag}={path} cannot be written: {error.strerror}") from error
     if problem:
         raise UsageError(
             f"--{flag}={path} {problem}: name a new folder, or one that an earlier export wrote"
         )
+    check_writable(folder, f"--{flag}={path}")
     return folder
 
 
@@ -167,13 +169,21 @@ def check_output_file(path: str, flag: str) -> None:
         flag: its name.
     """
     file = Path(os.path.realpath(path))
-    if file.is_dir():
+    if file.is_dir() or path.endswith(("/", os.sep)):
         raise UsageError(f"--{flag}={path} is a folder: name a file")
-    _check_writable(file, f"--{flag}={path}")
+    check_writable(file, f"--{flag}={path}")
 
 
-def _check_writable(folder: Path, flag: str) -> None:
-    """Raise a UsageError if a folder that is not there cannot be made."""
-    above = next(parent for parent in folder.parents if parent.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        raise UsageError(f"{flag} cannot be written: nothing can be made in {above}")
+def check_writable(path: Path, flag: str) -> None:
+    """Raise a UsageError if a file or folder cannot be made, or put in the place of another.
+
+    Args:
+        path: of it, without links.
+        flag: that names it, with its value.
+    """
+    above = next(parent for parent in path.parents if parent.exists())
+    try:
+        # Not by what the permissions say: of some folders, such as /proc, they say too much.
+        tempfile.TemporaryFile(dir=above).close()
+    except OSError as error:
+        raise UsageError(f"{flag} cannot be written: nothing can be made in {above}") from error

@@ -6,6 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from data_generators import ImageInput
+from data_generators.errors import reason
 from maml_tnet import ExportError
 from maml_tnet.adapted import export_adapted
 from maml_tnet.export import CHECKSUMS, EXTRA_FILES
@@ -92,4 +93,4 @@ def save_adapted(model: Path, support: SupportSet, image_input: ImageInput, fold
                 extra_files={**input_file(image_input), FILE: names + "\n"},
             )
     except OSError as error:
-        raise ExportError(f"cannot write the SavedModel {folder}: {error}") from error
+        raise ExportError(f"cannot write the SavedModel {folder}: {reason(error)}") from error

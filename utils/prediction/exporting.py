@@ -6,6 +6,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from data_generators import TaskSource
+from data_generators.errors import reason
 from maml_tnet import ExportError, MetaLearner, export
 from system.atomic_file import only_writer
 from utils.command.configuration import Config
@@ -59,4 +60,4 @@ def export_trained(
                 extra_files=files,
             )
     except OSError as error:
-        raise ExportError(f"cannot write the SavedModel {folder}: {error}") from error
+        raise ExportError(f"cannot write the SavedModel {folder}: {reason(error)}") from error

@@ -63,6 +63,8 @@ def load_model(model: Path, *, has_learned: bool = False) -> Any:
         loaded = tf.saved_model.load(str(model))
         inputs = loaded.signatures[SIGNATURE].structured_input_signature[1]
         _ = inputs["images" if has_learned else "support_y"].shape[-1]
+    except (PermissionError, tf.errors.PermissionDeniedError) as error:
+        raise UsageError(f"--model={model} cannot be read: {one_line(error)}") from error
     except UNLOADABLE as error:
         raise UsageError(
             f"--model={model} is damaged, or of another program: {one_line(error)}"

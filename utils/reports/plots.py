@@ -127,6 +127,7 @@ def _steps_label(steps: int) -> str:
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as the kind of file that the suffix of `path` says: .png or .pdf."""
-    undated = {"CreationDate": None} if path.suffix == ".pdf" else None
+    kind = path.suffix.removeprefix(".").lower()
+    undated = {"CreationDate": None} if kind == "pdf" else None
     with atomic_write(path) as file:
-        figure.savefig(file, format=path.suffix.removeprefix("."), metadata=undated)
+        figure.savefig(file, format=kind, metadata=undated)

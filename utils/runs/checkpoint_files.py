@@ -5,14 +5,16 @@ model-N.sha256                   of these files
 checkpoint                       the pointer: names the last complete checkpoint and those before
 """
 
+import errno
 import hashlib
+import os
 import re
 import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from maml_tnet.checksums import ChecksumError, checksums, verify
+from maml_tnet.checksums import ChecksumError, UnreadableError, checksums, verify
 from system.atomic_file import remove_remains, write_text
 from system.errors import FileError
 from system.files import read_text
@@ -87,7 +89,11 @@ class CheckpointFolder:
 
         Raises:
             ChecksumError: it is damaged.
+            UnreadableError: it may not be read.
         """
+        for file in self._files(number):
+            if not os.access(file, os.R_OK):
+                raise UnreadableError(f"cannot read {file}: {os.strerror(errno.EACCES)}")
         sums = self._sums(number)
         if not sums.exists():
             return

@@ -4,7 +4,7 @@ import numpy as np
 import tensorflow as tf
 
 from maml_tnet import MetaLearner
-from maml_tnet.checksums import ChecksumError
+from maml_tnet.checksums import ChecksumError, UnreadableError
 from maml_tnet.compat import optimizer_variables, tf_variable
 from utils.errors import TrainingDiverged, UsageError, one_line
 from utils.runs.checkpoint_files import CheckpointFolder
@@ -13,7 +13,7 @@ from utils.runs.folder import Run
 KEPT_CHECKPOINTS = 10
 # What a checkpoint that is damaged (if its data is cut short, an IndexError) or of other variables
 # raises.
-UNREADABLE = (tf.errors.OpError, ValueError, AssertionError, IndexError, ChecksumError)
+DAMAGED = (tf.errors.OpError, ValueError, AssertionError, IndexError, ChecksumError)
 
 
 class Checkpoints:
@@ -146,7 +146,9 @@ class Checkpoints:
         try:
             folder.verify(number)
             self._checkpoint.restore(prefix).assert_consumed()
-        except UNREADABLE as error:
+        except UnreadableError as error:
+            raise UsageError(f"checkpoint {prefix} is not to be read: {one_line(error)}") from error
+        except DAMAGED as error:
             why, version = one_line(error), self._other_version()
             if version and not isinstance(error, ChecksumError):
                 why = f"{version} ({why})"
@@ -163,6 +165,8 @@ class Checkpoints:
             reader = tf.train.load_checkpoint(self._latest.prefix(number))
             for name in reader.get_variable_to_shape_map():
                 reader.get_tensor(name)  # verifies its checksum
-        except UNREADABLE:
+        except UnreadableError as error:
+            raise UsageError(str(error)) from error
+        except DAMAGED:
             return False
         return True

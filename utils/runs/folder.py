@@ -20,6 +20,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from data_generators.errors import reason
 from system.atomic_file import remove_remains
 from system.errors import FileError
 from system.json_file import read_objects, write_json
@@ -84,8 +85,9 @@ class Run:
             data: that it is trained on; None where tasks are drawn from numbers alone.
 
         Raises:
-            UsageError: the folder holds a run with other settings or of other data, is locked by
-                another process, or cannot be written.
+            UsageError: the folder holds a run with other settings, of other data, or without the
+                checkpoints that its results are of; is locked by another process, or cannot be
+                written.
         """
         try:
             if not resume and self.folder.exists():
@@ -95,11 +97,14 @@ class Run:
             self._hold()
             self.check_folders()
             for folder in filter(Path.is_dir, self._folders):
-                if not os.access(folder, os.W_OK | os.X_OK):
-                    raise UsageError(f"{folder} cannot be written: choose another --logdir")
+                if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
+                    raise UsageError(
+                        f"{folder} cannot be read and written: choose another --logdir"
+                    )
             if self._config_file.exists():
                 stored = self.check_config()
                 self.check_data(data, f", {OTHER_LOGDIR}")
+                self._check_goes_on()
                 prolonged = self.config.metatrain_iterations > stored.metatrain_iterations
             elif self.checkpoint_folder.exists():
                 raise UsageError(
@@ -115,7 +120,9 @@ class Run:
             self._record_environment()
             self._remove_remains()
         except OSError as error:
-            raise UsageError(f"--logdir: cannot write {self.folder}: {error}") from error
+            raise UsageError(
+                f"cannot write {error.filename or self.folder}: {reason(error)}"
+            ) from error
 
     def check_config(self) -> Config:
         """Return the stored configuration; raise a UsageError unless it is this run's."""
@@ -235,6 +242,17 @@ class Run:
             if os.path.lexists(folder) and not folder.is_dir():
                 kind = "a link to nothing" if folder.is_symlink() else "a file"
                 raise UsageError(f"{folder} is {kind} where a run has a folder: move it away")
+
+    def _check_goes_on(self) -> None:
+        """Raise a UsageError where a training would begin anew over the results of another."""
+        results = [*self.evaluation_folder.glob("*.csv"), *self.folder.glob("saved_model")]
+        checkpoints = CheckpointFolder(self.checkpoint_folder, 1)
+        if results and checkpoints.latest is None and not checkpoints.complete():
+            raise UsageError(
+                f"{self.folder} has results of a training, {results[0].name} among them, but no "
+                "checkpoint to go on from: put those back, or --noresume moves the run aside and "
+                "trains anew"
+            )
 
     def _move_aside(self) -> None:
         number = 1

@@ -168,6 +168,23 @@ def test_one_number_of_sixteen_bits_is_transparent(tmp_path, channels):
     assert (found[4:] == 40000 // 256).all()
 
 
+@pytest.mark.parametrize("bits", [1, 2, 4, 8])
+@pytest.mark.parametrize("clear", [0, 1])
+def test_one_grey_of_few_bits_is_transparent(tmp_path, bits, clear):
+    shades = np.where(LEFT_HALF, clear, 1 - clear) * np.ones([SIDE, 1], int)
+    spread = shades * (255 // (2**bits - 1))
+    digits = (shades[..., np.newaxis] >> np.arange(bits)[::-1] & 1).reshape(SIDE, -1)
+    rows = b"".join(b"\0" + bytes(row) for row in np.packbits(digits, axis=1))
+    header = struct.pack(">IIBBBBB", SIDE, SIDE, bits, 0, 0, 0, 0)
+    chunks = [
+        *[(b"IHDR", header), (b"tRNS", struct.pack(">H", clear))],
+        *[(b"IDAT", zlib.compress(rows)), (b"IEND", b"")],
+    ]
+    data = b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*c) for c in chunks)
+    found = read_bytes(tmp_path, data)
+    np.testing.assert_array_equal(found, np.where(shades == clear, 255, spread))
+
+
 def test_twelve_bits_that_the_file_declares(tmp_path):
     numbers = RAMP * 65  # 0..4095
     a, b = numbers.reshape(-1, 2).T

@@ -23,12 +23,21 @@ def test_an_unreadable_image_is_named(tmp_path):
         ImageInput(16, True, False).read(FolderTree(tmp_path), "a.png")
 
 
-@pytest.mark.parametrize("shape", [[2, 0, 5, 3], [2, 5, 0, 1], [0, 0, 0, 3]])
-def test_images_without_pixels_are_refused_in_the_graph_too(shape):
+@pytest.mark.parametrize(
+    ("shape", "message"),
+    [
+        ([2, 0, 5, 3], "must have a height and a width"),
+        ([2, 5, 0, 1], "must have a height and a width"),
+        ([0, 0, 0, 3], "must have a height and a width"),
+        ([2, 5, 5, 4], "must have one channel, grey, or the three"),
+        ([2, 5, 5, 2], "must have one channel, grey, or the three"),
+    ],
+)
+def test_what_is_no_picture_is_refused_in_the_graph_too(shape, message):
     of_pixels = tf.function(ImageInput(16, True, True).of_pixels, autograph=False)
     images = tf.zeros(shape, tf.uint8)
     compiled = of_pixels.get_concrete_function(tf.TensorSpec([None] * 4, tf.uint8))
-    with pytest.raises(tf.errors.InvalidArgumentError, match="must have a height and a width"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match=message):
         compiled(images)
     assert compiled(tf.zeros([0, 5, 5, 3], tf.uint8)).shape == (0, 16, 16, 1)
 

@@ -96,6 +96,22 @@ def test_what_only_the_running_graph_knows_is_checked_there():
     assert in_a_graph(x, x).shape == [2, 5, 1]
     with pytest.raises(tf.errors.InvalidArgumentError, match="as many tasks and examples as supp"):
         in_a_graph(x, x[:, :1])
+    for nothing in (x[:0], x[:, :0]):
+        with pytest.raises(tf.errors.InvalidArgumentError, match="support_x has no examples"):
+            in_a_graph(nothing, nothing)
+
+
+def test_parts_that_are_no_arrays_are_named():
+    ragged = tf.ragged.constant([[1.0], [1.0, 2.0]])
+    with pytest.raises(
+        ValueError, match=r"support_x must be an array .*, with a support_weight of"
+    ):
+        model_episode((ragged, Y_OF_TASKS, X_OF_TASKS))
+    with pytest.raises(ValueError, match=r"support_y must be an array .* got a RaggedTensor"):
+        model_episode((X_OF_TASKS, ragged, X_OF_TASKS))
+    of_any_rank = tf.function(lambda x: model_episode((x, Y_OF_TASKS, X_OF_TASKS)))
+    with pytest.raises(ValueError, match=r"support_x must be \[tasks, .* the number of axes"):
+        of_any_rank.get_concrete_function(tf.TensorSpec(None))
 
 
 def test_labels_are_classes():
@@ -104,6 +120,24 @@ def test_labels_are_classes():
     labels = [float("nan"), *range(len(X) - 1)]
     with pytest.raises(ValueError, match=r"labels must be classes, but 1 of them are nan"):
         class_episodes(X, labels, way=3, shot=1, query=1, tasks=1)
+
+
+@pytest.mark.parametrize(
+    ("x", "labels", "message"),
+    [
+        (X + 1j, LABELS, r"x must be numbers \[number, ...\], got complex128 of shape \(23, 2\)"),
+        (X.astype(object), LABELS, "x must be numbers .* got object of shape"),
+        (LABELS, LABELS, "x must be numbers .* got str32 of shape"),
+        (7, LABELS, r"x must be numbers .* of shape \(\)"),
+        ([[1.0], [1.0, 2.0]], [0, 1], "x must be an array: "),
+        (X, 7, r"labels must be \[number\], one for each example, got \(\)"),
+        (X, [[1], [1, 2]], "labels must be an array: "),
+        (X, np.array([None, *"a" * 22], object), "labels must be of one type, got NoneType and s"),
+    ],
+)
+def test_what_is_no_labelled_examples_is_named(x, labels, message):
+    with pytest.raises(ValueError, match=f"^{message}"):
+        class_episodes(x, labels, way=3, shot=1, query=1, tasks=1)
 
 
 def test_bools_are_weights_and_lists_are_tensors():

@@ -58,6 +58,22 @@ def test_several_outputs_have_a_loss_and_a_weight_each():
     assert value(named, *both) == pytest.approx(3 * (1 + 1 + 5) / 3)
 
 
+def test_one_loss_is_that_of_each_output():
+    both = (TARGETS, 2 * TARGETS), (OUTPUTS, OUTPUTS)
+    assert value(model_loss("mse"), *both) == value(model_loss(["mse", "mse"]), *both)
+    assert value(model_loss("mse", 0.5), *both) == pytest.approx(
+        value(model_loss("mse"), *both) / 2
+    )
+    named = [{"a": part[0], "b": np.tile(part[1], [1, 2])} for part in both]
+    assert value(model_loss("mse"), *named) == value(model_loss("mse"), *both)
+    weights = np.array([1.0, 0.0, 2.0], np.float32)
+    each = sum(value(model_loss("mse"), *parts, weights) for parts in zip(*both, strict=True))
+    assert value(model_loss("mse"), *both, weights) == pytest.approx(each)
+    for wrong in (TARGETS, (TARGETS,), named[0]):
+        with pytest.raises(ValueError, match="has 2 outputs, for each of which there must be targ"):
+            value(model_loss("mse"), wrong, both[1])
+
+
 @pytest.mark.parametrize(
     ("loss", "weights"),
     [(["mse", "mse"], [1.0]), (["mse"], {"a": 1.0}), ({"a": "mse"}, {"b": 1.0}), (["mse"], 2.0)],
@@ -94,3 +110,19 @@ def test_the_papers_losses_have_no_sample_weights():
     assert value(loss, weights=np.ones(3)) == pytest.approx(5 / 3)
     with pytest.raises(tf.errors.InvalidArgumentError, match="squared_error takes no sample weig"):
         value(loss, weights=np.array([1.0, 0.5, 1.0]))
+
+
+def test_a_loss_without_right_second_derivatives_is_refused_where_it_is_traced():
+    def of_errors(y, p):
+        return tf.nn.moments(y - p, [-1])[1]
+
+    def traced(**options):
+        loss = model_loss(of_errors, 2.0, **options)
+        compute = tf.function(lambda y, p: loss(y, p, None, 3))
+        return compute.get_concrete_function(*[tf.TensorSpec([None, 3])] * 2)
+
+    with pytest.raises(
+        ValueError, match=r"tf\.nn\.moments\) has no right second derivative .* loss"
+    ):
+        traced()
+    traced(first_order=True)

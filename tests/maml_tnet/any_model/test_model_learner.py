@@ -11,7 +11,9 @@ from tensorflow import keras
 import maml_tnet
 from maml_tnet import MetaLearner
 from maml_tnet.any_model.episode import ModelEpisode
+from maml_tnet.any_model.functional_model import FunctionalModel
 from maml_tnet.any_model.model_learner import ModelLearner
+from maml_tnet.export import lookup_tables
 
 layers = keras.layers
 TASKS, SHOT, QUERY = 3, 5, 4
@@ -242,6 +244,26 @@ def test_chance_is_a_function_of_the_seed_and_the_step(eager):
     assert len(np.unique(np.reshape(seeds, [4, -1]), axis=0)) == 4
 
 
+def test_seed_generators_in_lists_are_found_after_the_others():
+    class Drops(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.own = keras.random.SeedGenerator(1)
+            self.more = [keras.random.SeedGenerator(2), {"a": keras.random.SeedGenerator(3)}]
+
+        def call(self, x):
+            return x
+
+    drops = Drops()
+    model = keras.Sequential([keras.Input([2]), drops, layers.Dropout(0.5), layers.Dense(1)])
+    found = FunctionalModel(model).seeds
+    assert found[0] is drops.own.state
+    assert [v is drops.more[0].state or v is drops.more[1]["a"].state for v in found] == [
+        *(False, False),
+        *(True, True),
+    ]
+
+
 def test_masks_per_weight_are_drawn_for_every_step():
     learner = learner_of(small_model(), mask="weight", num_updates=2)
     noise, _ = learner.draws(2, tf.constant(0))
@@ -359,6 +381,86 @@ def test_saving_and_loading(eager, tmp_path):
         eager.export(tmp_path / "exported")
 
 
+@pytest.mark.parametrize(
+    "scaled",
+    [
+        lambda: keras.optimizers.SGD(0.1, loss_scale_factor=8.0),
+        lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(0.1), initial_scale=8.0),
+    ],
+)
+def test_an_optimizer_that_scales_losses_takes_the_same_step(scaled):
+    learner = learner_of(small_model(norm=False))
+    start, found = learner.get_weights(), []
+    for optimizer in (keras.optimizers.SGD(0.1), scaled()):
+        learner.set_weights(start)
+        learner.compile(optimizer, loss="mse", run_eagerly=True)
+        learner.fit(dataset([0]), verbose=0)
+        found.append(learner.get_weights())
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+
+
+def test_state_of_a_layer_of_ones_own_is_refused():
+    class Average(layers.Layer):
+        def build(self, shape):
+            self.average = self.add_weight(name="average", shape=[2], trainable=False)
+
+        def call(self, x, training=False):
+            if training:
+                self.average.assign(0.5 * self.average + 0.5 * keras.ops.mean(x, 0))
+            return x - self.average
+
+    model = keras.Sequential([keras.Input([2]), Average(name="mine"), layers.Dense(1)])
+    call = FunctionalModel(model)
+    outputs, _ = call(np.ones([3, 2], "float32"), [], {}, training=False)
+    assert outputs.outputs.shape == (3, 1)
+    with pytest.raises(ValueError, match=r"a call of the model changes .*mine/average, which"):
+        call(np.ones([3, 2], "float32"), [], {}, training=True)
+
+
+def test_steps_are_meta_iterations():
+    optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
+    with pytest.raises(ValueError, match="counts other steps than meta-iterations, by which"):
+        MetaLearner(small_model(), update_lr=0.1).compile(optimizer, loss="mse")
+
+
+def test_a_layer_that_is_frozen_too_late_is_named():
+    learner = learner_of(small_model(norm=False))
+    learner.network.layers[0].trainable = False
+    with pytest.raises(ValueError, match=r"kernel adapts, but does not train any more: freeze"):
+        learner(episode(0))
+
+
+def test_weights_that_a_known_layer_has_besides_are_by_themselves():
+    model = small_model(norm=False)
+    model.layers[0].enable_lora(2)
+    learner = learner_of(model)
+    kinds = {group.name: group.takes_transform for group in learner.adapting.groups}
+    first, last = model.layers[0].name, model.layers[-1].name
+    assert kinds == {f"{first}_0": False, f"{first}_1": False, f"{first}_2": False, last: True}
+
+
+def test_arrays_in_a_tuple_are_an_episode(eager):
+    parts = tuple(episode(2).values())
+    found = eager.evaluate(parts, batch_size=TASKS, verbose=0, return_dict=True)
+    expected = eager.evaluate(dataset([2]), verbose=0, return_dict=True)
+    assert found["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+
+
+def test_vocabularies_are_exported_with_the_model(tmp_path):
+    words = layers.TextVectorization(vocabulary=["a", "b"], output_sequence_length=2)
+    parts = [keras.Input([], dtype="string"), words, layers.Embedding(4, 2), layers.Flatten()]
+    model = keras.Sequential([*parts, layers.Dense(1)])
+    module = tf.Module()
+    module.tables = lookup_tables(model)
+    signature = [tf.TensorSpec([None], tf.string)]
+    module.numbers = tf.function(words, input_signature=signature)
+    tf.saved_model.save(module, str(tmp_path / "model"))
+    text = tf.constant(["b a", "c"])
+    found = tf.saved_model.load(str(tmp_path / "model")).numbers(text)
+    np.testing.assert_array_equal(found, [[3, 2], [1, 0]])
+
+
 def test_an_export_takes_class_numbers_and_uint8_pictures(tmp_path):
     """What `class_episodes` gives, under the loss that takes it."""
     pixels = keras.Input([2, 2, 1], dtype="uint8")
@@ -401,9 +503,10 @@ def test_mixed_bfloat16_learns_and_mixed_float16_is_refused():
     history = learner.fit(dataset([0]), verbose=0)
     assert np.isfinite(history.history["loss"][0])
     assert any(np.any(a != b) for a, b in zip(before, values(learner), strict=True))
-    half = keras.Sequential([keras.Input([2]), layers.Dense(1, dtype="mixed_float16", name="half")])
-    with pytest.raises(ValueError, match=r"'half' is mixed_float16.*mixed_bfloat16"):
-        MetaLearner(half, update_lr=0.1)
+    for dtype in ("mixed_float16", "float16"):
+        half = keras.Sequential([keras.Input([2]), layers.Dense(1, dtype=dtype, name="half")])
+        with pytest.raises(ValueError, match=rf"'half' is {dtype}, .*mixed_bfloat16"):
+            MetaLearner(half, update_lr=0.1)
 
 
 class Moments(layers.Layer):
@@ -482,6 +585,9 @@ def test_second_derivatives_matter_after_weights_only():
         ({"meta_grad_clip": -1.0}, "meta_grad_clip must be a finite number of at least 0"),
         ({"temperature": 0.0}, "temperature must be a finite number above 0, got 0.0"),
         ({"seed": 1.5}, "seed must be a whole number"),
+        ({"transform": "no"}, "transform must be True or False, got 'no'"),
+        ({"first_order": "no"}, "first_order must be True or False"),
+        ({"meta_sgd": 1}, "meta_sgd must be True or False"),
         ({"use_transform": True}, "for a Keras model say transform=True"),
     ],
 )

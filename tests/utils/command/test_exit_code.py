@@ -48,11 +48,11 @@ def test_what_the_terminal_has_no_letters_for_is_printed_all_the_same(monkeypatc
         (TrainingDiverged(12), "error: the meta-loss of iteration 12 is not finite: "),
         (
             OSError(28, "No space left on device", "d"),
-            "error: [Errno 28] No space left on device: 'd'\n",
+            "error: cannot read or write d: No space left on device\n",
         ),
         (
             tf.errors.PermissionDeniedError(None, None, "tensorboard/a; Permission denied"),
-            "error: tensorboard/a; Permission denied\n",
+            "error: cannot read or write tensorboard/a: Permission denied\n",
         ),
         (
             tf.errors.ResourceExhaustedError(None, None, "{{node e}} no memory [Op:Add]\nand more"),

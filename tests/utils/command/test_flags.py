@@ -375,12 +375,22 @@ def test_two_checkpoints_to_evaluate_are_refused():
         chosen_checkpoint(parsed("--notrain --test_best --test_iter=500"))
 
 
+def test_two_of_what_one_is_read_of_are_refused(tmp_path):
+    for both in (["--support=a", "--support=b"], ["--support", "a", "-support=b"]):
+        with pytest.raises(UsageError, match=r"^--support is given more than once, a and b: only"):
+            parse(["main.py", *both], define(flags.FlagValues()))
+    file = tmp_path / "flags"
+    file.write_text("--data_path=a\n--seed=1\n")
+    values = define(flags.FlagValues())
+    parse(["main.py", f"--flagfile={file}", "--data_path=b", "--data_path=b", "--seed=2"], values)
+    assert (values.data_path, values.seed) == ("b", 2)
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
         ("--support=a", "--support needs --query, the images to classify, or --save_adapted"),
         ("--save_adapted=b --query=c", "--save_adapted needs --support, the classes to learn"),
-        ("--support=a --support=b --query=c", "--support is one folder of class folders, but is"),
         ("--picture=a.xyz", r"--picture must end in \.png or \.pdf, or be empty, got 'a\.xyz'"),
     ],
 )

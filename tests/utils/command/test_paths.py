@@ -1,5 +1,7 @@
+import errno
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -119,21 +121,49 @@ def test_an_export_goes_to_a_new_folder_or_replaces_an_earlier_one(tmp_path, mon
         export_folder("model/saved_model.pb")
 
 
+@pytest.fixture
+def read_only(monkeypatch):
+    """Folders of these names take nothing, as those of another user; root may write all."""
+    folders = []
+    real = tempfile.TemporaryFile
+
+    def make(dir):
+        if dir in folders:
+            raise PermissionError(errno.EACCES, "Permission denied", str(dir))
+        return real(dir=dir)
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", make)
+    return folders
+
+
 def test_an_export_below_a_folder_that_takes_nothing_is_said_before_anything_starts(
-    tmp_path, monkeypatch
+    tmp_path, read_only
 ):
-    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)  # root may write all
+    read_only.append(tmp_path)
     said = f"--export_dir={tmp_path}/a/b cannot be written: nothing can be made in {tmp_path}$"
     with pytest.raises(UsageError, match=said):
         export_folder(f"{tmp_path}/a/b")
+    # An earlier export is replaced by renaming, which changes the folder above it.
+    shutil.copytree(NEWEST / "images-2way-1shot-mtnet-seed0" / "saved_model", tmp_path / "model")
+    with pytest.raises(
+        UsageError, match=f"model cannot be written: nothing can be made in {tmp_path}"
+    ):
+        export_folder(f"{tmp_path}/model")
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="of Linux")
+def test_a_folder_whose_permissions_say_too_much_takes_nothing():
+    with pytest.raises(UsageError, match=r"^--picture=/proc/x\.png cannot be written: nothing can"):
+        check_output_file("/proc/x.png", "picture")
 
 
 def test_a_file_that_cannot_be_written_is_said_before_anything_starts(tmp_path):
     check_output_file(f"{tmp_path}/new/x.png", "picture")
     (tmp_path / "file").touch(0o777)
     check_output_file(f"{tmp_path}/file", "picture")
-    with pytest.raises(UsageError, match=f"^--picture={tmp_path} is a folder: name a file"):
-        check_output_file(str(tmp_path), "picture")
+    for folder in (tmp_path, f"{tmp_path}/x.png/"):
+        with pytest.raises(UsageError, match=f"^--picture={folder} is a folder: name a file"):
+            check_output_file(str(folder), "picture")
     said = f"^--picture={tmp_path}/file/x.png cannot be written: nothing can be made in {tmp_path}"
     with pytest.raises(UsageError, match=said):
         check_output_file(f"{tmp_path}/file/x.png", "picture")

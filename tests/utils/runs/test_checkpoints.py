@@ -243,6 +243,19 @@ def test_a_pointer_that_cannot_be_read_is_named_with_the_reason(run):
         CheckpointFolder(run.checkpoint_folder, KEPT_CHECKPOINTS)
 
 
+def test_a_checkpoint_that_may_not_be_read_is_not_called_corrupt(run, monkeypatch):
+    saved, _ = checkpoints(run)
+    saved.save(3)
+
+    monkeypatch.setattr(os, "access", lambda path, mode: path.suffix != ".index")
+    said = r"cannot read .*model-3\.index: Permission denied$"
+    with pytest.raises(UsageError, match=f"model-3 is not to be read: {said}"):
+        saved.restore_latest()
+    (run.checkpoint_folder / "checkpoint").unlink()
+    with pytest.raises(UsageError, match=f"^{said}"):
+        checkpoints(run)[0].restore_latest()
+
+
 def test_files_of_other_names_are_no_checkpoints(copied):
     run, of = copied
     for file in list(run.checkpoint_folder.glob("model-10.*")):

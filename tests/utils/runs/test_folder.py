@@ -283,8 +283,25 @@ def test_a_folder_of_a_run_that_cannot_be_written_is_said_before_training(run, m
     run.start(resume=True)
     run.tensorboard_folder.mkdir()
     monkeypatch.setattr(os, "access", lambda path, mode: path != run.tensorboard_folder)
-    with pytest.raises(UsageError, match=r"tensorboard cannot be written: choose another --logdir"):
+    with pytest.raises(UsageError, match=r"tensorboard cannot be read and written: choose another"):
         Run(run.folder, run.config).start(resume=True)
+
+
+@pytest.mark.parametrize("result", ["evaluation/test-10shot.csv", "saved_model/saved_model.pb"])
+def test_results_without_a_checkpoint_are_not_trained_over(run, result):
+    run.start(resume=True)
+    (run.folder / result).parent.mkdir(exist_ok=True)
+    (run.folder / result).touch()
+    with pytest.raises(
+        UsageError, match="but no checkpoint to go on from: put those back, or --no"
+    ):
+        run.start(resume=True)
+    run.checkpoint_folder.mkdir()
+    for suffix in ("index", "data-00000-of-00001"):  # killed before its pointer was written
+        (run.checkpoint_folder / f"model-5.{suffix}").touch()
+    run.start(resume=True)
+    run.start(resume=False)
+    assert not (run.folder / result).exists()
 
 
 def test_a_folder_that_is_closed_is_not_called_empty(run, monkeypatch):
