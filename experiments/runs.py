@@ -38,9 +38,10 @@ from utils.command.evaluation_settings import EvaluationSettings
 from utils.command.memory_needs import check_memory
 from utils.errors import TrainingDiverged, UsageError
 from utils.prediction.exporting import export_trained
-from utils.reports.evaluation import evaluation_episodes, measure
+from utils.reports.evaluation import measure
 from utils.runs.assembly import build_learner, build_source
 from utils.runs.checkpoints import Checkpoints
+from utils.runs.datasets import EVALUATION_BATCH
 from utils.runs.environment import environment
 from utils.runs.folder import Run
 from utils.runs.log_file import LogFile
@@ -255,12 +256,18 @@ def held_out_losses(
 ) -> np.ndarray:
     """The held-out tasks' losses after 0, 1, ... inner steps, [tasks, steps + 1].
 
-    The tasks are those of `utils.reports.evaluation.measure`. Nothing is compiled: for a few
-    batches of a small network that takes a tenth of the time that compiling their unrolled steps
-    takes.
+    The tasks are those of `utils.reports.evaluation.measure`. Nothing is compiled, their drawing
+    neither: for a few batches of a small network that takes a tenth of the time that compiling
+    their unrolled steps takes.
     """
-    episodes = evaluation_episodes(config, source, settings)
-    losses = [learner.predict_step(numbered)["loss"].numpy() for numbered in episodes]
+    shot, query = settings.shot, settings.query
+    source.check(settings.split, shot=shot, query=query)
+    batch = EVALUATION_BATCH[config.datasource]
+    losses = []
+    for first in range(0, settings.num_tasks, batch):
+        numbers = tf.range(first, first + batch)
+        episode = source.held_out(settings.split, numbers, shot=shot, query=query)
+        losses.append(learner.predict_step((numbers, episode))["loss"].numpy())
     return np.concatenate(losses)[: settings.num_tasks]
 
 

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import utils.tensorflow_environment  # noqa: F401
 
@@ -14,7 +15,9 @@ from tensorflow import keras
 from tensorflow.python.framework import ops
 from two_processes import pytest_make_collect_report, pytest_runtestloop  # noqa: F401  (hooks)
 
-from data_generators import MiniImagenet, Omniglot
+from data_generators import MiniImagenet
+from data_generators.images import omniglot
+from data_generators.images.omniglot_files import Drawings
 from maml_tnet import ConvNet
 
 
@@ -71,11 +74,24 @@ def photos_path() -> Path:
 
 
 @pytest.fixture(scope="session")
-def omniglot_cache(omniglot_path, tmp_path_factory) -> str:
-    """A cache folder that holds the resized drawings, one for both of `two_processes`."""
-    cache = str(tmp_path_factory.getbasetemp() / "omniglot_cache")
-    Omniglot.load(str(omniglot_path), cache, 5)
-    return cache
+def omniglot_cache(omniglot_path, tmp_path_factory) -> Iterator[str]:
+    """A cache folder that holds the resized drawings, one for both of `two_processes`.
+
+    A process reads them once: to list the files of the zips alone takes a second.
+    """
+    load_drawings = omniglot.load_drawings
+    known = str(omniglot_path), str(tmp_path_factory.getbasetemp() / "omniglot_cache")
+    drawings = load_drawings(*known)
+    drawings.images.flags.writeable = False
+
+    def load_once(data_path: str | None, cache_dir: str, **options: Any) -> Drawings:
+        if (str(data_path), cache_dir) == known:
+            return drawings
+        return load_drawings(data_path, cache_dir, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(omniglot, "load_drawings", load_once)
+        yield known[1]
 
 
 @pytest.fixture(scope="session")

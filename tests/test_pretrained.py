@@ -1,7 +1,9 @@
 """The models in pretrained/ give, loaded alone, what their runs were measured to give."""
 
+import gc
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +26,13 @@ TASKS = 100
 # Two classes this near in probability are as good as equal: processors round differently, and ten
 # gradient steps amplify it. With and without oneDNN, on one machine, a probability moved by 0.025.
 UNDECIDED = 0.05
+
+
+@pytest.fixture(autouse=True)
+def model_goes() -> Iterator[None]:
+    """Free a model before the next is loaded: together they are hundreds of MB."""
+    yield
+    gc.collect()
 
 
 class Expected(NamedTuple):

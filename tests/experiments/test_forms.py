@@ -8,6 +8,7 @@ import pytest
 
 from experiments import forms
 from experiments.record import rounded, write_document
+from utils.runs import training
 
 pytestmark = pytest.mark.usefixtures("two_blocks")
 
@@ -30,6 +31,7 @@ def test_names_of_runs():
 def test_a_form_is_trained_and_measured_once(folders, omniglot_path, omniglot_cache, monkeypatch):
     monkeypatch.setattr(forms, "COMMON", SMALL)
     monkeypatch.setattr(forms, "STEPS", 1)
+    monkeypatch.setattr(training, "VALIDATION_TASKS", 4)
     monkeypatch.setattr(forms, "FORMS", {"alone": ("--queries=alone",)})
     folders = replace(folders, data_path=str(omniglot_path), cache_dir=omniglot_cache)
     forms.do(["maml-1shot"], folders)

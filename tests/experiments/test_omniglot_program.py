@@ -15,6 +15,7 @@ from experiments.runs import Folders, finish
 from utils.command import flags
 from utils.command.recipes import recipe
 from utils.prediction.model_input import input_of
+from utils.runs import training
 from utils.runs.folder import Run
 
 pytestmark = pytest.mark.usefixtures("two_blocks")
@@ -51,6 +52,7 @@ def root(omniglot_path, omniglot_cache, tmp_path_factory):
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flags, "EVALUATED_STEPS", 2)
+        patch.setattr(training, "VALIDATION_TASKS", 20)
         finish(SHORT, folders)
         write_readme([SHORT], folders.records)
     return root

@@ -17,6 +17,7 @@ from utils.command import flags
 from utils.command.recipes import recipe
 from utils.errors import UsageError
 from utils.prediction.model_input import input_of
+from utils.runs import training
 from utils.runs.datasets import EVALUATION_BATCH
 
 pytestmark = pytest.mark.usefixtures("two_blocks")
@@ -25,6 +26,8 @@ STEPS = 2
 SHORT = (
     "--metatrain_iterations=1",
     "--num_filters=2",
+    "--meta_batch_size=2",
+    "--query_batch_size=1",
     f"--num_updates={STEPS}",
     "--num_test_tasks=4",
 )
@@ -76,6 +79,7 @@ def shorten(patch):
     patch.setattr(baselines, "STEPS", (2, 5))
     patch.setattr(photographs, "EPOCHS", 1)
     patch.setattr(photographs, "VALIDATION_TASKS", 4)
+    patch.setattr(training, "VALIDATION_TASKS", 4)
     patch.setitem(EVALUATION_BATCH, "miniimagenet", 4)
     patch.setattr(photographs, "TEST_TASKS", 4)
 

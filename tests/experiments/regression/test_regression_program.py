@@ -16,6 +16,7 @@ from experiments.regression.plan import ALPHA, METHODS, Plan
 from experiments.regression.table2 import ALPHAS
 from experiments.runs import Folders
 from utils.command.flags import parse
+from utils.reports import evaluation
 from utils.runs.datasets import EVALUATION_BATCH
 
 TASKS, ITERATIONS = 6, 1
@@ -67,6 +68,7 @@ def results(eagerly, tmp_path_factory):
         )
         patch.setitem(EVALUATION_BATCH, "sinusoid", TASKS)
         patch.setitem(EVALUATION_BATCH, "polynomial", TASKS)
+        patch.setattr(evaluation, "PLOTTED_STEPS", (0, 1, 2))
         patch.setattr(original_tasks, "TASKS", TASKS)
         patch.setattr(metric, "TASKS", TASKS)
         patch.setattr(table2, "ALPHAS", (10.0, ALPHA))

@@ -38,7 +38,11 @@ def any_way(tmp_path_factory):
 def exported(folder, num_updates, kind=ConvNet, **arguments):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(ConvNet, "blocks", 2)  # quickly traced
-        network = kind((16, 16, 3), num_filters=8, flatten=True, use_transform=True, **arguments)
+        return _exported(folder, num_updates, kind, **arguments)
+
+
+def _exported(folder, num_updates, kind, **arguments):
+    network = kind((16, 16, 3), num_filters=8, flatten=True, use_transform=True, **arguments)
     learner = MetaLearner(
         network,
         sample_episode=lambda iteration: None,
