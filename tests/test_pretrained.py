@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from data_generators import ImageInput
+from data_generators import ImageInput, MiniImagenet
 from experiments.domains import AS_TRAINED
 from experiments.record import HELD_OUT_TASKS
 from experiments.single_pictures import Cell
@@ -146,6 +146,26 @@ def test_the_model_for_single_pictures_is_the_one_that_was_measured(
             )["predictions"]
             together = tf.gather(answers[task, query], order)
             np.testing.assert_allclose(alone[0, 0], together, atol=1e-4)
+
+
+def test_the_model_of_photographs_answers_each_by_itself_on_those_of_another_data_set(
+    photos_path, photos_cache
+):
+    source = MiniImagenet.load(photos_path, photos_cache, 5)
+    episode = source.held_out("test", np.arange(20), shot=5, query=2)
+    answer = tf.saved_model.load(str(ROOT / "pretrained/photographs")).signatures["serving_default"]
+    support_x, support_y, query_x = map(tf.constant, episode[:3])
+    together = answer(support_x=support_x, support_y=support_y, query_x=query_x)["predictions"]
+    found = np.mean(tf.argmax(together, -1) == tf.argmax(episode.query_y, -1))
+    assert found > 0.55  # 66.5 of 100 tasks; chance is 20
+    order = [3, 1, 4, 0, 2]
+    alone = answer(
+        support_x=support_x[:2],
+        support_y=tf.gather(support_y, order, axis=-1)[:2],
+        query_x=query_x[:2, 4:5],
+    )["predictions"]
+    expected = tf.gather(together[:2, 4:5], order, axis=-1)
+    np.testing.assert_allclose(alone, expected, atol=1e-4)
 
 
 def test_every_pretrained_model_is_listed():

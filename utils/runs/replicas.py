@@ -99,6 +99,7 @@ class Replicas:
             here, there = json.loads(first), json.loads(other)
             for name in here:
                 if here[name] != there.get(name):
+                    _wait(self)  # whoever left at once would be lost to one that has no answer yet
                     raise UsageError(
                         f"all workers must have the same {what}, but {name} is {here[name]} on "
                         f"worker 0 and {there.get(name)} on worker {number}"
