@@ -579,8 +579,9 @@ def test_a_checkpoint_of_something_else_is_told(tmp_path, capsys):
 )
 def test_flags_that_do_not_fit_get_one_line(tmp_path, rng, capsys, photographs, arguments, line):
     checkpoint = save(tmp_path, images(rng, "MAML", channels=3, way=7))
-    data = (f"--data_path={photographs}", f"--cache_dir={tmp_path}/cache")
-    assert re.search(line, refused(capsys, f"--checkpoint={checkpoint}", *data, *arguments))
+    if "--data_path=nowhere" not in arguments:
+        arguments = [f"--data_path={photographs}", f"--cache_dir={tmp_path}/cache", *arguments]
+    assert re.search(line, refused(capsys, f"--checkpoint={checkpoint}", *arguments))
 
 
 def test_a_regressor_is_of_sinusoids_or_polynomials(tmp_path, rng, capsys):
