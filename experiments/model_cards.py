@@ -20,7 +20,7 @@ from experiments import omniglot, photographs
 from experiments.domains import AS_TRAINED
 from experiments.experiment import Experiment
 from experiments.image_tables import cell
-from experiments.record import read_document, read_record
+from experiments.record import NOT_OF_THIS_FORM, Document, read_document, read_record
 from experiments.single_pictures import Cell, chosen_steps
 from experiments.tables import percent
 from maml_tnet.export import EXTRA_FILES
@@ -117,22 +117,36 @@ def _papers_form(experiment: Experiment, results: Path, part: str, data: str, ot
 
 
 def _alone(name: str, results: Path, part: str, data: str, others: str) -> Model:
-    measured, starts, tasks = [], [], 0
+    accuracy, trained_with = "", []
     for file in sorted((results / part).glob("*.json")):
         document = read_document(file) or {}
-        config = Config.from_dict(document["configuration"], str(file))
-        steps = chosen_steps(document.get("validation", {}), config.num_updates)
-        for way, shot in ((5, 1), (5, 5), (20, 1)):
-            values = document["cells"].get(Cell(way, shot, AS_TRAINED).name)
-            if values is not None:
-                accuracies = np.array(values["accuracy"])[:, steps]
-                measured.append(f"{way}-way {shot}-shot {percent(accuracies)}")
-        tasks = document["tasks"]
-        starts = [_versions(start) for start in document.get("trained_with", [])]
-    found = f"{', '.join(measured)} (each query alone, {tasks} tasks)" if measured else ""
+        try:
+            accuracy = _accuracies_alone(document, str(file))
+            trained_with = [_versions(start) for start in document.get("trained_with", [])]
+        except NOT_OF_THIS_FORM as error:
+            raise UsageError(f"{file} is not of experiments.single_pictures") from error
     return Model(
-        name, data, list(dict.fromkeys(starts)), _accuracy(found, part), ALONE.format(others)
+        name,
+        data,
+        list(dict.fromkeys(trained_with)),
+        _accuracy(accuracy, part),
+        ALONE.format(others),
     )
+
+
+def _accuracies_alone(document: Document, source: str) -> str:
+    config = Config.from_dict(document["configuration"], source)
+    steps = chosen_steps(document.get("validation", {}), config.num_updates)
+    measured = []
+    for way, shot in ((5, 1), (5, 5), (20, 1)):
+        values = document["cells"].get(Cell(way, shot, AS_TRAINED).name)
+        if values is not None:
+            accuracies = np.array(values["accuracy"])[:, steps]
+            measured.append(f"{way}-way {shot}-shot {percent(accuracies)}")
+    if not measured:
+        return ""
+    after = f"{steps} inner step{'s' * (steps != 1)}"
+    return f"{', '.join(measured)} (each query alone, {after}, {document['tasks']} tasks)"
 
 
 def _accuracy(found: str, part: str) -> str:
@@ -147,8 +161,12 @@ def write_cards(pretrained: Path, results: Path) -> None:
     """Write CARDS.md: a card for every SavedModel below `pretrained`.
 
     Raises:
-        UsageError: one of them is of no experiment.
+        UsageError: one of them is of no experiment, a folder is missing, or a record is of another
+            form.
     """
+    for name, folder in (("pretrained", pretrained), ("results", results)):
+        if not folder.is_dir():
+            raise UsageError(f"--{name}={folder} is no folder")
     known = {model.folder: model for model in models(results)}
     cards = []
     for made in sorted(pretrained.glob(f"*/{EXTRA_FILES}/README.md")):

@@ -1,7 +1,8 @@
 """Operations whose second derivatives TensorFlow lacks, or gets wrong without a word."""
 
 import contextlib
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 
@@ -18,13 +19,27 @@ WITHOUT_SECOND_DERIVATIVE = {
 }
 
 
-def check_operations(operations: Iterable[tf.Operation], place: str) -> None:
+# Operations that call functions, and the number of their inputs that are not the functions'.
+CALLS = {
+    **dict.fromkeys(["PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile"], 0),
+    **dict.fromkeys(["If", "StatelessIf", "Case", "StatelessCase"], 1),
+}
+
+
+class Found(NamedTuple):
+    """An operation of a graph, or of a function that a graph calls."""
+
+    name: str
+    type: str
+
+
+def check_operations(operations: Iterable[Found], place: str) -> None:
     """Refuse operations that would make meta-gradients wrong.
 
     `tf.nn.moments` holds the mean constant in the variance's derivative.
 
     Args:
-        operations: of a graph, those that depend on what is learned.
+        operations: those that depend on what is learned.
         place: where they are, such as "this layer".
 
     Raises:
@@ -42,22 +57,72 @@ def check_operations(operations: Iterable[tf.Operation], place: str) -> None:
 
 def depending_on(
     tensors: Iterable[tf.Tensor], among: Container[str] | None = None
-) -> Iterator[tf.Operation]:
-    """The operations of a graph that depend on some tensors, outside of its loops.
+) -> Iterator[Found]:
+    """The operations that depend on some tensors, also in functions, branches and loops.
 
     Args:
-        tensors: of the graph.
-        among: names of operations; all others are passed over.
+        tensors: of one graph.
+        among: names of its operations; all others are passed over.
     """
     tensors = list(tensors)
+    reached: set[tuple[str, int]] = set()
+    calls: list[tf.Operation] = []
     seen: set[str] = set()
     while tensors:
-        for operation in tensors.pop().consumers():
+        tensor = tensors.pop()
+        reached.add((tensor.op.name, tensor.value_index))
+        for operation in tensor.consumers():
             if operation.name in seen or (among is not None and operation.name not in among):
                 continue
             seen.add(operation.name)
             tensors.extend(operation.outputs)
-            yield operation
+            yield Found(operation.name, operation.type)
+            if operation.type in CALLS:
+                calls.append(operation)
+    if not calls:
+        return
+    library = {f.signature.name: f for f in calls[0].graph.as_graph_def().library.function}
+    for operation in calls:
+        given = [(x.op.name, x.value_index) in reached for x in operation.inputs]
+        yield from _in_functions(operation.name, operation.node_def, given, library)
+
+
+def _in_functions(
+    place: str, call: Any, given: list[bool], library: Mapping[str, Any]
+) -> Iterator[Found]:
+    """What depends on some of the inputs of a call, in the functions that it calls.
+
+    Args:
+        place: name of the call, with those of the calls that it is in.
+        call: its `NodeDef`.
+        given: of each of its inputs, whether it depends.
+        library: functions by name.
+    """
+    attributes = call.attr.values()
+    names = [attribute.func.name for attribute in attributes if attribute.HasField("func")]
+    names += [function.name for attribute in attributes for function in attribute.list.func]
+    given = given[CALLS[call.op] :]
+    if call.op.endswith("While"):  # what one round gives the next one takes
+        given = [any(given)] * len(given)
+    for function in map(library.__getitem__, names):
+        arguments = zip(function.signature.input_arg, given, strict=True)
+        depends = {argument.name for argument, does in arguments if does}
+        nodes = list(function.node_def)
+        before = -1
+        while before != len(depends):  # they are in no order
+            before = len(depends)
+            depends |= {node.name for node in nodes if any(_inputs(node, depends))}
+        for node in nodes:
+            if node.name in depends:
+                name = f"{place}/{node.name}"
+                yield Found(name, node.op)
+                if node.op in CALLS:
+                    yield from _in_functions(name, node, _inputs(node, depends), library)
+
+
+def _inputs(node: Any, depends: Container[str]) -> list[bool]:
+    """Of each input of a node of a function, which is written NODE:OUTPUT:0, whether it depends."""
+    return [x.split(":")[0] in depends for x in node.input if not x.startswith("^")]
 
 
 @contextlib.contextmanager

@@ -85,6 +85,11 @@ def _clone(model: keras.Model, replaced: Mapping[Any, Any]) -> keras.Model:
     copy = keras.models.clone_model(
         model, clone_function=lambda layer: _remade(layer, replaced), recursive=True
     )
+    if len(copy.weights) != len(model.weights):
+        raise ValueError(
+            f"{model.name!r} cannot be copied: a layer is used by itself and inside another one, "
+            "such as TimeDistributed, which would have a copy of its own"
+        )
     copy.set_weights(model.get_weights())
     return copy
 
@@ -93,13 +98,20 @@ def _remade(layer: Any, replaced: Mapping[Any, Any]) -> Any:
     """Make a layer anew from its configuration, of the class that replaces its own.
 
     Layers that have no weights and hold nothing to replace are the same in all copies: some, such
-    as `Lambda`, are more than their configuration, and so is an adapted `Normalization`.
+    as `Lambda`, are more than their configuration, and so is an adapted `Normalization`, also
+    inside another layer.
     """
     if not isinstance(layer, keras.layers.Layer):
         return layer  # an operation, such as +
-    changes = any(type(inner) in replaced for inner in sublayers(layer))
-    has_none = not layer.weights or isinstance(layer, keras.layers.Normalization)
-    if has_none and not changes:
+    inner = sublayers(layer)
+    changes = any(type(each) in replaced for each in inner)
+    adapted = {
+        id(weight)
+        for each in inner
+        if isinstance(each, keras.layers.Normalization)
+        for weight in each.weights
+    }
+    if not changes and all(id(weight) in adapted for weight in layer.weights):
         return layer
     try:
         config = _with_classes_replaced(layer.get_config(), replaced)

@@ -1,6 +1,7 @@
 """The loss of one task under a Keras model, of one output or of several."""
 
 import contextlib
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from maml_tnet.second_derivatives import checked_loss
 ModelLoss = Callable[[Any, Any, Any, int | tf.Tensor], tf.Tensor]
 """(targets, outputs, sample weights or None, number of support examples) -> a scalar."""
 
+_SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.]*")
 NO_LOSS = 'compile with a loss, such as loss="mse"'
 
 
@@ -21,7 +23,9 @@ class _MeanOf(keras.losses.Loss):
     """A loss function as a loss: its mean over the examples."""
 
     def __init__(self, function: Callable[[Any, Any], Any], **kwargs: Any):
-        super().__init__(name=getattr(function, "__name__", "loss"), **kwargs)
+        name = getattr(function, "__name__", "")
+        # Keras opens a scope of this name; a lambda has none that is one.
+        super().__init__(name=name if _SCOPE.fullmatch(name) else "loss", **kwargs)
         self.function = function
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

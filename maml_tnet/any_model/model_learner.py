@@ -187,11 +187,13 @@ class ModelLearner(keras.Model):
         """
         if optimizer is None:
             raise ValueError("compile with an optimizer, got None")
-        if getattr(optimizer, "gradient_accumulation_steps", None):
-            raise ValueError(
-                "an optimizer with gradient_accumulation_steps counts other steps than "
-                "meta-iterations, by which masks are drawn: put more tasks into an episode"
-            )
+        optimizer = keras.optimizers.get(optimizer)
+        for own in (optimizer, getattr(optimizer, "inner_optimizer", None)):
+            if getattr(own, "gradient_accumulation_steps", None):
+                raise ValueError(
+                    "an optimizer with gradient_accumulation_steps counts other steps than "
+                    "meta-iterations, by which masks are drawn: put more tasks into an episode"
+                )
         self.task_loss = model_loss(
             loss,
             loss_weights,

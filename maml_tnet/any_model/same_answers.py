@@ -23,8 +23,9 @@ TOLERANCE = 0.02  # of the largest answer; bfloat16 has 8 bits
 def check_same_answers(model: keras.Model, copy: keras.Model) -> None:
     """Compare the answers to one batch; no variable is changed.
 
-    Nothing is to be compared where inputs have axes of no known size, answers are random, or a
-    spectral normalization, which divides by what Keras has divided by before, is another's.
+    Nothing is to be compared where inputs have axes of no known size, the model refuses inputs
+    that are made up, answers are random, or a spectral normalization, which divides by what Keras
+    has divided by before, is another's.
 
     Args:
         model: functional.
@@ -41,7 +42,11 @@ def check_same_answers(model: keras.Model, copy: keras.Model) -> None:
         layer for layer in inner if isinstance(layer, ExactBatchNormalization) and layer.trainable
     ]
     with keras.StatelessScope(), stored_statistics(norms):
-        expected, again, found = (_answers(each, inputs) for each in (model, model, copy))
+        try:
+            expected = _answers(model, inputs)
+        except (tf.errors.OpError, ValueError):  # a word outside of a vocabulary, and the like
+            return
+        again, found = (_answers(each, inputs) for each in (model, copy))
     if _same(expected, again) and not _same(expected, found):
         raise ValueError(
             f"the copy of {model.name!r} that would be meta-learned answers otherwise than the "
@@ -73,6 +78,11 @@ def _example(inputs: Any) -> Any:
         shape, dtype = [part.shape[0] or 2, *part.shape[1:]], tf.as_dtype(part.dtype)
         if dtype.is_floating:  # below 1, as some are places in a table
             return tf.cast(rng.random(shape), dtype)
-        return tf.fill(shape, "") if dtype == tf.string else tf.zeros(shape, dtype)
+        # Not one number throughout, which would leave a normalization nothing but roundings.
+        return (
+            tf.fill(shape, "")
+            if dtype == tf.string
+            else tf.cast(rng.integers(2, size=shape), dtype)
+        )
 
     return tf.nest.map_structure(example, inputs)

@@ -27,9 +27,16 @@ def checked_outputs(model: keras.Model, inputs: Any, *, first_order: bool) -> An
     Raises:
         ValueError: there is such an operation after a weight that trains.
     """
-    call = tf.function(lambda x: model(x, training=True)).get_concrete_function(inputs)
+
+    @tf.function
+    def traced(x: Any) -> tuple[Any, list[tf.Tensor]]:
+        return model(x, training=True), list(model.losses)
+
+    call = traced.get_concrete_function(inputs)
     if not first_order:
         handles = {id(tf_variable(v).handle) for v in model.trainable_variables}
         weights = [inner for outer, inner in call.graph.captures if id(outer) in handles]
         check_operations(depending_on(weights), "this layer")
-    return tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), call.structured_outputs)
+    return tf.nest.map_structure(
+        lambda x: tf.TensorSpec(x.shape, x.dtype), call.structured_outputs[0]
+    )

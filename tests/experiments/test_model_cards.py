@@ -55,6 +55,7 @@ def test_the_accuracy_is_that_of_the_stored_tasks():
 
 
 def test_without_a_record_nothing_is_claimed(pretrained, tmp_path):
+    (tmp_path / "nothing").mkdir()
     write_cards(pretrained, tmp_path / "nothing")
     cards = (pretrained / CARDS).read_text()
     assert cards.count("- Accuracy: not measured, ") == cards.count("\n## ")
@@ -67,3 +68,19 @@ def test_a_model_of_no_experiment_is_named(pretrained):
     with pytest.raises(UsageError, match="mine is of none of the experiments"):
         write_cards(pretrained, ROOT / "results")
     assert not (pretrained / CARDS).exists()
+
+
+def test_a_folder_that_is_not_there_is_named(pretrained, tmp_path):
+    for folders in ((tmp_path / "no", ROOT / "results"), (pretrained, tmp_path / "no")):
+        with pytest.raises(UsageError, match=r"^--(pretrained|results)=.*/no is no folder$"):
+            write_cards(*folders)
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize("text", ["{}", '{"configuration": {}}', '{"cells": []}'])
+def test_a_record_of_another_form_is_named(pretrained, tmp_path, text):
+    folder = tmp_path / "results" / "single_pictures"
+    folder.mkdir(parents=True)
+    (folder / "x.json").write_text(text)
+    with pytest.raises(UsageError, match=r"x\.json is not of experiments\.single_pictures$"):
+        write_cards(pretrained, tmp_path / "results")

@@ -53,6 +53,10 @@ def _flag_of(path: str, flag_values: flags.FlagValues) -> str:
 
     Where none does it is the one whose value lies below the path, if there is but one.
     """
+    try:
+        os.getcwd()
+    except OSError:  # it is gone, and with it what relative paths name
+        return ""
     found, below = [], []
     for name, value in _paths(flag_values):
         for resolved in (os.path.abspath, os.path.realpath):

@@ -112,17 +112,56 @@ def test_the_papers_losses_have_no_sample_weights():
         value(loss, weights=np.array([1.0, 0.5, 1.0]))
 
 
-def test_a_loss_without_right_second_derivatives_is_refused_where_it_is_traced():
+def in_branch(function):
+    return lambda y, p: tf.cond(
+        tf.reduce_sum(y) > 0, lambda: function(y, p), lambda: 2 * function(y, p)
+    )
+
+
+def in_loop(function):
+    def looped(y, p):
+        rows = tf.map_fn(
+            lambda row: function(*(part[tf.newaxis] for part in row)),
+            (y, p),
+            fn_output_signature=tf.TensorSpec([1]),
+        )
+        return rows[:, 0]
+
+    return looped
+
+
+def traced(function, **options):
+    loss = model_loss(function, 2.0, **options)
+    compute = tf.function(lambda y, p: loss(y, p, None, 3))
+    return compute.get_concrete_function(*[tf.TensorSpec([None, 3])] * 2)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        lambda function: function,
+        tf.function,
+        in_branch,
+        in_loop,
+        lambda function: tf.function(in_branch(tf.function(function))),
+    ],
+    ids=["graph", "function", "branch", "loop", "nested"],
+)
+def test_a_loss_without_right_second_derivatives_is_refused_where_it_is_traced(inside):
     def of_errors(y, p):
         return tf.nn.moments(y - p, [-1])[1]
 
-    def traced(**options):
-        loss = model_loss(of_errors, 2.0, **options)
-        compute = tf.function(lambda y, p: loss(y, p, None, 3))
-        return compute.get_concrete_function(*[tf.TensorSpec([None, 3])] * 2)
+    def of_targets(y, p):
+        return tf.nn.moments(y, [-1])[1] + tf.reduce_sum(p, -1)
 
     with pytest.raises(
         ValueError, match=r"tf\.nn\.moments\) has no right second derivative .* loss"
     ):
-        traced()
-    traced(first_order=True)
+        traced(inside(of_errors))
+    traced(inside(of_errors), first_order=True)
+    if inside is not in_loop:  # of what a loop carries all is taken to depend
+        traced(inside(of_targets))
+
+
+def test_a_function_without_a_name_is_a_loss():
+    assert value(model_loss(lambda y, p: tf.reduce_mean((y - p) ** 2, -1))) == pytest.approx(5 / 3)

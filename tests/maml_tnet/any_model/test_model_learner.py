@@ -467,8 +467,10 @@ def test_answers_that_are_random_are_not_compared():
 
 def test_steps_are_meta_iterations():
     optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
-    with pytest.raises(ValueError, match="counts other steps than meta-iterations, by which"):
-        MetaLearner(small_model(), update_lr=0.1).compile(optimizer, loss="mse")
+    scaled = keras.optimizers.LossScaleOptimizer(optimizer)
+    for given in (optimizer, scaled, keras.optimizers.serialize(optimizer)):
+        with pytest.raises(ValueError, match="counts other steps than meta-iterations, by which"):
+            MetaLearner(small_model(), update_lr=0.1).compile(given, loss="mse")
 
 
 def test_frozen_layers_are_of_each_model_its_own():
@@ -589,6 +591,20 @@ class Moments(layers.Layer):
         return (x - mean) / keras.ops.sqrt(variance + 1e-3)
 
 
+class CompiledMoments(Moments):
+    call = tf.function(Moments.call)
+
+
+@keras.utils.register_keras_serializable()
+class Variance(keras.regularizers.Regularizer):
+    def __call__(self, x):
+        with tf.name_scope("mine"):
+            return tf.nn.moments(x, [0, 1])[1]
+
+    def get_config(self):
+        return {}
+
+
 class SubclassedWithNorm(Subclassed):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
@@ -629,9 +645,51 @@ def test_layers_that_cannot_be_meta_learned_are_named(part, message):
         MetaLearner(model, update_lr=0.1)
 
 
+def test_models_that_take_no_inputs_that_are_made_up_are_meta_learned():
+    words = layers.StringLookup(vocabulary=["a", "b"], num_oov_indices=0)
+    parts = [words, layers.Embedding(3, 2), layers.Flatten(), layers.Dense(1)]
+    model = keras.Sequential([keras.Input([1], dtype="string"), *parts])
+    learner = MetaLearner(model, update_lr=0.1)
+    np.testing.assert_allclose(
+        learner.network(tf.constant([["b"]])), model(tf.constant([["b"]])), rtol=1e-6
+    )
+
+
+def test_pictures_of_whole_numbers_are_not_made_up_of_one_colour():
+    keras.utils.set_random_seed(3)
+    parts = [layers.Rescaling(1 / 255, 0.7)]
+    for _ in range(2):
+        parts += [layers.Conv2D(8, 3), layers.GroupNormalization(8), layers.Activation("tanh")]
+    inputs = keras.Input([16, 16, 3], dtype="uint8")
+    model = keras.Sequential([inputs, *parts, layers.GlobalAveragePooling2D(), layers.Dense(5)])
+    assert MetaLearner(model, update_lr=0.1).network is not model
+
+
+def test_a_layer_that_is_used_by_itself_and_inside_another_is_named():
+    encoder, a, b = layers.Dense(4), keras.Input([5, 3]), keras.Input([3])
+    pooled = layers.GlobalAveragePooling1D()(layers.TimeDistributed(encoder)(a))
+    model = keras.Model([a, b], layers.Dense(1)(layers.Concatenate()([pooled, encoder(b)])))
+    with pytest.raises(ValueError, match=r"a layer is used by itself and inside another one"):
+        MetaLearner(model, update_lr=0.1)
+
+
+def test_what_a_normalization_inside_another_layer_was_adapted_to_is_kept():
+    scaled = layers.Normalization()
+    scaled.adapt(np.array([[1.0, 2.0], [3.0, 8.0]]))
+    parts = [layers.TimeDistributed(scaled), layers.Flatten(), layers.Dense(1)]
+    model = keras.Sequential([keras.Input([5, 2]), *parts])
+    x = np.ones([1, 5, 2], "float32")
+    np.testing.assert_allclose(MetaLearner(model, update_lr=0.1).network(x), model(x), rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     "part",
-    [lambda: Moments(name="mine"), lambda: layers.Dense(3, activation="softsign", name="mine")],
+    [
+        lambda: Moments(name="mine"),
+        lambda: CompiledMoments(name="mine"),
+        lambda: layers.Dense(3, activation="softsign", name="mine"),
+        lambda: layers.Dense(3, kernel_regularizer=Variance()),
+    ],
 )
 def test_wrong_second_derivatives_are_named(part):
     parts = [keras.Input([2]), layers.Dense(3), part(), layers.Dense(1)]
@@ -642,8 +700,9 @@ def test_wrong_second_derivatives_are_named(part):
     assert np.isfinite(first_order.fit(dataset([0]), verbose=0).history["loss"][0])
 
 
-def test_second_derivatives_matter_after_weights_only():
-    on_data = [keras.Input([2]), Moments(), layers.Dense(1)]
+@pytest.mark.parametrize("kind", ["Moments", "CompiledMoments"])
+def test_second_derivatives_matter_after_weights_only(kind):
+    on_data = [keras.Input([2]), globals()[kind](), layers.Dense(1)]
     assert np.all(np.isfinite(learner_of(keras.Sequential(on_data))(episode(0))))
 
 

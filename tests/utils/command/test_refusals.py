@@ -63,3 +63,11 @@ def test_an_error_that_has_words_keeps_them(values):
     assert said("an open file", OSError(errno.EIO, "Input/output error", 3)) == "an open file"
     assert said("no file", OSError(errno.ENOSPC, "No space left on device")) == "no file"
     assert in_words(UsageError("--a must be 1, got 2"), values) == "--a must be 1, got 2"
+
+
+def test_where_the_current_folder_is_gone_no_flag_is_named(values, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert in_words(denied("a"), values) == "cannot read or write a: Permission denied"
