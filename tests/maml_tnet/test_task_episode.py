@@ -131,18 +131,36 @@ def test_sizes_that_only_the_running_graph_knows(networks):
             in_a_graph(nothing, nothing)
 
 
-def test_an_episode_of_values_is_every_iterations_and_said_so():
-    @tf.function
-    def drawn(iteration, constant):
-        episode = Episode(*([tf.zeros([])] * 4 if not constant else [np.zeros([])] * 4))
-        warn_of_constants(iteration, episode)
+ALWAYS = np.ones([2, 3, 1])
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        drawn(tf.constant(0), False)
-        warn_of_constants(tf.constant(0), Episode(*[np.zeros([])] * 4))  # no graph
-    with pytest.warns(UserWarning, match="all iterations train on this one"):
-        drawn(tf.constant(0), True)
+
+@pytest.mark.parametrize(
+    ("part", "changes"),
+    [
+        (lambda i: ALWAYS, False),
+        (lambda i: tf.constant(ALWAYS), False),
+        (lambda i: tf.one_hot(tf.range(3) % 2, 2), False),
+        (lambda i: ALWAYS * tf.cast(i, tf.float64), True),
+        (lambda i: tf.random.uniform([2, 3, 1]), True),
+        (lambda i: tf.random.stateless_uniform([2, 3, 1], [0, i]), True),
+        (lambda i: tf.numpy_function(lambda: ALWAYS, [], tf.float64), True),
+        (tf.function(lambda i: tf.random.uniform([2, 3, 1])), True),
+    ],
+)
+def test_an_episode_of_values_is_every_iterations_and_said_so(part, changes):
+    @tf.function(autograph=False)
+    def drawn(iteration):
+        episode = Episode(part(iteration), *[tf.constant(ALWAYS)] * 3)
+        warn_of_constants(iteration, episode)
+        return tf.constant(0)
+
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        drawn(tf.constant(0))
+        warn_of_constants(tf.constant(0), Episode(*[ALWAYS] * 4))  # no graph
+    assert ["all iterations train on this one" in str(warning.message) for warning in said] == (
+        [] if changes else [True]
+    )
 
 
 def test_all_classes_of_support_and_queries_are_the_same(networks):
