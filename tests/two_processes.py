@@ -40,6 +40,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Run the tests, where two processes are of use; else leave it to pytest."""
     modules = [list(items) for _, items in groupby(session.items, lambda item: item.path)]
     config = session.config
+    # First those of whole programs, which start others: a process grows with what it compiles.
+    modules.sort(key=lambda items: items[0].path.parent != config.rootpath / "tests")
     if (
         len(modules) < ALL_TESTS
         or sys.platform != "linux"

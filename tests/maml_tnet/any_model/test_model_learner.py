@@ -465,6 +465,15 @@ def test_answers_that_are_random_are_not_compared():
     MetaLearner(keras.Sequential([keras.Input([2]), layers.Dense(2), Noisy()]), update_lr=0.1)
 
 
+def test_answers_that_are_rounded_to_16_bits_are_not_compared():
+    for seed in range(20):
+        keras.utils.set_random_seed(seed)
+        half = [keras.Input([2]), layers.Dense(4, dtype="mixed_bfloat16")]
+        MetaLearner(
+            keras.Sequential([*half, layers.LayerNormalization(), layers.Dense(1)]), update_lr=0.1
+        )
+
+
 def test_steps_are_meta_iterations():
     optimizer = keras.optimizers.SGD(0.1, gradient_accumulation_steps=2)
     scaled = keras.optimizers.LossScaleOptimizer(optimizer)
