@@ -63,7 +63,7 @@ class Model(NamedTuple):
     Attributes:
         folder: its name below pretrained/.
         data: that it was trained on, and its licence.
-        trained_with: command, commit and versions of training, one for each start.
+        trained_with: commit and versions of training, each once.
         accuracy: of held-out classes, and where it stands.
         unsuited: what it is not for.
     """
@@ -90,7 +90,11 @@ class Model(NamedTuple):
 
 
 def models(results: Path) -> Iterator[Model]:
-    """All that may be below pretrained/, as their records below `results` have them."""
+    """All that may be below pretrained/, as their records below `results` have them.
+
+    Raises:
+        UsageError: a record is of another form.
+    """
     for experiment in omniglot.EXPERIMENTS.values():
         yield _papers_form(experiment, results, "omniglot", DRAWINGS, "photographs")
     for experiment in photographs.EXPERIMENTS.values():

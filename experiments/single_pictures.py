@@ -275,6 +275,13 @@ def chosen_steps(validation: Mapping[str, Sequence[Sequence[float]]], trained: i
     return best if np.mean(gains) > half_width(gains[np.newaxis]) else trained
 
 
+def _after(steps: int, probabilities: Document, trained: int) -> Document:
+    """What was measured after this number of steps; version 0.5.0 always took training's."""
+    return {
+        name: found for name, found in probabilities.items() if found.get("steps", trained) == steps
+    }
+
+
 def temperature(
     learner: MetaLearner,
     config: Config,
@@ -301,11 +308,12 @@ def temperature(
     return fitted_temperature([(found.known, found.labels) for found in answers])
 
 
-def worth(answers: Answers, temperature: float) -> dict[str, float]:
-    """What the probabilities of a cell are worth, by name."""
+def worth(answers: Answers, temperature: float, steps: int) -> dict[str, float]:
+    """What the probabilities of a cell after a number of inner steps are worth, by name."""
     known, labels, strangers = answers
     of_known, of_strangers = margins(known), margins(strangers)
     return {
+        "steps": steps,
         "temperature": temperature,
         "calibration_error": expected_calibration_error(known, labels),
         "calibration_error_tempered": expected_calibration_error(
@@ -395,6 +403,7 @@ def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
                 validation[cell.name] = rounded(found["accuracy"])
                 keep(f"{cell.name}, on validation classes")
     steps = chosen_steps(validation, run.config.num_updates)
+    probabilities = _after(steps, probabilities, run.config.num_updates)
     accuracies = [part for part in parts if part not in ("steps", "probabilities")]
     shown, _ = OTHERS.get(run.config.datasource, (None, None))
     for cell in (Cell(*sizes) for part in accuracies for sizes in PARTS[part]):
@@ -423,7 +432,7 @@ def do(parts: Sequence[str], folder: Path, tasks: int) -> None:
                 steps=steps,
                 **data,
             )
-            probabilities[cell.name] = worth(asked, fitted)
+            probabilities[cell.name] = worth(asked, fitted, steps)
             keep(f"the probabilities of {cell.name}")
     if "papers" in parts and run.config.datasource == "omniglot":
         for name, experiment in PAPERS.items():
@@ -470,6 +479,7 @@ def page(config: Config, document: Document) -> str:
     }
     trained = config.num_updates
     taken = chosen_steps(document.get("validation", {}), trained)
+    of_probabilities = _after(taken, document["probabilities"], trained)
     chosen = "as trained"
     if taken != trained:
         chosen = f"chosen on {document['tasks']} validation tasks (trained with {trained})"
@@ -479,7 +489,7 @@ def page(config: Config, document: Document) -> str:
         return percent(found["accuracy"][:, steps]) if found else ""
 
     def share(way: int, shot: int, name: str) -> str:
-        found = document["probabilities"].get(Cell(way, shot, AS_TRAINED).name)
+        found = of_probabilities.get(Cell(way, shot, AS_TRAINED).name)
         return f"{100 * found[name]:.1f}" if found else ""
 
     def shares(names: Mapping[str, str]) -> str:
@@ -499,12 +509,12 @@ def page(config: Config, document: Document) -> str:
         if Cell(way, SHOTS[0], AS_TRAINED).name in document["cells"]
     ]
     probabilities = ""
-    if document["probabilities"]:
+    if of_probabilities:
         probabilities = PROBABILITIES_PAGE.format(
             taken=taken,
             fitted=len(document["fitted_ways"]) * len(SHOTS) * document["tasks"],
             ways=" and ".join(map(str, document["fitted_ways"])),
-            temperature=next(iter(document["probabilities"].values()))["temperature"],
+            temperature=next(iter(of_probabilities.values()))["temperature"],
             calibration=shares(
                 {"as it is": "calibration_error", "tempered": "calibration_error_tempered"}
             ),

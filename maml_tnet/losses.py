@@ -7,7 +7,6 @@ what is given: 0.4 with `cross_entropy` on 5-way tasks is 2.0 with
 `keras.losses.CategoricalCrossentropy(from_logits=True)`, which is the mean.
 """
 
-import contextlib
 import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -138,7 +137,7 @@ def task_loss(loss: Any, *, first_order: bool = False) -> TaskLoss:
 
     def reduced(outputs: tf.Tensor, targets: tf.Tensor, support_size: int | tf.Tensor) -> tf.Tensor:
         del support_size
-        with contextlib.nullcontext() if first_order else checked_loss(outputs):
+        with checked_loss(outputs, first_order=first_order):
             of_examples = values(targets, outputs)
         if of_examples.shape.rank not in (2, None):
             raise ValueError(

@@ -126,13 +126,17 @@ def _inputs(node: Any, depends: Container[str]) -> list[bool]:
 
 
 @contextlib.contextmanager
-def checked_loss(outputs: tf.Tensor) -> Iterator[None]:
+def checked_loss(outputs: tf.Tensor, *, first_order: bool) -> Iterator[None]:
     """Let a block compute a loss of outputs, and check its operations where they are traced.
+
+    Args:
+        outputs: that the loss is of.
+        first_order: second derivatives are not needed: nothing is checked.
 
     Raises:
         ValueError: see `check_operations`.
     """
-    if not tf.is_symbolic_tensor(outputs):
+    if first_order or not tf.is_symbolic_tensor(outputs):
         yield
         return
     before = len(outputs.graph.get_operations())

@@ -19,12 +19,14 @@ from runs_on_pictures import of_pictures, picture_folders
 from workers import Workers, tf_configs, together
 
 COMMAND = (
+    "--use_T",
+    "--use_M",
     "--update_batch_size=5",
     "--metatrain_iterations=30",
     "--num_test_tasks=20",
     "--dim_hidden=3",
 )
-NAME = "sinusoid-5shot-maml-seed0"  # an MT-net and clipping: `tests.replicas`
+NAME = "sinusoid-5shot-mtnet-seed0"
 EPOCH = 10
 LOST = "see what it said last; all workers started again with the same command go on"
 

@@ -1,6 +1,5 @@
 """The loss of one task under a Keras model, of one output or of several."""
 
-import contextlib
 import re
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -144,7 +143,7 @@ def _one_loss(loss: Any, *, dtype: str, first_order: bool) -> ModelLoss:
 
     def keras_loss(targets: Any, outputs: Any, weights: Any, support_size: Any) -> tf.Tensor:
         del support_size
-        with contextlib.nullcontext() if first_order else checked_loss(outputs):
+        with checked_loss(outputs, first_order=first_order):
             value = loss(targets, outputs, sample_weight=weights)
         return tf.cast(value, dtype)
 

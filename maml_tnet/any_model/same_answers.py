@@ -82,11 +82,9 @@ def _example(inputs: Any) -> Any:
         shape, dtype = [part.shape[0] or 2, *part.shape[1:]], tf.as_dtype(part.dtype)
         if dtype.is_floating:  # below 1, as some are places in a table
             return tf.cast(rng.random(shape), dtype)
+        if dtype == tf.string:
+            return tf.fill(shape, "")
         # Not one number throughout, which would leave a normalization nothing but roundings.
-        return (
-            tf.fill(shape, "")
-            if dtype == tf.string
-            else tf.cast(rng.integers(2, size=shape), dtype)
-        )
+        return tf.cast(rng.integers(2, size=shape), dtype)
 
     return tf.nest.map_structure(example, inputs)

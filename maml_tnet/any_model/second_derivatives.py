@@ -13,8 +13,8 @@ def checked_outputs(model: keras.Model, inputs: Any, *, first_order: bool) -> An
     """Trace a call of a model, and refuse an operation that would make meta-gradients wrong.
 
     Keras' own layers with `tf.nn.moments` or `tf.image.resize` are replaced before
-    (`exact_normalization`, `exact_upsampling`); what is left is in activations and in layers of
-    one's own.
+    (`exact_normalization`, `exact_upsampling`); what is left is in activations, regularizers and
+    layers of one's own.
 
     Args:
         model: to call.

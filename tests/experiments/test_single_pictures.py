@@ -114,6 +114,12 @@ def test_a_run_is_measured_cell_by_cell_and_goes_on(
     below = strangers_below(margins(answers), margins(strangers))
     assert worth["strangers_below"] == pytest.approx(below, abs=1e-3)
     assert f"| 1-shot, as it is | {100 * expected:.1f} |" in page
+    assert worth["steps"] == 1
+    for_none = [[[1, 0], [1, 0], [1, 0.5]]] * 2  # validation tasks that are clearly for no steps
+    of_none = document | {"validation": dict(zip("ab", for_none, strict=True))}
+    without = single_pictures.page(Run.opened(folder).config, of_none)
+    assert "After 0 inner step(s), chosen on 4 validation tasks (trained with 1)" in without
+    assert "What the probabilities are worth" not in without  # of another number of steps
 
     with pytest.raises(UsageError, match=r"\.json was measured with other tasks: name another"):
         do(["ways"], folder, 5)
