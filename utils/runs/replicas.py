@@ -95,11 +95,11 @@ class Replicas:
             return
         text = np.frombuffer(f"{json.dumps(values)}\n".encode(), np.uint8)
         first, *others = bytes(self._of_all(text).astype(np.uint8)).decode().splitlines()
+        _wait(self)  # Whoever refuses something now would be lost to one that has no answer yet.
         for number, other in enumerate(others, 1):
             here, there = json.loads(first), json.loads(other)
             for name in here:
                 if here[name] != there.get(name):
-                    _wait(self)  # whoever left at once would be lost to one that has no answer yet
                     raise UsageError(
                         f"all workers must have the same {what}, but {name} is {here[name]} on "
                         f"worker 0 and {there.get(name)} on worker {number}"
