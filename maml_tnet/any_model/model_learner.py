@@ -35,6 +35,7 @@ from maml_tnet.arguments import (
     whole_number,
 )
 from maml_tnet.compat import as_scaled, require_keras_3, tf_variable
+from maml_tnet.given_data import Learner
 
 # Offset of the first word of a seed, so that dropout and masks share no random stream.
 RANDOM_LAYER_STREAM = 2_000_003
@@ -47,7 +48,7 @@ OTHER_NAMES = {"use_transform": "transform=True", "mask_per": 'mask="unit" or ma
 
 
 @keras.utils.register_keras_serializable("maml_tnet")
-class ModelLearner(keras.Model):
+class ModelLearner(Learner):
     """MAML, ANIL, BOIL, Meta-SGD, T-nets and MT-nets of any Keras model.
 
     `MetaLearner(model, ...)` makes one. `compile` it with an optimizer, any Keras loss and metrics,
