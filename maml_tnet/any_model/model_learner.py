@@ -21,6 +21,7 @@ from maml_tnet.any_model.episode import (
     tensors,
     with_padding,
 )
+from maml_tnet.any_model.exact_normalization import check_lengths
 from maml_tnet.any_model.functional_model import FunctionalModel
 from maml_tnet.any_model.loss import ModelLoss, model_loss
 from maml_tnet.any_model.one_task import NORMALIZE_BY, OneTask
@@ -150,6 +151,8 @@ class ModelLearner(Learner):
         self.task_loss: ModelLoss | None = None
         self._outputs_specs: dict[str, Any] = {}
         self.network = exact_copy(network)
+        if normalize_by == "support":
+            check_lengths(self.network)
         self.function = FunctionalModel(self.network)
         self.adapting = AdaptingWeights(
             self.network,

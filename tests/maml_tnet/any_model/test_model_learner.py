@@ -325,6 +325,39 @@ def test_layers_that_are_chosen_adapt(adapt, adapting):
     assert changed == adapting
 
 
+def test_a_batch_normalization_that_is_called_twice_has_the_mean_of_both(rng):
+    one, other = keras.Input([2]), keras.Input([2])
+    dense, norm = layers.Dense(3), layers.BatchNormalization()
+    both = layers.Concatenate()([norm(dense(one)), norm(dense(other))])
+    learner = learner_of(keras.Model([one, other], layers.Dense(1)(both)))
+    x = rng.normal(size=[2, 1, 6, 2]).astype("float32")
+    x[1] = 10 * x[1] + 30
+    y = rng.normal(size=[1, 6, 1]).astype("float32")
+    unlearned = learner.adapt((x[0, 0], x[1, 0]), y[0], num_updates=0)
+    calls = [part @ dense.kernel.numpy() + dense.bias.numpy() for part in x[:, 0]]
+    (found,) = [part for part in unlearned.layers if isinstance(part, layers.BatchNormalization)]
+    mean = np.mean([np.mean(call, axis=0) for call in calls], axis=0)
+    variance = np.mean([np.var(call, axis=0) for call in calls], axis=0)
+    np.testing.assert_allclose(found.moving_mean, mean, rtol=1e-5)
+    np.testing.assert_allclose(found.moving_variance, variance, rtol=1e-5)
+    answers = learner((tuple(x), y, tuple(x[:, :, :2])))[0]
+    learned = learner.adapt((x[0, 0], x[1, 0]), y[0])
+    np.testing.assert_allclose(answers, learned((x[0, 0, :2], x[1, 0, :2])), rtol=1e-5, atol=1e-6)
+
+
+def test_a_batch_normalization_of_unknown_many_steps_is_named():
+    def model(steps, **options):
+        norm = layers.TimeDistributed(layers.BatchNormalization(**options), name="each")
+        parts = [keras.Input([steps, 2]), norm, layers.GlobalAveragePooling1D(), layers.Dense(1)]
+        return keras.Sequential(parts)
+
+    with pytest.raises(ValueError, match="the layer 'each' has a batch normalization for a number"):
+        MetaLearner(model(None), update_lr=0.1)
+    MetaLearner(model(3), update_lr=0.1)
+    MetaLearner(model(None), update_lr=0.1, normalize_by="batch")
+    MetaLearner(model(None, trainable=False), update_lr=0.1)
+
+
 def test_several_inputs_and_outputs():
     a, b = keras.Input([2], name="a"), keras.Input([2], name="b")
     hidden = layers.Dense(3, activation="tanh")(layers.Concatenate()([a, b]))
