@@ -316,7 +316,7 @@ def _check_learned_on(export: Path, data: str | None) -> None:
 
 
 def export_with_origin(trained: Trained, experiment: Experiment, folder: Path) -> None:
-    """Write the SavedModel with a line that says how it was made, its data, and all lines beside it."""
+    """Write the SavedModel, with how it was made and of which data, and the list of all."""
     files = {"README.md": origin(experiment)}
     if data := fingerprint_of(trained.source):
         files[DATA] = json.dumps({"fingerprint": data}) + "\n"
