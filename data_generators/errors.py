@@ -6,6 +6,9 @@ NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # controls, bytes that are not UTF-8, ends o
 # Marks that turn the direction of all that follows on a line.
 _TURNS = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 
+# What helps where the folder of a cache cannot be used, also where nobody has named it.
+ANOTHER_FOLDER = "name another folder by --cache_dir=FOLDER"
+
 
 class DataError(Exception):
     """Data that is missing, damaged or too small; its text is the one line a user sees."""

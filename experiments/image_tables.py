@@ -81,20 +81,22 @@ def plot_curves(records: Mapping[str, Record], folder: Path, lowest: float) -> N
     """Draw every run's validation accuracy against iterations into curves.png.
 
     Args:
-        records: of finished runs.
+        records: of finished runs; of one that was not trained here there is no curve.
         folder: of their learning curves.
         lowest: of the axis, %.
     """
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.add_subplot()
     for number, name in enumerate(records):
-        iterations, accuracies = read_columns(
-            folder / f"{name}-curve.csv", ("iteration", "val_accuracy")
-        )
+        file = folder / f"{name}-curve.csv"
+        if not file.exists():
+            continue
+        iterations, accuracies = read_columns(file, ("iteration", "val_accuracy"))
         axes.plot(iterations, np.multiply(100, accuracies), label=name, linewidth=1, zorder=-number)
     axes.set_xlabel("meta-iteration")
     axes.set_ylabel("validation accuracy, %")
     axes.set_ylim(bottom=lowest)
     axes.grid(alpha=0.3)
-    axes.legend()
+    if axes.lines:
+        axes.legend()
     save_figure(figure, folder / "curves.png")

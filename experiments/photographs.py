@@ -6,7 +6,8 @@ python -m experiments.photographs --data_path=caltech101_84.zip --only=mtnet-1sh
 Meta-learners at equal iterations, and two baselines on features trained on all training classes.
 Writes results into --output and the meta-learners' SavedModels into --pretrained.
 Stopped at any moment, the same command goes on where it was. Where there is a SavedModel of a run,
-but no run, its weights are measured; remove it to train again.
+but no run, its weights are measured, on the data that they were learned on; to train again, name
+another --pretrained.
 """
 
 import itertools
@@ -45,7 +46,15 @@ from experiments.image_tables import (
     steps_table,
 )
 from experiments.paper import paper_figure
-from experiments.record import HELD_OUT_TASKS, Document, read_document, read_records, write_document
+from experiments.record import (
+    HELD_OUT_TASKS,
+    OTHER_DATA,
+    Document,
+    check_same_data,
+    read_document,
+    read_records,
+    write_document,
+)
 from experiments.runs import Folders, finish
 from experiments.tables import markdown, percent
 from system.atomic_file import atomic_write, write_text
@@ -147,10 +156,7 @@ def finish_baselines(folders: Folders) -> None:
     elif folders.data_path is not None:
         data = _source(folders).data_record.fingerprint
         if document.get("data", data) != data:  # earlier versions did not note it
-            raise UsageError(
-                f"{file} was measured on other data: give that data, or another --output and "
-                "--workdir"
-            )
+            raise UsageError(f"{file} {OTHER_DATA}")
 
 
 def _source(folders: Folders) -> MiniImagenet:
@@ -165,6 +171,7 @@ def measure_baselines(folders: Folders) -> Document:
     """
     config, source = EXPERIMENTS["maml-1shot"].config, _source(folders)
     data = source.data_record.fingerprint
+    check_same_data(folders.records, data)
 
     def episodes(split: str, shot: int) -> Iterator[Episode]:
         tasks = VALIDATION_TASKS if split == "val" else TEST_TASKS

@@ -20,6 +20,7 @@ SIGNIFICANT_DIGITS = 5
 NOT_OF_THIS_FORM = (AttributeError, KeyError, TypeError, ValueError, UsageError)
 # How held-out tasks are drawn. Values of other tasks do not compare, so they count as missing.
 HELD_OUT_TASKS = "each by its number"
+OTHER_DATA = "was measured on other data: give that data, or another --output and --workdir"
 
 
 @dataclass(frozen=True)
@@ -188,10 +189,23 @@ def check_data(record: Record, data: str | None, folder: Path) -> Record:
         record = replace(record, data=data)
         record.write(folder)
     if record.data != data:
-        raise UsageError(
-            f"{file} was measured on other data: give that data, or another --output and --workdir"
-        )
+        raise UsageError(f"{file} {OTHER_DATA}")
     return record
+
+
+def check_same_data(folder: Path, data: str | None) -> None:
+    """Check that all results in a folder, which come onto one page, are of one data set.
+
+    Args:
+        folder: of JSON files; those that do not say their data are passed over.
+        data: fingerprint of the data that is given; None of tasks without.
+
+    Raises:
+        UsageError: one is of other data.
+    """
+    for file in sorted(folder.glob("*.json")) if data is not None else ():
+        if (read_document(file) or {}).get("data") not in (None, data):
+            raise UsageError(f"{file} {OTHER_DATA}")
 
 
 def read_records(experiments: Iterable[Experiment], folder: Path) -> dict[str, Record]:

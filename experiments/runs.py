@@ -4,6 +4,7 @@ Stopped at any moment, the same call goes on where it was: training from its las
 measuring after the last evaluation that is done. A finished experiment is not done again.
 """
 
+import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from experiments.record import (
     Measured,
     Record,
     check_data,
+    check_same_data,
     earlier_versions,
     read_document,
     read_record,
@@ -33,6 +35,7 @@ from maml_tnet.replacing import not_replaceable
 from system.atomic_file import write_text
 from system.errors import FileError
 from system.files import read_text
+from system.json_file import read_object
 from utils.command.configuration import Config
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.command.memory_needs import check_memory
@@ -52,6 +55,8 @@ from utils.runs.used_data import UsedData, used_data
 STORED_STEPS = (0, 1, 5, 10)
 # Iterations after which an experiment that can be hopeless is asked.
 TRIAL = 5000
+# Beside a SavedModel: the fingerprint of the images that its weights were learned on.
+DATA = "data.json"
 CURVE = ("iteration", "loss", "accuracy", "val_loss", "val_accuracy")
 
 
@@ -149,13 +154,18 @@ def trained_run(experiment: Experiment, folders: Folders) -> Trained:
     """A learner at the end of its training, which is done now as far as it is not.
 
     Where there is no run, but its SavedModel, the weights are taken from that.
+
+    Raises:
+        UsageError: what is measured already, or the SavedModel's weights, are of other data.
     """
     config, run = experiment.config, _run(experiment, folders)
     check_memory(config)
     source = build_source(config, folders.data_path, folders.cache_dir)
+    check_same_data(folders.records, fingerprint_of(source))
     learner = build_learner(config, source)
     export = folders.export(experiment)
     if export and not run.checkpoint_folder.exists() and origin(experiment) == _origin_of(export):
+        _check_learned_on(export, fingerprint_of(source))
         restore_export(learner, export)
         versions = earlier_versions(experiment, folders.records)
         return Trained(learner, source, config.total_iterations, None, versions)
@@ -288,10 +298,29 @@ def _origin_of(export: Path) -> str | None:
         return None
 
 
+def _check_learned_on(export: Path, data: str | None) -> None:
+    """Say where weights come from, and refuse those that were learned on other data.
+
+    Raises:
+        UsageError: they were.
+    """
+    file = export / EXTRA_FILES / DATA
+    noted = read_object(file).get("fingerprint") if file.exists() else None
+    if noted not in (None, data):
+        raise UsageError(
+            f"the weights of {export} were learned on other data: give that data, or another "
+            "--pretrained, so that they are learned on this"
+        )
+    unknown = "" if noted else ", which does not say what data they were learned on"
+    print(f"measuring the weights of {export}{unknown}; another --pretrained has them trained")
+
+
 def export_with_origin(trained: Trained, experiment: Experiment, folder: Path) -> None:
-    """Write the SavedModel with a line that says how it was made, and all lines beside it."""
-    readme = {"README.md": origin(experiment)}
-    export_trained(trained.learner, trained.source, experiment.config, folder, readme)
+    """Write the SavedModel, with how it was made and of which data, and the list of all."""
+    files = {"README.md": origin(experiment)}
+    if data := fingerprint_of(trained.source):
+        files[DATA] = json.dumps({"fingerprint": data}) + "\n"
+    export_trained(trained.learner, trained.source, experiment.config, folder, files)
     list_exports(folder.parent)
 
 

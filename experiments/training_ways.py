@@ -25,7 +25,7 @@ from data_generators import TaskSource
 from experiments import command
 from experiments.domains import AS_TRAINED, DOMAINS
 from experiments.experiment import Experiment
-from experiments.record import Document, read_document, rounded, write_document
+from experiments.record import Document, check_same_data, read_document, rounded, write_document
 from experiments.runs import fingerprint_of
 from experiments.single_pictures import Cell, measure
 from experiments.tables import markdown, percent
@@ -89,6 +89,7 @@ def do(parts: Sequence[str], output: Path, data_path: str | None, cache_dir: str
         for way in sorted({*(way for ways in PARTS.values() for way in ways), *dict(MEASURED)})
     }
     data = fingerprint_of(next(iter(sources.values())))
+    check_same_data(output, data)
     for name in parts:
         ways = PARTS[name]
         file = output / f"{'-'.join(map(str, ways))}way.json"

@@ -57,6 +57,7 @@ def adaptation_path(
     step_sizes: Sequence[tf.Tensor | float],
     masks: Sequence[Sequence[tf.Tensor | float]],
     first_order: bool = False,
+    project: Callable[[list[tf.Tensor]], list[tf.Tensor]] = list,
 ) -> Iterator[InnerStep]:
     """Walk all tasks' inner gradient steps at once, lines 4 to 9 of Algorithm 2.
 
@@ -72,6 +73,7 @@ def adaptation_path(
         step_sizes: alpha for every weight: numbers, or Meta-SGD's tensors [..., 1, units].
         masks: for every step to take, M for every weight, each [..., tasks, units], or 1.
         first_order: do not differentiate through the inner gradients (the original's stop_grad).
+        project: what becomes of the weights after every step, such as constraints; nothing.
 
     Yields:
         `InnerStep` after 0, 1, ..., len(masks) steps.
@@ -97,4 +99,5 @@ def adaptation_path(
             w - (alpha * m) * g
             for w, alpha, m, g in zip(weights, step_sizes, step_masks, gradients, strict=True)
         ]
+        weights = project(weights)
         yield InnerStep(weights, outputs)

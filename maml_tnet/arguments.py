@@ -103,7 +103,7 @@ def check_dataset(dataset: Any, steps: Any, what: str, argument: str) -> None:
     """Refuse no dataset, an empty one, and one without an end where nothing says how much is meant.
 
     Args:
-        dataset: given; what is neither None nor a `tf.data.Dataset` is passed over.
+        dataset: given; what is no `tf.data.Dataset`, None or empty, such as [], is passed over.
         steps: how much of it is taken; None for all.
         what: what the dataset is for, such as "fit".
         argument: by which `steps` is given.
@@ -113,9 +113,10 @@ def check_dataset(dataset: Any, steps: Any, what: str, argument: str) -> None:
     """
     if dataset is None:
         raise ValueError(f"{what} takes a dataset, got None")
-    if not isinstance(dataset, tf.data.Dataset):
-        return
-    size = int(dataset.cardinality())
+    if isinstance(dataset, tf.data.Dataset):
+        size = int(dataset.cardinality())
+    else:
+        size = len(dataset) if isinstance(dataset, list | tuple | dict) else 1
     if size == 0:
         raise ValueError(f"{what} takes a dataset with something in it, got an empty one")
     if size == tf.data.INFINITE_CARDINALITY and steps is None:

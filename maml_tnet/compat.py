@@ -95,6 +95,25 @@ def as_scaled(optimizer: Any, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
     return gradients if scale is None else [scale(gradient) for gradient in gradients]
 
 
+def as_first_raised(error: Exception) -> Exception:
+    """The error that was raised while a graph was traced.
+
+    In Keras 2 AutoGraph raises another of its kind, which says in some thirty lines where it was.
+    """
+    while str(error).startswith("in user code:") and isinstance(error.__context__, type(error)):
+        error = error.__context__
+    return error
+
+
+def forget_validation_data(model: Any) -> None:
+    """Have `fit` take the validation data that it is given.
+
+    Of a training that was broken off Keras 2 keeps them, and takes them for the next one's.
+    """
+    if getattr(model, "_eval_data_handler", None) is not None:
+        model._eval_data_handler = None
+
+
 def keras_version() -> str:
     """Return the version of the Keras that TensorFlow uses."""
     return getattr(keras, "__version__", None) or __import__("keras").__version__

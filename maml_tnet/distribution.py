@@ -15,6 +15,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet.compat import build_optimizer
+from maml_tnet.given_data import NOTHING
 
 
 def strategy_in_scope() -> tf.distribute.Strategy | None:
@@ -145,7 +146,11 @@ class Engine:
         verbose: int | str = 0,
         shuffle: bool = False,
     ) -> keras.callbacks.History:
-        """Keras' `fit` on a dataset of spans, see `MetaLearner`."""
+        """Keras' `fit` on a dataset of spans, see `MetaLearner`.
+
+        Raises:
+            ValueError: nothing came from the dataset.
+        """
         del shuffle  # As in Keras, it says nothing of a dataset.
         learner = self._learner
         with self._strategy.scope():
@@ -163,6 +168,7 @@ class Engine:
         spans = None if steps_per_epoch is None else iter(x)
         told.on_train_begin()
         logs: dict[str, float] = {}
+        taken = False
         for epoch in range(initial_epoch, epochs):
             for meter in learner.metrics:
                 meter.reset_state()
@@ -172,6 +178,9 @@ class Engine:
                 with self._strategy.scope():
                     logs = {name: float(value) for name, value in self._train(span).items()}
                 told.on_train_batch_end(step, logs)
+                taken = True
+            if not taken:
+                raise ValueError(f"fit {NOTHING}")
             if validation_data is not None:
                 told.on_test_begin()
                 found = self.evaluate(validation_data, return_dict=True)
@@ -188,16 +197,17 @@ class Engine:
     ) -> Any:
         """Keras' `evaluate` on a dataset of (numbers, episode): the measures' means over tasks."""
         del verbose  # It is soon done.
-        means = {name: float(np.mean(v)) for name, v in self._of_all(self._measure, x).items()}
+        values = self._of_all("evaluate", self._measure, x)
+        means = {name: float(np.mean(value)) for name, value in values.items()}
         return means if return_dict else list(means.values())
 
     def predict(self, x: tf.data.Dataset, *, verbose: int | str = 0) -> dict[str, np.ndarray]:
         """Keras' `predict` on a dataset of (numbers, episode)."""
         del verbose
-        return self._of_all(self._predict, x)
+        return self._of_all("predict", self._predict, x)
 
     def _of_all(
-        self, measure: Callable[[Any], dict[str, tf.Tensor]], x: tf.data.Dataset
+        self, what: str, measure: Callable[[Any], dict[str, tf.Tensor]], x: tf.data.Dataset
     ) -> dict[str, np.ndarray]:
         """The values of every task of a dataset, [tasks, ...]."""
         replicas = self._strategy.num_replicas_in_sync
@@ -212,6 +222,8 @@ class Engine:
                 values = measure(numbered)
             for name, value in values.items():
                 found.setdefault(name, []).append(value.numpy()[:tasks])
+        if not found:
+            raise ValueError(f"{what} {NOTHING}")
         return {name: np.concatenate(values) for name, values in found.items()}
 
 

@@ -25,6 +25,7 @@ from maml_tnet.distribution import (
     own_share,
     strategy_in_scope,
 )
+from maml_tnet.given_data import Learner
 from maml_tnet.kernels.parts import map_parts
 from maml_tnet.kernels.task_axis import sizes
 from maml_tnet.losses import TaskLoss, task_loss
@@ -64,7 +65,7 @@ def evaluation_mask_seeds(numbers: tf.Tensor) -> tf.Tensor:
     return tf.stack([tf.fill(tf.shape(numbers), EVALUATION_MASK_STREAM), numbers], axis=-1)
 
 
-class MetaLearner(keras.Model):
+class MetaLearner(Learner):
     """MAML, Meta-SGD, T-net or MT-net, depending on the network's T and masks and on `meta_sgd`.
 
     `compile` it with an optimizer and a loss, and `fit` it on a dataset of spans (start, stop) of

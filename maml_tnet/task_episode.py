@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, Protocol
 import tensorflow as tf
 
 from maml_tnet.arguments import LARGEST_INT32, LEAST_INT32
+from maml_tnet.constant import is_constant
 from maml_tnet.losses import TaskLoss
 from maml_tnet.networks import TaskNetwork
 
@@ -97,26 +98,13 @@ def warn_of_constants(iteration: tf.Tensor, episode: EpisodeLike) -> None:
         episode: drawn.
     """
     parts = [getattr(episode, name, None) for name in TaskEpisode._fields]
-    if tf.is_symbolic_tensor(iteration) and all(map(_is_constant, parts)):
+    if tf.is_symbolic_tensor(iteration) and all(map(is_constant, parts)):
         warnings.warn(
             "sample_episode is traced once, and gave an episode that does not depend on its "
             "iteration: all iterations train on this one. Draw it by TensorFlow's operations, such "
             "as tf.random.stateless_uniform, from the iteration, or in a tf.numpy_function of it",
             stacklevel=2,
         )
-
-
-def _is_constant(part: Any) -> bool:
-    """Whether a part is the same in all runs of its graph: made of nothing but constants."""
-    operations, seen = [part.op] if tf.is_symbolic_tensor(part) else [], set()
-    while operations:
-        operation = operations.pop()
-        is_input = not operation.inputs and operation.type != "Const"
-        if is_input or operation.op_def.is_stateful:  # such as what is random, or calls Python
-            return False
-        seen.add(operation.name)
-        operations += [x.op for x in operation.inputs if x.op.name not in seen]
-    return True
 
 
 def checked_episode(episode: EpisodeLike, network: TaskNetwork, loss: TaskLoss) -> TaskEpisode:

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from data_generators.errors import DataError
+from data_generators.errors import ANOTHER_FOLDER, DataError
 from data_generators.images.decoding import CHANNELS, read_image
 from data_generators.images.file_tree import FileTree
 from system.atomic_file import only_writer
@@ -85,8 +85,8 @@ def open_image_cache(
             images = _map(path, len(files), record)
     except OSError as error:
         raise DataError(
-            f"cannot {doing} the cache of resized images, {path}: {error.strerror}; --cache_dir "
-            "can name another folder"
+            f"cannot {doing} the cache of resized images, {path}: {error.strerror}; "
+            f"{ANOTHER_FOLDER}"
         ) from error
     raise DataError(f"cannot read {path} back after writing it")
 
@@ -162,8 +162,8 @@ def _check_room(path: Path, count: int, record: np.dtype) -> None:
     )
     if bytes_due - done > free:
         raise DataError(
-            f"{what} in {path.parent}, where {_gigabytes(free)} are free: --cache_dir can name "
-            "another folder, and smaller images take less"
+            f"{what} in {path.parent}, where {_gigabytes(free)} are free: {ANOTHER_FOLDER}; "
+            "smaller images take less"
         )
     if bytes_due > LARGE:
         _log.warning("%s, which are kept in %s", what, path.parent)

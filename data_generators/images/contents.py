@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_generators.errors import ANOTHER_FOLDER, reason
 from data_generators.images.file_tree import FileTree, fingerprint
 from system.atomic_file import atomic_write
 
@@ -67,4 +68,7 @@ def _write(cache: Path, checksums: np.ndarray) -> None:
         with atomic_write(cache) as file:
             file.write(values + hashlib.sha256(values).digest())
     except OSError as error:
-        _log.warning("going on without a cache: cannot write %s: %s", cache, error)
+        why = reason(error)
+        _log.warning(
+            "going on without a cache: cannot write %s: %s; %s", cache, why, ANOTHER_FOLDER
+        )

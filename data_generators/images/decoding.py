@@ -25,6 +25,9 @@ from data_generators.images.shades import (
 )
 
 CHANNELS = {"L": 1, "RGB": 3}
+# Of the pixels, in the names of caches. Version 1 had images of more than 8 bits too dark or too
+# bright, version 2 the transparent shade of grey PNGs of 2 and 4 bits as it is stored.
+READER_VERSION = 3
 
 # What Pillow logs of a damaged image lacks the file's name; what matters of it is an error here.
 logging.getLogger("PIL").setLevel(logging.CRITICAL)

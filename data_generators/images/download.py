@@ -6,7 +6,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from data_generators.errors import DataError
+from data_generators.errors import ANOTHER_FOLDER, DataError, reason
 from system.atomic_file import atomic_write
 from system.progress import Progress
 
@@ -51,5 +51,7 @@ def download(
     except TimeoutError as error:
         raise DataError(f"cannot download {url}: no answer for {timeout:g} seconds") from error
     except (OSError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        raise DataError(f"cannot download {url} to {target}: {reason}") from error
+        if getattr(error, "filename", None) is not None:  # of the target's folder
+            raise DataError(f"cannot write {target}: {reason(error)}; {ANOTHER_FOLDER}") from error
+        why = getattr(error, "reason", error)
+        raise DataError(f"cannot download {url} to {target}: {why}") from error

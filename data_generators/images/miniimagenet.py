@@ -7,6 +7,7 @@ import numpy as np
 from data_generators.errors import DataError
 from data_generators.images.cache import open_image_cache
 from data_generators.images.contents import Contents
+from data_generators.images.decoding import READER_VERSION
 from data_generators.images.episodes import ImageEpisodes
 from data_generators.images.file_tree import FileTree, fingerprint, open_tree
 from data_generators.images.folders import (
@@ -52,7 +53,8 @@ class MiniImagenet(ImageEpisodes):
         splits = list_classes(tree)
         files = [file for split in SPLITS for names in splits[split].values() for file in names]
         key = fingerprint((tree, file) for file in files)
-        cache = open_image_cache(Path(cache_dir, f"miniimagenet-{key}.npy"), tree, files, SIDE)
+        path = Path(cache_dir, f"miniimagenet-v{READER_VERSION}-{key}.npy")
+        cache = open_image_cache(path, tree, files, SIDE)
         contents = Contents([(tree, file) for file in files], cache_dir)
         row = {file: number for number, file in enumerate(files)}
         rows = {

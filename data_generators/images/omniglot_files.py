@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data_generators.errors import DataError
+from data_generators.errors import ANOTHER_FOLDER, DataError, reason
 from data_generators.images.contents import Contents
-from data_generators.images.decoding import read_image
+from data_generators.images.decoding import READER_VERSION, read_image
 from data_generators.images.download import download
 from data_generators.images.file_tree import (
     ZIP_DAMAGE,
@@ -71,7 +71,7 @@ def load_drawings(
         _download_zips(Path(cache_dir), base_url, timeout)
     files = _list_files(_find_trees(Path(cache_dir if data_path is None else data_path)))
     key = fingerprint((tree, path) for tree, paths in files.values() for path in paths)
-    cache = Path(cache_dir, f"omniglot-{key}.npz")
+    cache = Path(cache_dir, f"omniglot-v{READER_VERSION}-{key}.npz")
     drawings = _read_cache(cache)
     if drawings is None:
         drawings = _read_files(files)
@@ -201,4 +201,5 @@ def _write_cache(path: Path, drawings: Drawings) -> None:
         with atomic_write(path) as file:
             np.savez_compressed(file, names=np.array(drawings.names), images=drawings.images)
     except OSError as error:
-        _log.warning("going on without a cache: cannot write %s: %s", path, error)
+        why = f"{reason(error)}; {ANOTHER_FOLDER}"
+        _log.warning("going on without a cache: cannot write %s: %s", path, why)

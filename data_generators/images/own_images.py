@@ -9,6 +9,7 @@ import numpy as np
 
 from data_generators.errors import DataError
 from data_generators.images.contents import Contents
+from data_generators.images.decoding import READER_VERSION
 from data_generators.images.episodes import ImageEpisodes
 from data_generators.images.file_tree import FileTree, fingerprint, open_tree
 from data_generators.images.folders import (
@@ -33,9 +34,6 @@ LAYOUT = (
     "folders"
 )
 HELD_OUT = {"val": 0.16, "test": 0.2}  # of the classes, as in miniImagenet
-# Of the pixels: version 1 had images of more than 8 bits too dark or too bright.
-READER_VERSION = 2
-
 _log = logging.getLogger(__name__)
 
 

@@ -38,7 +38,7 @@ class AdaptingWeights(keras.layers.Layer):
         weights_of_groups: the same without their grouping.
 
     Raises:
-        ValueError: an unknown word, or nothing adapts.
+        ValueError: an unknown word, nothing adapts, or a weight with a constraint is to have a T.
     """
 
     def __init__(
@@ -67,6 +67,13 @@ class AdaptingWeights(keras.layers.Layer):
             for i, group in enumerate(groups)
             if transform and group.takes_transform
         }
+        for i in self.transforms:
+            for weight in groups[i].weights:
+                if weight.variable.constraint is not None:
+                    raise ValueError(
+                        f"{weight.variable.path} has a constraint, which T would break: leave the "
+                        "constraint out, or take transform=False"
+                    )
         shapes = {None: [], "unit": [[group.units] for group in groups]}
         shapes["weight"] = [list(w.variable.shape) or [1] for w in self.weights_of_groups]
         start = keras.initializers.Constant(logit_init)
@@ -87,6 +94,12 @@ class AdaptingWeights(keras.layers.Layer):
     def initial(self, values: Values) -> list[tf.Tensor]:
         """W and b that every task starts from."""
         return [values[id(weight.variable)] for weight in self.weights_of_groups]
+
+    def constrained(self, fast_weights: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """W and b with their layers' constraints, as Keras applies them after a step."""
+        constraints = [weight.variable.constraint for weight in self.weights_of_groups]
+        pairs = zip(fast_weights, constraints, strict=True)
+        return [w if constraint is None else constraint(w) for w, constraint in pairs]
 
     def step_sizes(self, values: Values) -> list[Any]:
         """Alpha for every weight: a number, or Meta-SGD's tensor."""

@@ -12,7 +12,7 @@ from maml_tnet.any_model.exact_normalization import (
     ExactSpectralNormalization,
 )
 from maml_tnet.any_model.exact_upsampling import ExactUpSampling2D
-from maml_tnet.any_model.same_answers import check_same_answers
+from maml_tnet.any_model.same_answers import check_same_answers, warn_of_other_arguments
 from maml_tnet.compat import is_functional, require_keras_3, sublayers
 
 EXACT: dict[Any, Any] = {
@@ -51,6 +51,7 @@ def exact_copy(model: keras.Model) -> keras.Model:
             )
     if copy is not model:
         check_same_answers(model, copy)
+        warn_of_other_arguments(model, copy)
     return copy
 
 
@@ -77,6 +78,7 @@ def plain_copy(model: keras.Model, example: Any, *, keeps_batch_norms: bool) -> 
             f"{type(model).__name__} cannot be copied: give it a get_config ({error})"
         ) from error
     copy.set_weights(model.get_weights())
+    _freeze_the_same(model, copy)
     return copy
 
 
@@ -91,7 +93,23 @@ def _clone(model: keras.Model, replaced: Mapping[Any, Any]) -> keras.Model:
             "such as TimeDistributed, which would have a copy of its own"
         )
     copy.set_weights(model.get_weights())
+    _freeze_the_same(model, copy)
     return copy
+
+
+def _freeze_the_same(model: keras.Model, copy: keras.Model) -> None:
+    """Let of a copy train what trains in the model: configurations say it of whole layers alone.
+
+    A layer hands what is said of it on to those inside it, which follow it here, and a layer may be
+    both models'.
+    """
+    parts, copied = sublayers(model), sublayers(copy)
+    if len(parts) != len(copied):  # a model inside it has a call of its own, which is refused later
+        parts, copied = [], []
+    trains = [part.trainable for part in (*parts, *model.weights)]
+    for part, does in zip((*copied, *copy.weights), trains, strict=True):
+        if part.trainable != does:
+            part.trainable = does
 
 
 def _remade(layer: Any, replaced: Mapping[Any, Any]) -> Any:

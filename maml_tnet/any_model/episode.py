@@ -1,5 +1,6 @@
 """Episodes as `fit` takes them: dicts or tuples of arrays [tasks, examples, ...]."""
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -154,7 +155,8 @@ def real_examples(weight: Any, parts: Any) -> Any:
     with tf.control_dependencies([check]):
         real = tf.identity(real)
     return tf.nest.map_structure(
-        lambda part: None if part is None else tf.boolean_mask(part, real), parts
+        lambda part: None if part is None else with_mask(lambda x: tf.boolean_mask(x, real), part),
+        parts,
     )
 
 
@@ -166,7 +168,20 @@ def with_padding(outputs: Any, weight: Any) -> Any:
     def spread(part: tf.Tensor) -> tf.Tensor:
         return tf.scatter_nd(places, part, tf.concat([tf.shape(real), tf.shape(part)[1:]], axis=0))
 
-    return tf.nest.map_structure(spread, outputs)
+    return tf.nest.map_structure(lambda part: with_mask(spread, part), outputs)
+
+
+def keras_mask(tensor: Any) -> Any:
+    """Which parts of a tensor losses and metrics of Keras take; None for all."""
+    return getattr(tensor, "_keras_mask", None)
+
+
+def with_mask(function: Callable[[tf.Tensor], tf.Tensor], tensor: tf.Tensor) -> tf.Tensor:
+    """A function of a tensor, and of its `keras_mask`, which it would lose."""
+    result, mask = function(tensor), keras_mask(tensor)
+    if mask is not None:
+        result._keras_mask = function(mask)
+    return result
 
 
 def _is_real(weight: Any) -> tf.Tensor:

@@ -13,6 +13,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from maml_tnet.compat import sublayers
 from maml_tnet.normalization import standardize
 
 
@@ -31,14 +32,17 @@ def _broadcast(weight: Any, axes: Sequence[int], x: tf.Tensor) -> tf.Tensor:
 class ExactBatchNormalization(keras.layers.BatchNormalization):
     """Batch normalization by the batch that it is given, in training and at inference alike.
 
-    The batch's mean and variance become `moving_mean` and `moving_variance`, whole. Inside
-    `stored_statistics` these are used instead. Frozen, it uses them always, as Keras does.
+    The batch's mean and variance become `moving_mean` and `moving_variance`, whole; inside
+    `mean_over_calls` their means over the calls do, as Keras' moving averages have those of all.
+    Inside `stored_statistics` these are used instead. Frozen, it uses them always, as Keras does.
 
     Attributes:
         uses_stored: whether to normalize by the stored statistics.
+        calls: inside `mean_over_calls`, how many have stored theirs.
     """
 
     uses_stored = False
+    calls: int | None = None
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
         """Normalize [examples, ...], same out; `mask` [examples, ...] leaves out positions."""
@@ -72,7 +76,13 @@ class ExactBatchNormalization(keras.layers.BatchNormalization):
 
     def _store(self, mean: tf.Tensor, variance: tf.Tensor) -> None:
         for variable, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            variable.assign(tf.cast(tf.reshape(value, [-1]), variable.dtype))
+            value = tf.cast(tf.reshape(value, [-1]), variable.dtype)
+            if self.calls:
+                before = tf.convert_to_tensor(variable)
+                value = before + (value - before) / (self.calls + 1)
+            variable.assign(value)
+        if self.calls is not None:
+            self.calls += 1
 
 
 @contextlib.contextmanager
@@ -85,6 +95,44 @@ def stored_statistics(layers: Sequence[ExactBatchNormalization]) -> Iterator[Non
     finally:
         for layer in layers:
             layer.uses_stored = False
+
+
+@contextlib.contextmanager
+def mean_over_calls(layers: Sequence[ExactBatchNormalization]) -> Iterator[None]:
+    """Let batch normalizations that a model calls several times store the mean over its calls."""
+    for layer in layers:
+        layer.calls = 0
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.calls = None
+
+
+def check_lengths(model: keras.Model) -> None:
+    """Refuse batch normalizations that are called once for a number of steps that is not known.
+
+    So `TimeDistributed` calls what is inside it, and one step's statistics alone are to be had.
+
+    Args:
+        model: whose batch normalizations are to store statistics.
+
+    Raises:
+        ValueError: there is one that trains.
+    """
+    for layer in sublayers(model):
+        inner = sublayers(layer) if isinstance(layer, keras.layers.TimeDistributed) else []
+        if any(isinstance(each, ExactBatchNormalization) and each.trainable for each in inner):
+            try:
+                unknown = layer.input.shape[1] is None
+            except (AttributeError, ValueError):  # it is in no functional model
+                continue
+            if unknown:
+                raise ValueError(
+                    f"the layer {layer.name!r} has a batch normalization for a number of steps "
+                    "that is not known: give that number to the model's Input, or take "
+                    'normalize_by="batch"'
+                )
 
 
 @keras.utils.register_keras_serializable("maml_tnet")

@@ -9,6 +9,7 @@ from tensorflow import keras
 from maml_tnet.any_model.exact_normalization import (
     ExactBatchNormalization,
     ExactSpectralNormalization,
+    mean_over_calls,
     stored_statistics,
 )
 from maml_tnet.compat import sublayers
@@ -104,6 +105,7 @@ class FunctionalModel:
         with (
             keras.StatelessScope(handed_in, collect_losses=True) as scope,
             stored_statistics(stored),
+            mean_over_calls(self.batch_normalizations),
         ):
             outputs = self.model(inputs, training=training)
             penalties = [tf.reduce_sum(loss) for loss in self.model.losses]

@@ -15,16 +15,19 @@ from maml_tnet.any_model.episode import (
     ModelEpisode,
     check_examples,
     going_on,
+    keras_mask,
     model_episode,
     numbers,
     real_examples,
     tensors,
+    with_mask,
     with_padding,
 )
+from maml_tnet.any_model.exact_normalization import check_lengths
 from maml_tnet.any_model.functional_model import FunctionalModel
 from maml_tnet.any_model.loss import ModelLoss, model_loss
 from maml_tnet.any_model.one_task import NORMALIZE_BY, OneTask
-from maml_tnet.any_model.second_derivatives import checked_outputs
+from maml_tnet.any_model.second_derivatives import Outputs, checked_outputs
 from maml_tnet.any_model.unit_groups import Adapts
 from maml_tnet.arguments import (
     LEAST_INT32,
@@ -35,6 +38,7 @@ from maml_tnet.arguments import (
     whole_number,
 )
 from maml_tnet.compat import as_scaled, require_keras_3, tf_variable
+from maml_tnet.given_data import Learner
 
 # Offset of the first word of a seed, so that dropout and masks share no random stream.
 RANDOM_LAYER_STREAM = 2_000_003
@@ -47,7 +51,7 @@ OTHER_NAMES = {"use_transform": "transform=True", "mask_per": 'mask="unit" or ma
 
 
 @keras.utils.register_keras_serializable("maml_tnet")
-class ModelLearner(keras.Model):
+class ModelLearner(Learner):
     """MAML, ANIL, BOIL, Meta-SGD, T-nets and MT-nets of any Keras model.
 
     `MetaLearner(model, ...)` makes one. `compile` it with an optimizer, any Keras loss and metrics,
@@ -147,8 +151,10 @@ class ModelLearner(keras.Model):
         self.meta_grad_clip = meta_grad_clip
         self.seed = seed
         self.task_loss: ModelLoss | None = None
-        self._outputs_specs: dict[str, Any] = {}
+        self._outputs_specs: dict[str, Outputs] = {}
         self.network = exact_copy(network)
+        if normalize_by == "support":
+            check_lengths(self.network)
         self.function = FunctionalModel(self.network)
         self.adapting = AdaptingWeights(
             self.network,
@@ -362,31 +368,40 @@ class ModelLearner(keras.Model):
         extra: list | None = None,
     ) -> Any:
         """Apply a function to (episode, noise, seeds) of every task."""
-        outputs = self._outputs_spec(episode.query_x)
-        signature = (
+        specs, masks = self._outputs_spec(episode.query_x)
+        signature: tuple = (
             tf.TensorSpec([], self.adapting.dtype),
-            tf.nest.map_structure(lambda spec: tf.TensorSpec(None, spec.dtype), outputs),
+            tf.nest.map_structure(lambda spec: tf.TensorSpec(None, spec.dtype), specs),
         )
+        signature = signature if extra is None else (extra, *signature)
         # None is no tensor that a map could cut.
         present = {name: part for name, part in episode._asdict().items() if part is not None}
 
         def one_task(task: tuple) -> Any:
             parts, noise, seeds = task
-            return function((ModelEpisode(**{"query_y": None, **parts}), noise, seeds))
+            result = function((ModelEpisode(**{"query_y": None, **parts}), noise, seeds))
+            found = map(keras_mask, tf.nest.flatten(result[-1]))
+            return result, [mask for mask in found if mask is not None]
 
-        result = tf.map_fn(
+        result, found = tf.map_fn(
             one_task,
             (present, noise, seeds),
-            fn_output_signature=signature if extra is None else (extra, *signature),
+            fn_output_signature=(
+                signature,
+                [tf.TensorSpec(None, mask.dtype) for mask in masks if mask is not None],
+            ),
             parallel_iterations=os.cpu_count() or 1,
         )
-        tf.nest.map_structure(
-            lambda value, spec: value.set_shape([None, None, *spec.shape[1:]]), result[-1], outputs
-        )
+        outputs = tf.nest.flatten(result[-1])
+        for output, spec in zip(outputs, tf.nest.flatten(specs), strict=True):
+            output.set_shape([None, None, *spec.shape[1:]])
+        masked = [output for output, mask in zip(outputs, masks, strict=True) if mask is not None]
+        for output, mask in zip(masked, found, strict=True):  # which a map does not keep
+            output._keras_mask = mask
         return result
 
-    def _outputs_spec(self, query_x: Any) -> Any:
-        """Shapes and number types of the model's outputs for inputs [tasks, examples, ...]."""
+    def _outputs_spec(self, query_x: Any) -> Outputs:
+        """The model's outputs for inputs [tasks, examples, ...]."""
         inputs = tf.nest.map_structure(
             lambda x: tf.TensorSpec([None, *x.shape[2:]], x.dtype), query_x
         )
@@ -450,7 +465,7 @@ class ModelLearner(keras.Model):
             if metric.name == "loss":
                 metric.update_state(losses)
         together = [
-            tf.nest.map_structure(_join_tasks, part)
+            tf.nest.map_structure(lambda x: with_mask(_join_tasks, x), part)
             for part in (episode.query_y, outputs, episode.query_weight)
             if part is not None
         ]

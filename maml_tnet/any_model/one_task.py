@@ -67,6 +67,7 @@ class OneTask:
             step_sizes=self.weights.step_sizes(self.values),
             masks=self.weights.masks(self.values, steps, noise),
             first_order=first_order,
+            project=self.weights.constrained,
         )
         return last.fast_weights
 

@@ -4,6 +4,9 @@ Keras copies a model by what its layers say of themselves in `get_config`, and a
 its layers alone: what is left out there is lost without a word.
 """
 
+import inspect
+import numbers
+import warnings
 from typing import Any
 
 import numpy as np
@@ -19,6 +22,7 @@ from maml_tnet.compat import sublayers
 
 TOLERANCE = 0.02  # of the largest answer: roundings grow in deep models
 HALF = ("bfloat16", "float16")
+MISSING = object()
 
 
 def check_same_answers(model: keras.Model, copy: keras.Model) -> None:
@@ -26,7 +30,9 @@ def check_same_answers(model: keras.Model, copy: keras.Model) -> None:
 
     Nothing is to be compared where inputs have axes of no known size, the model refuses inputs
     that are made up, answers are random or rounded to 16 bits, or a spectral normalization, which
-    divides by what Keras has divided by before, is another's.
+    divides by what Keras has divided by before, is another's. What acts in training alone, or on
+    other inputs than these (floats below 1, whole numbers 0 and 1), it does not see:
+    `warn_of_other_arguments` looks for that.
 
     Args:
         model: functional.
@@ -57,6 +63,66 @@ def check_same_answers(model: keras.Model, copy: keras.Model) -> None:
             "model: the get_config of a layer leaves something out, or a model inside it has a "
             "call of its own"
         )
+
+
+def warn_of_other_arguments(model: keras.Model, copy: keras.Model) -> None:
+    """Warn of layers of one's own that were copied with other arguments than they were made with.
+
+    Layers keep an argument under its own name, or one with an underscore before it, where they keep
+    it as it is; of what they keep otherwise, and of objects, nothing is known.
+
+    Args:
+        model: functional.
+        copy: of `copying.exact_copy`.
+    """
+    for layer, other in zip(sublayers(model), sublayers(copy), strict=False):
+        if layer is other or type(layer) is not type(other):
+            continue
+        for name in _own_arguments(type(layer)):
+            kept, copied = (vars(each).get(name, MISSING) for each in (layer, other))
+            if _is_plain(kept) and _is_plain(copied) and not _same_value(kept, copied):
+                warnings.warn(
+                    f"the layer {layer.name!r} ({type(layer).__name__}) has {name} = "
+                    f"{kept!r:.100}, and its copy that would be meta-learned {copied!r:.100}: its "
+                    "get_config leaves that argument out, or gives another",
+                    stacklevel=2,
+                )
+
+
+def _own_arguments(kind: type) -> list[str]:
+    """Names under which layers of a class keep the arguments of their constructors."""
+    own = [each for each in kind.__mro__ if not each.__module__.startswith("keras.")]
+    names = {
+        name: None
+        for each in own
+        if "__init__" in vars(each)
+        for name in inspect.signature(vars(each)["__init__"]).parameters
+    }
+    return [f"{mark}{name}" for name in names if name not in ("self", "name") for mark in ("", "_")]
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is numbers or texts, nested or not, which can be compared."""
+    if isinstance(value, list | tuple):
+        return all(map(_is_plain, value))
+    if isinstance(value, dict):
+        return all(map(_is_plain, value.values()))
+    if isinstance(value, tf.Tensor):
+        return not tf.is_symbolic_tensor(value)
+    return value is None or isinstance(value, numbers.Number | str | np.ndarray | np.generic)
+
+
+def _same_value(one: Any, other: Any) -> bool:
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(_same_value(one[k], other[k]) for k in one)
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return len(one) == len(other) and all(map(_same_value, one, other))
+    a, b = np.asarray(one), np.asarray(other)
+    if a.shape != b.shape:
+        return False
+    if a.dtype.kind in "biufc" and b.dtype.kind in "biufc":
+        return np.allclose(a, b, rtol=1e-6, atol=0, equal_nan=True)  # one may be of 32 bits
+    return bool(np.all(a == b))
 
 
 def _answers(model: keras.Model, inputs: Any) -> list[np.ndarray]:

@@ -1,15 +1,28 @@
 """A look for operations of a model whose second derivatives are wrong."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from tensorflow import keras
 
+from maml_tnet.any_model.episode import keras_mask
 from maml_tnet.compat import tf_variable
 from maml_tnet.second_derivatives import check_operations, depending_on
 
 
-def checked_outputs(model: keras.Model, inputs: Any, *, first_order: bool) -> Any:
+class Outputs(NamedTuple):
+    """What a model gives.
+
+    Attributes:
+        specs: nested `tf.TensorSpec`.
+        masks: of each of them, flat, the `tf.TensorSpec` of Keras' mask, or None without.
+    """
+
+    specs: Any
+    masks: list[tf.TensorSpec | None]
+
+
+def checked_outputs(model: keras.Model, inputs: Any, *, first_order: bool) -> Outputs:
     """Trace a call of a model, and refuse an operation that would make meta-gradients wrong.
 
     Keras' own layers with `tf.nn.moments` or `tf.image.resize` are replaced before
@@ -21,22 +34,20 @@ def checked_outputs(model: keras.Model, inputs: Any, *, first_order: bool) -> An
         inputs: nested `tf.TensorSpec` of its inputs.
         first_order: second derivatives are not needed.
 
-    Returns:
-        nested `tf.TensorSpec` of its outputs.
-
     Raises:
         ValueError: there is such an operation after a weight that trains.
     """
 
     @tf.function
-    def traced(x: Any) -> tuple[Any, list[tf.Tensor]]:
-        return model(x, training=True), list(model.losses)
+    def traced(x: Any) -> tuple[Any, list[tf.Tensor | None], list[tf.Tensor]]:
+        outputs = model(x, training=True)
+        return outputs, list(map(keras_mask, tf.nest.flatten(outputs))), list(model.losses)
 
     call = traced.get_concrete_function(inputs)
     if not first_order:
         handles = {id(tf_variable(v).handle) for v in model.trainable_variables}
         weights = [inner for outer, inner in call.graph.captures if id(outer) in handles]
         check_operations(depending_on(weights), "this layer")
-    return tf.nest.map_structure(
-        lambda x: tf.TensorSpec(x.shape, x.dtype), call.structured_outputs[0]
-    )
+    outputs, masks, _ = call.structured_outputs
+    specs = tf.nest.map_structure(lambda x: tf.TensorSpec(x.shape, x.dtype), outputs)
+    return Outputs(specs, [None if m is None else tf.TensorSpec(m.shape, m.dtype) for m in masks])

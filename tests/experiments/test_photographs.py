@@ -204,6 +204,28 @@ def test_what_is_finished_is_not_mixed_with_other_data(folders, readme, monkeypa
         with pytest.raises(UsageError, match=rf"{file} was measured on other data: give that"):
             photographs.do([part], other)
         photographs.do([part], folders)
+    with pytest.raises(UsageError, match=r"\.json was measured on other data: give that"):
+        photographs.do(["tnet-1shot"], other)
+
+
+def test_weights_of_a_saved_model_are_measured_on_their_data(
+    folders, readme, tmp_path, monkeypatch, capsys
+):
+    shorten(monkeypatch)
+    elsewhere = replace(folders, records=tmp_path / "results", workdir=tmp_path / "runs")
+    other = replace(elsewhere, data_path=str(tmp_path / "data"))
+    shutil.copytree(folders.data_path, other.data_path)
+    shutil.copy(f"{other.data_path}/test/test0/0.png", f"{other.data_path}/test/test1/0.png")
+    model = folders.pretrained / "photographs-maml-1shot"
+    with pytest.raises(UsageError, match=f"weights of {model} were learned on other data: give th"):
+        photographs.do(["maml-1shot"], other)
+    photographs.do(["maml-1shot"], elsewhere)
+    assert f"measuring the weights of {model}; another --pretrained" in capsys.readouterr().out
+    found, expected = (
+        json.loads((each.records / "maml-1shot.json").read_text()) for each in (elsewhere, folders)
+    )
+    assert found["evaluations"] == expected["evaluations"]
+    assert (elsewhere.records / "README.md").exists()  # of a run without a curve
 
 
 def test_a_record_of_an_earlier_version_gets_its_data(folders, readme, monkeypatch, capsys):

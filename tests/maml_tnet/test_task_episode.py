@@ -1,5 +1,6 @@
 """What a newcomer gives instead of an episode: each is one line, and nothing is broadcast."""
 
+import functools
 import re
 import warnings
 from types import SimpleNamespace
@@ -134,6 +135,19 @@ def test_sizes_that_only_the_running_graph_knows(networks):
 ALWAYS = np.ones([2, 3, 1])
 
 
+@functools.cache
+def made_before():
+    """A tensor of outside of all graphs, too large to be copied into one."""
+    with tf.init_scope():
+        return tf.ones([300])
+
+
+@functools.cache
+def changing():
+    with tf.init_scope():
+        return tf.Variable(1.0)
+
+
 @pytest.mark.parametrize(
     ("part", "changes"),
     [
@@ -145,18 +159,34 @@ ALWAYS = np.ones([2, 3, 1])
         (lambda i: tf.random.stateless_uniform([2, 3, 1], [0, i]), True),
         (lambda i: tf.numpy_function(lambda: ALWAYS, [], tf.float64), True),
         (tf.function(lambda i: tf.random.uniform([2, 3, 1])), True),
+        (tf.function(lambda i: ALWAYS), False),
+        (tf.function(lambda i: tf.function(tf.one_hot)(tf.range(3), 2)), False),
+        (tf.function(lambda i: tf.function(tf.one_hot)(tf.range(3) + i, 2)), True),
+        (lambda i: tf.function(lambda: (ALWAYS, tf.one_hot(i, 2)))()[0], False),
+        (lambda i: tf.function(lambda: (ALWAYS, tf.one_hot(i, 2)))()[1], True),
+        (tf.function(lambda i: tf.function(lambda: tf.random.uniform([2]))() + 1.0), True),
+        (lambda i: tf.identity(made_before()), False),
+        (lambda i: made_before() * tf.cast(i, tf.float32), True),
+        (tf.function(lambda i: made_before() + 1.0), False),
+        (lambda i: tf.map_fn(lambda x: x + 1.0, made_before()), False),
+        (lambda i: tf.gather(tf.reshape(made_before(), [-1]), i), True),
+        (lambda i: tf.identity(changing()), True),
+        (tf.function(lambda i: changing() + 1.0), True),
     ],
 )
 def test_an_episode_of_values_is_every_iterations_and_said_so(part, changes):
-    @tf.function(autograph=False)
     def drawn(iteration):
         episode = Episode(part(iteration), *[tf.constant(ALWAYS)] * 3)
         warn_of_constants(iteration, episode)
-        return tf.constant(0)
+        return iteration + 1
+
+    @tf.function(autograph=False)
+    def run(start):  # as a span of iterations is
+        return tf.while_loop(lambda i: i < 2, drawn, [start])
 
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
-        drawn(tf.constant(0))
+        run(tf.constant(0))
         warn_of_constants(tf.constant(0), Episode(*[ALWAYS] * 4))  # no graph
     assert ["all iterations train on this one" in str(warning.message) for warning in said] == (
         [] if changes else [True]

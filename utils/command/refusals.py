@@ -8,14 +8,18 @@ from pathlib import Path
 import tensorflow as tf
 from absl import flags
 
+from data_generators.errors import ANOTHER_FOLDER
+from utils.command.flags import cache_folder
 from utils.command.paths import PathParser
-from utils.errors import one_line
+from utils.errors import UsageError, one_line
 
 _A_FLAG = re.compile(r"(?<!\S)--\w")
 
 
 def in_words(error: BaseException, flag_values: flags.FlagValues = flags.FLAGS) -> str:
     """What an error says, after the flag that named the file which the system refused, if any.
+
+    Where none did, as it is the default folder of the cache, the flag that names another is said.
 
     Args:
         error: of the system, or one that was raised from such an error.
@@ -25,6 +29,8 @@ def in_words(error: BaseException, flag_values: flags.FlagValues = flags.FLAGS) 
     if _A_FLAG.search(text) or not path:
         return text
     flag = _flag_of(path, flag_values)
+    if not flag and _is_of_the_default_cache(path, flag_values):
+        return f"{text}; {ANOTHER_FOLDER}"
     return f"{flag}: {text}" if flag else text
 
 
@@ -68,6 +74,17 @@ def _flag_of(path: str, flag_values: flags.FlagValues) -> str:
     if found:
         return max(found)[1]
     return below[0] if len(set(below)) == 1 else ""
+
+
+def _is_of_the_default_cache(path: str, flag_values: flags.FlagValues) -> bool:
+    """Whether a path is in the cache's folder that no flag names, or above it."""
+    if "cache_dir" not in flag_values or flag_values["cache_dir"].value is not None:
+        return False
+    try:
+        folder, refused = cache_folder(flag_values), Path(os.path.abspath(path))
+    except (UsageError, OSError):  # there is none
+        return False
+    return refused.is_relative_to(folder) or folder.is_relative_to(refused)
 
 
 def _paths(flag_values: flags.FlagValues) -> Iterator[tuple[str, str]]:

@@ -114,7 +114,8 @@ def test_no_server_is_one_line_naming_the_url(server, tmp_path):
 def test_a_folder_that_cannot_be_written_is_named(server, tmp_path):
     (tmp_path / "a file").touch()
     target = tmp_path / "a file" / "file"
-    with pytest.raises(DataError, match=str(target)):
+    message = f"^cannot write {target}: File exists; name another folder by --cache_dir=FOLDER$"
+    with pytest.raises(DataError, match=message):
         download(f"{server.url}/good/file", target, verify=right_content)
 
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from data_generators import DataError, Images
-from data_generators.images import cache
+from data_generators.images import cache, own_images
 from data_generators.images.file_tree import FolderTree
 from data_generators.images.own_images import split_classes
 
@@ -242,6 +242,14 @@ def test_the_order_of_the_splits_makes_no_other_cache(tmp_path):
     assert len(list((tmp_path / "cache").glob("*.npy"))) == 1
 
 
+def test_what_an_earlier_reader_made_of_the_images_is_not_taken(tmp_path, monkeypatch):
+    folder = write(tmp_path / "data", class_folders(8))
+    for version in (2, 3):
+        monkeypatch.setattr(own_images, "READER_VERSION", version)
+        Images.load(folder, str(tmp_path / "cache"), 2, **SIZES)
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 2
+
+
 def test_split_files_say_the_classes(tmp_path):
     files = {
         f"images/{s}{c}/{i}.png": encoded(10 * n + i)
@@ -281,7 +289,7 @@ def test_a_disk_without_room_is_said_before_an_image_is_read(tmp_path, caplog, m
     monkeypatch.setattr(cache, "LARGE", bytes_due - 1)
     monkeypatch.setattr(cache, "read_image", lambda *_: pytest.fail("an image is read"))
     said = (
-        r"^24 images of 20 pixels a side take 0.0 GB in .*/cache, where 0.0 GB are free: --cache_"
+        r"^24 images of 20 pixels a side take 0.0 GB in .*/cache, where 0.0 GB are free: name ano"
     )
     with pytest.raises(DataError, match=said):
         load(tmp_path, class_folders(6))

@@ -168,6 +168,9 @@ KINDS: dict[str, Callable[[], keras.Model]] = {
     "batch_normalization": lambda: _sequential(
         [4, 4, 2], layers.Conv2D(3, 3), layers.BatchNormalization(), layers.Activation("gelu")
     ),
+    "batch_normalization_of_every_step": lambda: _sequential(
+        [2, 3], layers.Dense(2), layers.TimeDistributed(layers.BatchNormalization())
+    ),
     "layer_normalization": lambda: _sequential(
         [3, 4],
         layers.Dense(4),

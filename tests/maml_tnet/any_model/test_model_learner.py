@@ -325,6 +325,78 @@ def test_layers_that_are_chosen_adapt(adapt, adapting):
     assert changed == adapting
 
 
+def test_a_batch_normalization_that_is_called_twice_has_the_mean_of_both(rng):
+    one, other = keras.Input([2]), keras.Input([2])
+    dense, norm = layers.Dense(3), layers.BatchNormalization()
+    both = layers.Concatenate()([norm(dense(one)), norm(dense(other))])
+    learner = learner_of(keras.Model([one, other], layers.Dense(1)(both)))
+    x = rng.normal(size=[2, 1, 6, 2]).astype("float32")
+    x[1] = 10 * x[1] + 30
+    y = rng.normal(size=[1, 6, 1]).astype("float32")
+    unlearned = learner.adapt((x[0, 0], x[1, 0]), y[0], num_updates=0)
+    calls = [part @ dense.kernel.numpy() + dense.bias.numpy() for part in x[:, 0]]
+    (found,) = [part for part in unlearned.layers if isinstance(part, layers.BatchNormalization)]
+    mean = np.mean([np.mean(call, axis=0) for call in calls], axis=0)
+    variance = np.mean([np.var(call, axis=0) for call in calls], axis=0)
+    np.testing.assert_allclose(found.moving_mean, mean, rtol=1e-5)
+    np.testing.assert_allclose(found.moving_variance, variance, rtol=1e-5)
+    answers = learner((tuple(x), y, tuple(x[:, :, :2])))[0]
+    learned = learner.adapt((x[0, 0], x[1, 0]), y[0])
+    np.testing.assert_allclose(answers, learned((x[0, 0, :2], x[1, 0, :2])), rtol=1e-5, atol=1e-6)
+
+
+def test_a_batch_normalization_of_unknown_many_steps_is_named():
+    def model(steps, **options):
+        norm = layers.TimeDistributed(layers.BatchNormalization(**options), name="each")
+        parts = [keras.Input([steps, 2]), norm, layers.GlobalAveragePooling1D(), layers.Dense(1)]
+        return keras.Sequential(parts)
+
+    with pytest.raises(ValueError, match="the layer 'each' has a batch normalization for a number"):
+        MetaLearner(model(None), update_lr=0.1)
+    MetaLearner(model(3), update_lr=0.1)
+    MetaLearner(model(None), update_lr=0.1, normalize_by="batch")
+    MetaLearner(model(None, trainable=False), update_lr=0.1)
+
+
+def test_metrics_leave_out_what_a_mask_leaves_out(rng):
+    embedding = layers.Embedding(5, 2, mask_zero=True)
+    model = keras.Sequential([keras.Input([4], dtype="int32"), embedding, layers.Dense(3)])
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    learner = MetaLearner(model, update_lr=0.1)
+    learner.compile("sgd", loss=loss, metrics=["accuracy"])
+    x = rng.integers(1, 5, size=[2, 1, 6, 4])
+    x[..., 2:] = 0
+    y = rng.integers(3, size=x.shape)
+    weight = np.ones([1, 6, 4], "float32")
+    weight[0, [1, 3]] = 0  # padding
+    plain = learner.adapt(x[0, 0], y[0, 0], support_weight=weight[0])
+    plain.compile(loss=loss, metrics=["accuracy"], run_eagerly=True)
+    real = weight[0, :, 0] > 0
+    expected = plain.evaluate(x[1, 0, real], y[1, 0, real], verbose=0)
+    found = learner.test_step(tuple(map(tf.constant, (x[0], y[0], x[1], y[1], weight, weight))))
+    np.testing.assert_allclose(list(found.values()), expected, rtol=1e-6)
+
+
+def test_constraints_hold_after_every_inner_step(rng):
+    def model(**options):
+        first = layers.Dense(3, kernel_constraint="non_neg", **options)
+        last = layers.Dense(1, kernel_constraint=keras.constraints.MaxNorm(0.1))
+        return keras.Sequential([keras.Input([2]), first, last])
+
+    x, y = rng.normal(size=[6, 2]).astype("float32"), rng.normal(size=[6, 1]).astype("float32")
+    plain = model()
+    learner = MetaLearner(plain, update_lr=0.5, num_updates=3)
+    learner.compile("sgd", loss="mse")
+    learned = learner.adapt(x, y)
+    plain.compile(keras.optimizers.SGD(0.5), "mse", run_eagerly=True)
+    plain.fit(x, y, batch_size=6, epochs=3, verbose=0)
+    for found, expected in zip(learned.get_weights(), plain.get_weights(), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-6)
+    with pytest.raises(ValueError, match=r"dense\S*/kernel has a constraint, which T would break"):
+        MetaLearner(model(), update_lr=0.5, transform=True)
+    MetaLearner(model(trainable=False), update_lr=0.5, mask="unit")
+
+
 def test_several_inputs_and_outputs():
     a, b = keras.Input([2], name="a"), keras.Input([2], name="b")
     hidden = layers.Dense(3, activation="tanh")(layers.Concatenate()([a, b]))

@@ -44,6 +44,22 @@ def test_the_flag_that_names_the_path_is_named(values, tmp_path, path, flag):
     assert in_words(refused, values) == expected
 
 
+def test_of_the_default_cache_the_flag_that_names_another_is_said(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", f"{tmp_path}/cache")
+    for given, advice in (
+        ([], "; name another folder by --cache_dir=FOLDER"),
+        ([f"--cache_dir={tmp_path}/mine"], ""),
+    ):
+        values = define(flags.FlagValues())
+        parse(["main.py", *given], values)
+        for path in ("cache/maml_tnet/a.zip", "cache"):
+            path = str(tmp_path / path)
+            expected = f"cannot read or write {path}: Permission denied{advice}"
+            assert in_words(denied(path), values) == expected
+        elsewhere = str(tmp_path / "cached")
+        assert in_words(denied(elsewhere), values).endswith("Permission denied")
+
+
 def test_a_folder_above_is_of_the_flag_below_it(tmp_path):
     values = define(flags.FlagValues())
     parse(["main.py", f"--logdir={tmp_path}/a/b"], values)
