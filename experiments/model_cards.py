@@ -17,11 +17,12 @@ import numpy as np
 from absl import app, flags
 
 from experiments import omniglot, photographs
-from experiments.domains import AS_TRAINED
 from experiments.experiment import Experiment
 from experiments.image_tables import cell
 from experiments.record import NOT_OF_THIS_FORM, Document, read_document, read_record
-from experiments.single_pictures import Cell, chosen_steps
+from experiments.single_pictures.domains import AS_TRAINED
+from experiments.single_pictures.plan import Cell
+from experiments.single_pictures.steps import chosen_steps
 from experiments.tables import percent
 from maml_tnet.export import EXTRA_FILES
 from system.atomic_file import write_text

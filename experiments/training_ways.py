@@ -23,11 +23,12 @@ from tensorflow import keras
 
 from data_generators import TaskSource
 from experiments import command
-from experiments.domains import AS_TRAINED, DOMAINS
 from experiments.experiment import Experiment
 from experiments.record import Document, read_document, rounded, write_document
 from experiments.runs import fingerprint_of
-from experiments.single_pictures import Cell, measure
+from experiments.single_pictures.accuracies import measure
+from experiments.single_pictures.domains import AS_TRAINED, DOMAINS
+from experiments.single_pictures.plan import Cell
 from experiments.tables import markdown, percent
 from maml_tnet import MetaLearner
 from system.atomic_file import write_text
