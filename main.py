@@ -14,7 +14,7 @@ from pathlib import Path
 
 import utils.tensorflow_environment  # noqa: F401
 
-from absl import app, flags
+from absl import flags
 
 from data_generators import ImageInput, TaskSource
 from experiments.paper import paper_figure
@@ -37,6 +37,7 @@ from utils.command.flags import (
     run_to_evaluate,
     without_effect,
 )
+from utils.command.help_flags import define_help
 from utils.command.memory_needs import check_memory
 from utils.command.paths import check_writable, export_folder
 from utils.errors import UsageError
@@ -231,5 +232,5 @@ def _check_same_data(replicas: Replicas, data: UsedData | None) -> None:
 
 if __name__ == "__main__":
     define(FLAGS)
-    app.define_help_flags()
+    define_help()
     sys.exit(main(sys.argv))

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import utils.tensorflow_environment  # noqa: F401
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from experiments import omniglot, photographs
 from experiments.experiment import Experiment
@@ -30,6 +30,7 @@ from system.files import read_text
 from utils.command.configuration import Config
 from utils.command.exit_code import exit_code
 from utils.command.flags import parse
+from utils.command.help_flags import define_help
 from utils.command.paths import define_path
 from utils.errors import UsageError
 
@@ -185,7 +186,7 @@ def write_cards(pretrained: Path, results: Path) -> None:
 if __name__ == "__main__":
     define_path("pretrained", "pretrained", "folder of the SavedModels")
     define_path("results", "results", "folder of the records")
-    app.define_help_flags()
+    define_help()
 
     def main() -> None:
         """Write the cards where the flags say."""

@@ -18,7 +18,6 @@ import utils.tensorflow_environment  # noqa: F401
 
 import numpy as np
 import tensorflow as tf
-from absl import app
 from tensorflow import keras
 
 from data_generators import TaskSource
@@ -32,6 +31,7 @@ from experiments.single_pictures.plan import Cell
 from experiments.tables import markdown, percent
 from maml_tnet import MetaLearner
 from system.atomic_file import write_text
+from utils.command.help_flags import define_help
 from utils.runs.assembly import build_learner, build_source
 from utils.runs.environment import environment
 
@@ -133,7 +133,7 @@ def page(output: Path) -> str:
 if __name__ == "__main__":
     command.define("single_pictures/training_ways", PARTS)
     command.define_images()
-    app.define_help_flags()
+    define_help()
 
     def main(parts: Sequence[str]) -> None:
         """Train and measure these parts."""

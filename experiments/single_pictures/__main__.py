@@ -15,12 +15,13 @@ from pathlib import Path
 
 import utils.tensorflow_environment  # noqa: F401
 
-from absl import app, flags
+from absl import flags
 
 from experiments import command
 from experiments.single_pictures.measuring import do
 from experiments.single_pictures.pictures import Data
 from experiments.single_pictures.plan import PARTS, Plan
+from utils.command.help_flags import define_help
 from utils.command.paths import define_path
 from utils.errors import UsageError
 
@@ -32,7 +33,7 @@ if __name__ == "__main__":
     flags.DEFINE_integer(
         "num_tasks", 600, "held-out tasks of each kind", lower_bound=2, upper_bound=1_000_000
     )
-    app.define_help_flags()
+    define_help()
 
     def main(parts: Sequence[str]) -> None:
         """Measure these parts."""
