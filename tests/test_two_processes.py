@@ -47,13 +47,15 @@ def test_ends():
 PASSES = "def test_passes(tmp_path): assert not list(tmp_path.iterdir())"
 
 
-def outcome_of(folder: Path, **modules: str) -> "subprocess.CompletedProcess[str]":
+def outcome_of(
+    folder: Path, conftest: str = CONFTEST, *flags: str, **modules: str
+) -> "subprocess.CompletedProcess[str]":
     """Run modules of tests in a pytest of its own."""
-    (folder / "conftest.py").write_text(CONFTEST)
+    (folder / "conftest.py").write_text(conftest)
     for name, text in modules.items():
         (folder / f"test_{name}.py").write_text(text)
     return subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", folder],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *flags, folder],
         env={"PYTHONPATH": str(Path(__file__).parent), "PATH": ""},
         cwd=folder,
         capture_output=True,
@@ -72,7 +74,7 @@ def test_what_either_process_reports_is_shown(tmp_path):
     assert len(re.findall(r"^\S*[.Fs]{8} +\[100%\]$", done.stdout, re.MULTILINE)) == 1
 
 
-def test_a_second_process_that_dies_fails_the_run(tmp_path):
+def test_a_process_that_dies_fails_the_run(tmp_path):
     dies = """
 import os
 
@@ -87,4 +89,39 @@ def test_dies():
 """
     done = outcome_of(tmp_path, a=dies, b=dies, c=dies, d=dies)
     assert done.returncode == pytest.ExitCode.INTERRUPTED, done.stdout + done.stderr
-    assert "the second process of the tests ended with 7" in done.stdout
+    assert "a process of the tests ended with 7" in done.stdout
+
+
+def test_a_process_that_has_grown_is_followed_by_another(tmp_path):
+    notes = """
+import os
+from pathlib import Path
+import pytest
+
+@pytest.fixture(scope="session")
+def ended():
+    yield
+    Path(__file__).with_name(f"ended-{os.getpid()}").touch()
+
+def test_one(ended):
+    pass
+
+def test_notes_its_process(ended):
+    Path(__file__).with_suffix(".process").write_text(str(os.getpid()))
+"""
+    done = outcome_of(
+        tmp_path, CONFTEST + "two_processes.GROWN = 0\n", a=notes, b=notes, c=notes, d=notes
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "8 passed" in done.stdout
+    processes = {file.read_text() for file in tmp_path.glob("*.process")}
+    assert len(processes) == 4
+    assert {file.name for file in tmp_path.glob("ended-*")} == {f"ended-{p}" for p in processes}
+
+
+def test_the_first_failure_ends_a_run_that_is_told_so(tmp_path):
+    fails = "def test_fails(): assert 1 == 2"
+    waits = "import time\ndef test_waits(): time.sleep(100)"
+    done = outcome_of(tmp_path, CONFTEST, "-x", a=waits, b=fails, c=PASSES, d=PASSES)
+    assert done.returncode == pytest.ExitCode.TESTS_FAILED, done.stdout + done.stderr
+    assert "stopping after 1 failures" in done.stdout

@@ -1,11 +1,13 @@
 """A run of all tests in two processes, as tracing and compiling keep one core busy each.
 
-The second is forked when the tests are collected, before TensorFlow starts its threads. Both take
-the next module from a pipe; what the second reports, the first shows as its own.
+Both are forked when the tests are collected, before TensorFlow starts its threads, and take the
+next module from a pipe; what they report, this process shows. TensorFlow keeps something of all
+that it ever compiled: a process that has grown ends after its module, and a fresh one follows it.
 """
 
 import os
 import pickle
+import signal
 import sys
 import time
 import traceback
@@ -13,11 +15,14 @@ import warnings
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
 ALL_TESTS = 50  # modules: fewer are soon done in one process
+PROCESSES = 2
+GROWN = 1_100_000_000  # bytes; with TensorFlow imported a process begins with a third of it
+FOLLOWED = 3  # exit code of a process that has grown
 
 
 @pytest.hookimpl(wrapper=True)
@@ -45,84 +50,100 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     if (
         len(modules) < ALL_TESTS
         or sys.platform != "linux"
-        or len(os.sched_getaffinity(0)) < 2
+        or len(os.sched_getaffinity(0)) < PROCESSES
         or config.option.usepdb
         or config.option.collectonly
         or session.testsfailed
     ):
         return None
-    basetemp = config._tmp_path_factory.getbasetemp()  # one for both
-    reports = basetemp / "reports"
     queue, numbers = os.pipe()
     os.write(numbers, bytes(range(len(modules))))
     os.close(numbers)
-    # What a process captures goes through files, which the two must not share.
+    shown = _Shown(session, config._tmp_path_factory.getbasetemp() / "reports")  # one for all
+    # What a process captures goes through files, which no two must share.
     capture = config.pluginmanager.getplugin("capturemanager")
     capture.stop_global_capturing()
-    second = os.fork()
-    capture.start_global_capturing()
-    capture.suspend_global_capture()
-    tests = _taken(queue, modules)
-    if second == 0:
-        _report_to(reports, session, tests)
-    shown = _Shown(session, reports)
+    running: set[int] = set()
     try:
-        for _ in _run(session, tests):
-            shown.show_more()
-        while (ended := os.waitpid(second, os.WNOHANG)) == (0, 0):
+        running |= {_forked(session, shown.path, queue, modules) for _ in range(PROCESSES)}
+        while running:
             time.sleep(0.1)
+            ended = {pid: code for pid in running if (code := _exit_code(pid)) is not None}
+            running -= ended.keys()
             shown.show_more()
-        second = 0
-        shown.show_more()
-        if ended[1] != 0:
-            code = os.waitstatus_to_exitcode(ended[1])
-            raise session.Interrupted(f"the second process of the tests ended with {code}")
+            if session.shouldfail:
+                raise session.Failed(session.shouldfail)
+            if session.shouldstop:
+                raise session.Interrupted(session.shouldstop)
+            for code in ended.values():
+                if code == FOLLOWED:
+                    running.add(_forked(session, shown.path, queue, modules))
+                elif code != 0:
+                    raise session.Interrupted(f"a process of the tests ended with {code}")
     finally:
+        for pid in running:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
         shown.file.close()
-        if second:
-            os.kill(second, 9)
-            os.waitpid(second, 0)
+        capture.start_global_capturing()
+        capture.suspend_global_capture()
     return True
 
 
-def _taken(queue: int, modules: list[list[pytest.Item]]) -> Iterator[pytest.Item]:
-    """The tests that this process takes, module by module."""
-    while number := os.read(queue, 1):
-        yield from modules[number[0]]
+def _exit_code(pid: int) -> int | None:
+    """How a process ended, if it did."""
+    found, status = os.waitpid(pid, os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if found else None
 
 
-def _run(session: pytest.Session, tests: Iterator[pytest.Item]) -> Iterator[None]:
-    """Run tests, as pytest's own loop does."""
-    item = next(tests, None)
-    while item is not None:
-        following = next(tests, None)
-        item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
-        yield
-        if session.shouldfail:
-            raise session.Failed(session.shouldfail)
-        if session.shouldstop:
-            raise session.Interrupted(session.shouldstop)
-        item = following
-
-
-def _report_to(file: Path, session: pytest.Session, tests: Iterator[pytest.Item]) -> NoReturn:
-    """In the second process: run tests, write what there is to report, and end."""
-    config = session.config
-    config.pluginmanager.unregister(name="terminalreporter")
-    first = os.getppid()
+def _forked(
+    session: pytest.Session, reports: Path, queue: int, modules: list[list[pytest.Item]]
+) -> int:
+    """Start a process that takes modules, runs them and reports; its number."""
+    first = os.getpid()
+    if pid := os.fork():
+        return pid
     code = 1
     try:
-        with file.open("ab", buffering=0) as to:
-            config.pluginmanager.register(_Reporter(config, to))
-            for _ in _run(session, tests):
-                if os.getppid() != first:  # which was killed
-                    os._exit(code)
-        code = 0
+        capture = session.config.pluginmanager.getplugin("capturemanager")
+        capture.start_global_capturing()
+        capture.suspend_global_capture()
+        session.config.pluginmanager.unregister(name="terminalreporter")
+        with reports.open("ab", buffering=0) as to:
+            session.config.pluginmanager.register(_Reporter(session.config, to))
+            code = _run(session, queue, modules, first)
+            session._setupstate.teardown_exact(None)
     except session.Failed:  # a report says so
         code = 0
+    except KeyboardInterrupt:  # the first process has it, too
+        pass
     except BaseException:
         traceback.print_exc(file=sys.__stderr__)
     os._exit(code)
+
+
+def _run(session: pytest.Session, queue: int, modules: list[list[pytest.Item]], first: int) -> int:
+    """Run modules, as pytest's own loop does, as long as the first process is there."""
+    while number := os.read(queue, 1):
+        items = modules[number[0]]
+        elsewhere = modules[number[0] - 1][0]  # so that what is the module's ends, not the session
+        for item, following in zip(items, [*items[1:], elsewhere], strict=True):
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if session.shouldfail:
+                raise session.Failed(session.shouldfail)
+            if session.shouldstop:
+                raise session.Interrupted(session.shouldstop)
+            if os.getppid() != first:
+                raise KeyboardInterrupt
+        if _memory() > GROWN:
+            return FOLLOWED
+    return 0
+
+
+def _memory() -> int:
+    """Bytes that this process has."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 class _Reporter:
@@ -158,12 +179,13 @@ class _Reporter:
 
 
 class _Shown:
-    """What the second process has reported, given to pytest's hooks in the first."""
+    """What the processes have reported, given to pytest's hooks in the first."""
 
-    def __init__(self, session: pytest.Session, file: Path):
+    def __init__(self, session: pytest.Session, path: Path):
         self.session = session
-        file.touch()
-        self.file = file.open("rb")
+        self.path = path
+        path.touch()
+        self.file = path.open("rb")
 
     def show_more(self) -> None:
         hook = self.session.config.hook
