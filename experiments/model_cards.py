@@ -36,8 +36,8 @@ from utils.errors import UsageError
 
 CARDS = "CARDS.md"
 DRAWINGS = (
-    "Omniglot (Lake, Salakhutdinov and Tenenbaum, 2015), the 1,200 training characters, turned; "
-    "MIT licence"
+    "Omniglot (Lake, Salakhutdinov and Tenenbaum, 2015), the 1,100 training characters, each in "
+    "four orientations; MIT licence"
 )
 CALTECH = "Caltech 101 (Li, Andreetto, Ranzato and Perona), 64 training classes; CC BY 4.0"
 MINIIMAGENET = (

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from data_generators import TaskSource
 from data_generators.random_streams import SPLITS
+from experiments.exports import ORIGIN, list_exports, restore_export
 from experiments.omniglot import BEST
 from experiments.omniglot import EXPERIMENTS as PAPERS
-from experiments.runs import fingerprint_of, list_exports, restore_export
+from experiments.runs import fingerprint_of
 from experiments.single_pictures.accuracies import measure
 from experiments.single_pictures.document import Results, check_page
 from experiments.single_pictures.domains import AS_TRAINED, OTHERS
@@ -182,8 +183,8 @@ def _measure_papers(pretrained: Path, plan: Plan, data: Data, results: Results) 
 def _export(measured: Opened, pretrained: Path, steps: int) -> None:
     config = measured.run.config
     model = pretrained / MODELS[config.datasource]
-    readme = {"README.md": origin(config, measured.iteration)}
-    export_trained(measured.learner, measured.source, config, model, readme, num_updates=steps)
+    line = {ORIGIN: origin(config, measured.iteration)}
+    export_trained(measured.learner, measured.source, config, model, line, num_updates=steps)
     list_exports(pretrained)
     print("wrote", model)
 
