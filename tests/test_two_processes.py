@@ -119,6 +119,17 @@ def test_notes_its_process(ended):
     assert {file.name for file in tmp_path.glob("ended-*")} == {f"ended-{p}" for p in processes}
 
 
+def test_modules_of_folders_can_follow_one_another(tmp_path):
+    for folder in ("e", "f"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / f"test_in_{folder}.py").write_text(PASSES)
+        (tmp_path / folder / f"test_also_in_{folder}.py").write_text(PASSES)
+    conftest = CONFTEST + "two_processes.PROCESSES = 1\n"
+    done = outcome_of(tmp_path, conftest, a=PASSES, b=PASSES, c=PASSES)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "7 passed" in done.stdout
+
+
 def test_the_first_failure_ends_a_run_that_is_told_so(tmp_path):
     fails = "def test_fails(): assert 1 == 2"
     waits = "import time\ndef test_waits(): time.sleep(100)"
