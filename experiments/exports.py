@@ -6,9 +6,9 @@ import tensorflow as tf
 
 from data_generators import TaskSource
 from experiments.experiment import Experiment
-from maml_tnet import MetaLearner
+from maml_tnet import MetaLearner, verify_export
 from maml_tnet.compat import tf_variable
-from maml_tnet.export import EXTRA_FILES, verify_export
+from maml_tnet.replacing import EXTRA_FILES
 from system.atomic_file import write_text
 from system.errors import FileError
 from system.files import read_text

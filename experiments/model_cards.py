@@ -18,13 +18,14 @@ from absl import flags
 
 from experiments import omniglot, photographs
 from experiments.experiment import Experiment
+from experiments.exports import ORIGIN
 from experiments.image_tables import cell
 from experiments.record import NOT_OF_THIS_FORM, Document, read_document, read_record
 from experiments.single_pictures.domains import AS_TRAINED
 from experiments.single_pictures.plan import Cell
 from experiments.single_pictures.steps import chosen_steps
 from experiments.tables import percent
-from maml_tnet.export import EXTRA_FILES
+from maml_tnet.replacing import EXTRA_FILES
 from system.atomic_file import write_text
 from system.files import read_text
 from utils.command.configuration import Config
@@ -175,7 +176,7 @@ def write_cards(pretrained: Path, results: Path) -> None:
             raise UsageError(f"--{name}={folder} is no folder")
     known = {model.folder: model for model in models(results)}
     cards = []
-    for made in sorted(pretrained.glob(f"*/{EXTRA_FILES}/README.md")):
+    for made in sorted(pretrained.glob(f"*/{EXTRA_FILES}/{ORIGIN}")):
         folder = made.parents[1]
         if folder.name not in known:
             raise UsageError(f"{folder} is of none of the experiments: there is no card for it")

@@ -18,8 +18,7 @@ from data_generators.images.file_tree import FolderTree
 from data_generators.images.omniglot_files import _read_cache as _read_omniglot_cache
 from experiments.record import read_document, write_document
 from maml_tnet import MetaLearner
-from maml_tnet.checksums import checksums
-from maml_tnet.export import CHECKSUMS
+from maml_tnet.checksums import CHECKSUMS, checksums
 from system.json_file import read_objects, write_json
 from tests.fixtures import NEWEST
 from utils.command.configuration import Config
