@@ -13,7 +13,7 @@ from typing import Any
 
 from absl import flags
 
-from maml_tnet.networks import NORMS
+from maml_tnet.conv_net import NORMS
 from utils.command.configuration import ALL_CLASSES, DATA_SOURCES, META_OPTIMIZERS, Config, in_words
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.command.flag_errors import explained
