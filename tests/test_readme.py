@@ -19,7 +19,8 @@ from program import ROOT
 import main
 from data_generators import Sinusoid
 from utils.command.configuration import Config
-from utils.command.flags import config_from_flags, define, evaluation_settings, parse
+from utils.command.evaluation_flags import evaluation_settings
+from utils.command.flags import config_from_flags, define, parse
 from utils.command.recipes import SAME_AS_SHOT, recipe
 
 README = ROOT / "README.md"

@@ -9,8 +9,8 @@ import tensorflow as tf
 from data_generators import TaskSource
 from maml_tnet import MetaLearner
 from utils.command.configuration import Config
+from utils.command.evaluation_flags import usual_queries
 from utils.command.evaluation_settings import EvaluationSettings
-from utils.command.flags import usual_queries
 from utils.reports.evaluation_files import earlier_settings, write_report
 from utils.reports.plots import Fit, plot_adaptation, plot_fits
 from utils.reports.summary import Summary, summarize
