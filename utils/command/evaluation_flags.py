@@ -7,17 +7,15 @@ from typing import Any
 from absl import flags
 
 from utils.command.configuration import Config
-from utils.command.evaluation_settings import EvaluationSettings
+from utils.command.evaluation_settings import EvaluationSettings, usual_queries
 from utils.command.flags import LATEST, config_from_flags, trained_with, with_none
 from utils.command.ranges import check_range
-from utils.command.recipes import SAME_AS_SHOT, recipe
+from utils.command.recipes import recipe
 from utils.errors import UsageError
 
 EVALUATED_STEPS = 10
 NUM_TEST_TASKS = {"miniimagenet": 4000}
 DEFAULT_NUM_TEST_TASKS = 600
-# Evaluated with K queries per class, as in the original code, where training has the recipe's.
-QUERIED_LIKE_SHOT = ("miniimagenet",)
 # What an evaluation may have otherwise than training had it.
 EVALUATED = ("update_batch_size", "query_batch_size", "update_lr")
 
@@ -98,23 +96,6 @@ def evaluation_settings(flag_values: flags.FlagValues, config: Config) -> Evalua
         split="test" if flag_values.test_set else "val",
         num_tasks=num_tasks,
     )
-
-
-def usual_queries(config: Config, shot: int) -> int:
-    """The queries a class that a run is evaluated with, unless told otherwise.
-
-    Args:
-        config: of the run.
-        shot: of the evaluation.
-    """
-    of_recipe = recipe(config.datasource, config.num_classes)["query_batch_size"]
-    if of_recipe is SAME_AS_SHOT:
-        follows_shot = config.query_batch_size == config.update_batch_size
-    else:
-        follows_shot = (
-            config.datasource in QUERIED_LIKE_SHOT and config.query_batch_size == of_recipe
-        )
-    return shot if follows_shot else config.query_batch_size
 
 
 def chosen_checkpoint(flag_values: flags.FlagValues = flags.FLAGS) -> int | str:

@@ -73,11 +73,6 @@ def load_model(model: Path, *, has_learned: bool = False) -> Any:
     return loaded
 
 
-def load_signature(model: Path) -> Any:
-    """Load what a SavedModel that learns a task computes; see `load_model`."""
-    return load_model(model).signatures[SIGNATURE]
-
-
 def input_shape(model: Path) -> list[int]:
     """The shape of an example of a SavedModel, [height, width, channels] of an image.
 
