@@ -121,31 +121,8 @@ class ConvNet(TaskNetwork):
             "logit_init": logit_init,
             "dtype": self.dtype,
         }
-        height, width, channels = image_shape
-        convolutions = []
-        for i in range(self.blocks):
-            seed_of_layer = layer_seed(seed, i)
-            layer = TransformConv2D(
-                num_filters,
-                strides=1 if max_pool else 2,
-                use_bias=norm != "batch_norm",
-                kernel_initializer=keras.initializers.GlorotUniform(seed=seed_of_layer),
-                seed=seed_of_layer + 1,
-                name=f"conv{i + 1}",
-                **shared,
-            )
-            build_layer(layer, [None, height, width, None, channels])
-            convolutions.append(layer)
-            height, width = (
-                (size // 2 if max_pool else (size + 1) // 2) for size in (height, width)
-            )
-            channels = num_filters
-        if height * width == 0:
-            raise ValueError(
-                f"image_shape must be at least 16 x 16 for four blocks of max pooling, "
-                f"got {tuple(image_shape)}"
-            )
-        features = height * width * channels if flatten else channels
+        convolutions, (height, width) = self._build_convolutions(shared)
+        features = height * width * num_filters if flatten else num_filters
         head = self._build_head(features, outputs, layer_seed(seed, self.blocks), shared)
         self.transform_layers = [*convolutions, head]
 
@@ -161,6 +138,41 @@ class ConvNet(TaskNetwork):
             for layer in self.normalizations:
                 build_layer(layer, [None, None, None, None, num_filters])
         self.built = True
+
+    def _build_convolutions(
+        self, shared: dict[str, Any]
+    ) -> tuple[list[TransformConv2D], tuple[int, int]]:
+        """Those of all blocks, and the height and width of what the last block gives.
+
+        Raises:
+            ValueError: nothing is left of the images.
+        """
+        chosen = self.arguments
+        height, width, channels = chosen["image_shape"]
+        convolutions = []
+        for i in range(self.blocks):
+            seed = layer_seed(chosen["seed"], i)
+            layer = TransformConv2D(
+                chosen["num_filters"],
+                strides=1 if self.max_pool else 2,
+                use_bias=chosen["norm"] != "batch_norm",
+                kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
+                seed=seed + 1,
+                name=f"conv{i + 1}",
+                **shared,
+            )
+            build_layer(layer, [None, height, width, None, channels])
+            convolutions.append(layer)
+            height, width = (
+                (size // 2 if self.max_pool else (size + 1) // 2) for size in (height, width)
+            )
+            channels = chosen["num_filters"]
+        if height * width == 0:
+            raise ValueError(
+                f"image_shape must be at least 16 x 16 for four blocks of max pooling, "
+                f"got {tuple(chosen['image_shape'])}"
+            )
+        return convolutions, (height, width)
 
     def _build_head(self, features: int, outputs: int, seed: int, shared: dict[str, Any]) -> Any:
         """The last layer, from features to logits."""

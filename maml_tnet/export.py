@@ -78,18 +78,8 @@ def export(
     steps = meta_learner.num_updates
     if num_updates is not None:
         steps = whole_number("num_updates", num_updates, least=0)
-    dtype = meta_learner.network.dtype
     given = {"support_x": support_x, "support_y": support_y, "query_x": query_x}
-    for name, value in given.items():
-        if isinstance(value, dict | list | tuple):
-            raise ValueError(
-                f"{name} must be one array: only models of one input and one output are exported, "
-                "as SavedModels that learn"
-            )
-    if meta_learner.task_loss is None:
-        raise ValueError("compile the learner first: its loss is what tasks descend")
-    batch = {name: _as_taken(meta_learner, value) for name, value in given.items()}
-    meta_learner.check_parts(**batch)
+    batch, dtype = _checked_batch(meta_learner, given), meta_learner.network.dtype
     inputs, targets = (
         tf.TensorSpec([None, *batch[name].shape[2:]], batch[name].dtype)
         for name in ("support_x", "support_y")
@@ -150,6 +140,26 @@ def lookup_tables(network: Any) -> list[Any]:
         for part in vars(layer).values()
         if isinstance(part, TABLES)
     ]
+
+
+def _checked_batch(meta_learner: Any, given: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    """The examples to check an export with, as its signature takes them.
+
+    Raises:
+        ValueError: a part is several arrays, the learner is not compiled, or the parts do not go
+            with each other.
+    """
+    for name, value in given.items():
+        if isinstance(value, dict | list | tuple):
+            raise ValueError(
+                f"{name} must be one array: only models of one input and one output are exported, "
+                "as SavedModels that learn"
+            )
+    if meta_learner.task_loss is None:
+        raise ValueError("compile the learner first: its loss is what tasks descend")
+    batch = {name: _as_taken(meta_learner, value) for name, value in given.items()}
+    meta_learner.check_parts(**batch)
+    return batch
 
 
 def _as_taken(meta_learner: Any, value: Any) -> tf.Tensor:
