@@ -45,8 +45,8 @@ def pytest_runtestloop(session: pytest.Session) -> bool | None:
     """Run the tests, where two processes are of use; else leave it to pytest."""
     modules = [list(items) for _, items in groupby(session.items, lambda item: item.path)]
     config = session.config
-    # First those of whole programs, which take the longest: they lie in the folder of all.
-    modules.sort(key=lambda items: len(items[0].path.parts))
+    # First those of whole programs, which take the longest.
+    modules.sort(key=lambda items: items[0].path.parent != config.rootpath / "tests")
     if (
         len(modules) < ALL_TESTS
         or sys.platform != "linux"
@@ -126,9 +126,8 @@ def _run(session: pytest.Session, queue: int, modules: list[list[pytest.Item]], 
     """Run modules, as pytest's own loop does, as long as the first process is there."""
     while number := os.read(queue, 1):
         items = modules[number[0]]
-        # Of another module, in the folder of all: what is this module's ends, the session does not.
-        elsewhere = modules[0 if number[0] else 1][0]
-        for item, following in zip(items, [*items[1:], elsewhere], strict=True):
+        # All but the session ends with the last of them, whatever module comes next.
+        for item, following in zip(items, [*items[1:], session], strict=True):
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             if session.shouldfail:
                 raise session.Failed(session.shouldfail)
