@@ -65,7 +65,6 @@ EXPERIMENTS = {
         f"{method}-{shot}shot",
         (*COMMON, f"--update_batch_size={shot}", *flags),
         shots=(shot,),
-        splits=("val", "test"),
         masks=("sample", "mode"),
     )
     for shot in SHOTS
@@ -113,9 +112,7 @@ Test accuracy after every number of inner steps (mask drawn; training's in bold)
 
 {steps}
 
-With masks at their mode, and on {tasks} tasks of the validation classes:
-
-{others}
+{mode}
 
 {differences}
 
@@ -300,10 +297,13 @@ def write_readme(output: Path) -> None:
     if records:
         page += RUNS.format(
             steps=steps_table(records),
-            tasks=TEST_TASKS,
-            others=markdown(
-                ["run", "test, mask at its mode", "validation, mask drawn"],
-                [[n, cell(r, "test", "mode"), cell(r, "val")] for n, r in records.items()],
+            mode=markdown(
+                ["masks at their mode", "test"],
+                [
+                    [n, cell(r, "test", "mode")]
+                    for n, r in records.items()
+                    if r.experiment.config.use_M
+                ],
             ),
             differences=differences(as_trained(records) | found, PAIRS),
             commands=commands(records),
