@@ -14,31 +14,33 @@ from pathlib import Path
 
 import utils.tensorflow_environment  # noqa: F401
 
-from absl import app, flags
+from absl import flags
 
 from data_generators import ImageInput, TaskSource
 from experiments.paper import paper_figure
 from maml_tnet import MetaLearner
 from maml_tnet.replacing import not_replaceable
 from utils.command.configuration import Config
+from utils.command.evaluation_flags import (
+    chosen_checkpoint,
+    contradictions,
+    evaluation_settings,
+    run_to_evaluate,
+)
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.command.exit_code import exit_code
 from utils.command.flags import (
     cache_folder,
-    check_learned_flags,
-    check_prediction_flags,
     check_purpose,
-    chosen_checkpoint,
     config_from_flags,
-    contradictions,
     define,
-    evaluation_settings,
     parse,
-    run_to_evaluate,
     without_effect,
 )
+from utils.command.help_flags import define_help
 from utils.command.memory_needs import check_memory
 from utils.command.paths import check_writable, export_folder
+from utils.command.prediction_flags import check_learned_flags, check_prediction_flags
 from utils.errors import UsageError
 from utils.prediction.adapted import adapted_folder, learned_classes, save_adapted
 from utils.prediction.exporting import export_trained
@@ -231,5 +233,5 @@ def _check_same_data(replicas: Replicas, data: UsedData | None) -> None:
 
 if __name__ == "__main__":
     define(FLAGS)
-    app.define_help_flags()
+    define_help()
     sys.exit(main(sys.argv))

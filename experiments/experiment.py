@@ -8,8 +8,9 @@ from absl.flags import FlagValues
 
 from maml_tnet import MetaLearner
 from utils.command.configuration import Config
+from utils.command.evaluation_flags import evaluation_settings
 from utils.command.evaluation_settings import EvaluationSettings
-from utils.command.flags import config_from_flags, define, evaluation_settings, parse
+from utils.command.flags import config_from_flags, define, parse
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ from pathlib import Path
 import utils.tensorflow_environment  # noqa: F401
 
 import numpy as np
-from absl import app
 from tensorflow import keras
 
 from experiments import command
@@ -25,6 +24,7 @@ from experiments.record import Document, read_document, rounded, write_document
 from experiments.runs import Folders, fingerprint, trained_run
 from experiments.tables import markdown, percent
 from system.atomic_file import write_text
+from utils.command.help_flags import define_help
 from utils.reports.evaluation import measure
 from utils.runs.environment import environment
 
@@ -143,7 +143,7 @@ def page(records: Path) -> str:
 if __name__ == "__main__":
     command.define("single_pictures/forms", PARTS | PARTS_OF_STEP_SIZES)
     command.define_images()
-    app.define_help_flags()
+    define_help()
 
     def main(parts: Sequence[str]) -> None:
         """Train and measure these parts."""

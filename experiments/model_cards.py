@@ -14,28 +14,31 @@ from typing import NamedTuple
 import utils.tensorflow_environment  # noqa: F401
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 
 from experiments import omniglot, photographs
-from experiments.domains import AS_TRAINED
 from experiments.experiment import Experiment
+from experiments.exports import ORIGIN
 from experiments.image_tables import cell
 from experiments.record import NOT_OF_THIS_FORM, Document, read_document, read_record
-from experiments.single_pictures import Cell, chosen_steps
+from experiments.single_pictures.domains import AS_TRAINED
+from experiments.single_pictures.plan import Cell
+from experiments.single_pictures.steps import chosen_steps
 from experiments.tables import percent
-from maml_tnet.export import EXTRA_FILES
+from maml_tnet.replacing import EXTRA_FILES
 from system.atomic_file import write_text
 from system.files import read_text
 from utils.command.configuration import Config
 from utils.command.exit_code import exit_code
 from utils.command.flags import parse
+from utils.command.help_flags import define_help
 from utils.command.paths import define_path
 from utils.errors import UsageError
 
 CARDS = "CARDS.md"
 DRAWINGS = (
-    "Omniglot (Lake, Salakhutdinov and Tenenbaum, 2015), the 1,200 training characters, turned; "
-    "MIT licence"
+    "Omniglot (Lake, Salakhutdinov and Tenenbaum, 2015), the 1,100 training characters, each in "
+    "four orientations; MIT licence"
 )
 CALTECH = "Caltech 101 (Li, Andreetto, Ranzato and Perona), 64 training classes; CC BY 4.0"
 MINIIMAGENET = (
@@ -173,7 +176,7 @@ def write_cards(pretrained: Path, results: Path) -> None:
             raise UsageError(f"--{name}={folder} is no folder")
     known = {model.folder: model for model in models(results)}
     cards = []
-    for made in sorted(pretrained.glob(f"*/{EXTRA_FILES}/README.md")):
+    for made in sorted(pretrained.glob(f"*/{EXTRA_FILES}/{ORIGIN}")):
         folder = made.parents[1]
         if folder.name not in known:
             raise UsageError(f"{folder} is of none of the experiments: there is no card for it")
@@ -184,7 +187,7 @@ def write_cards(pretrained: Path, results: Path) -> None:
 if __name__ == "__main__":
     define_path("pretrained", "pretrained", "folder of the SavedModels")
     define_path("results", "results", "folder of the records")
-    app.define_help_flags()
+    define_help()
 
     def main() -> None:
         """Write the cards where the flags say."""

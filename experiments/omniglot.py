@@ -15,8 +15,6 @@ from pathlib import Path
 
 import utils.tensorflow_environment  # noqa: F401
 
-from absl import app
-
 from experiments import command
 from experiments.experiment import Experiment
 from experiments.image_tables import (
@@ -32,6 +30,7 @@ from experiments.record import Record, read_record, read_records
 from experiments.runs import Folders, finish
 from experiments.tables import markdown
 from system.atomic_file import write_text
+from utils.command.help_flags import define_help
 
 OMNIGLOT = "--datasource=omniglot"
 MT_NET = ("--use_T", "--use_M")
@@ -139,7 +138,7 @@ def _row(record: Record) -> list[str]:
 if __name__ == "__main__":
     command.define("omniglot", EXPERIMENTS)
     command.define_images()
-    app.define_help_flags()
+    define_help()
 
     def main(names: Sequence[str]) -> None:
         """Finish the experiments of these names."""

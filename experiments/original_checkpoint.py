@@ -28,7 +28,7 @@ from dataclasses import replace
 import utils.tensorflow_environment  # noqa: F401
 
 import tensorflow as tf
-from absl import app, flags
+from absl import flags
 
 from data_generators import DataError, Episode, Sinusoid, TaskSource
 from experiments.experiment import Experiment
@@ -37,6 +37,7 @@ from experiments.paper import paper_figure
 from utils.command.configuration import REGRESSION_SOURCES, Config
 from utils.command.exit_code import exit_code
 from utils.command.flags import parse
+from utils.command.help_flags import define_help
 from utils.command.memory_needs import check_memory
 from utils.command.paths import define_path, export_folder
 from utils.errors import UsageError
@@ -214,5 +215,5 @@ def main(argv: Sequence[str], given: flags.FlagValues = flags.FLAGS) -> int:
 
 if __name__ == "__main__":
     define()
-    app.define_help_flags()
+    define_help()
     sys.exit(main(sys.argv))

@@ -27,7 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from maml_tnet.networks import TaskNetwork
+from maml_tnet.task_network import TaskNetwork
 from utils.errors import UsageError, one_line
 
 REGRESSION, OMNIGLOT, MINIIMAGENET = "regression", "omniglot", "miniimagenet"

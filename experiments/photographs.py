@@ -20,7 +20,6 @@ from typing import TypeVar
 import utils.tensorflow_environment  # noqa: F401
 
 import numpy as np
-from absl import app
 from tensorflow import keras
 
 from data_generators import MiniImagenet
@@ -58,6 +57,7 @@ from experiments.record import (
 from experiments.runs import Folders, finish
 from experiments.tables import markdown, percent
 from system.atomic_file import atomic_write, write_text
+from utils.command.help_flags import define_help
 from utils.errors import UsageError, one_line
 from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes
 
@@ -337,7 +337,7 @@ def _chosen(baselines: Document) -> str:
 if __name__ == "__main__":
     command.define("photographs", PARTS)
     command.define_images()
-    app.define_help_flags()
+    define_help()
 
     def main(names: Sequence[str]) -> None:
         """Finish the parts of these names."""

@@ -4,7 +4,6 @@ Stopped at any moment, the same call goes on where it was: training from its las
 measuring after the last evaluation that is done. A finished experiment is not done again.
 """
 
-import json
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,12 @@ from tensorflow import keras
 
 from data_generators import TaskSource
 from experiments.experiment import Experiment
+from experiments.exports import (
+    check_learned_on,
+    export_with_origin,
+    is_export_of,
+    restore_export,
+)
 from experiments.record import (
     NOT_OF_THIS_FORM,
     Document,
@@ -29,18 +34,13 @@ from experiments.record import (
     write_document,
 )
 from maml_tnet import MetaLearner
-from maml_tnet.compat import tf_variable
-from maml_tnet.export import EXTRA_FILES, verify_export
 from maml_tnet.replacing import not_replaceable
 from system.atomic_file import write_text
 from system.errors import FileError
-from system.files import read_text
-from system.json_file import read_object
 from utils.command.configuration import Config
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.command.memory_needs import check_memory
 from utils.errors import TrainingDiverged, UsageError
-from utils.prediction.exporting import export_trained
 from utils.reports.evaluation import measure
 from utils.runs.assembly import build_learner, build_source
 from utils.runs.checkpoints import Checkpoints
@@ -55,8 +55,6 @@ from utils.runs.used_data import UsedData, used_data
 STORED_STEPS = (0, 1, 5, 10)
 # Iterations after which an experiment that can be hopeless is asked.
 TRIAL = 5000
-# Beside a SavedModel: the fingerprint of the images that its weights were learned on.
-DATA = "data.json"
 CURVE = ("iteration", "loss", "accuracy", "val_loss", "val_accuracy")
 
 
@@ -139,8 +137,8 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
     )
     if run.log.path.exists():
         write_text(folders.records / f"{experiment.name}-curve.csv", _curve(run.log))
-    if export and _origin_of(export) != origin(experiment):
-        export_with_origin(trained, experiment, export)
+    if export and not is_export_of(experiment, export):
+        export_with_origin(trained.learner, trained.source, experiment, export)
     # Last, as it says that the experiment is finished.
     record.write(folders.records)
     # Left there, they would be taken as measured when the record is removed to measure it again.
@@ -164,8 +162,8 @@ def trained_run(experiment: Experiment, folders: Folders) -> Trained:
     check_same_data(folders.records, fingerprint_of(source))
     learner = build_learner(config, source)
     export = folders.export(experiment)
-    if export and not run.checkpoint_folder.exists() and origin(experiment) == _origin_of(export):
-        _check_learned_on(export, fingerprint_of(source))
+    if export and not run.checkpoint_folder.exists() and is_export_of(experiment, export):
+        check_learned_on(export, fingerprint_of(source))
         restore_export(learner, export)
         versions = earlier_versions(experiment, folders.records)
         return Trained(learner, source, config.total_iterations, None, versions)
@@ -279,84 +277,6 @@ def held_out_losses(
         episode = source.held_out(settings.split, numbers, shot=shot, query=query)
         losses.append(learner.predict_step((numbers, episode))["loss"].numpy())
     return np.concatenate(losses)[: settings.num_tasks]
-
-
-def origin(experiment: Experiment) -> str:
-    """The line that stands beside a SavedModel: how it was made."""
-    config = experiment.config
-    return (
-        f"{config.method}, {config.num_classes}-way {config.update_batch_size}-shot "
-        f"{config.datasource}: `python main.py {' '.join(experiment.flags)}`, "
-        f"{config.total_iterations} iterations.\n"
-    )
-
-
-def _origin_of(export: Path) -> str | None:
-    try:
-        return read_text(export / EXTRA_FILES / "README.md")
-    except FileError:
-        return None
-
-
-def _check_learned_on(export: Path, data: str | None) -> None:
-    """Say where weights come from, and refuse those that were learned on other data.
-
-    Raises:
-        UsageError: they were.
-    """
-    file = export / EXTRA_FILES / DATA
-    noted = read_object(file).get("fingerprint") if file.exists() else None
-    if noted not in (None, data):
-        raise UsageError(
-            f"the weights of {export} were learned on other data: give that data, or another "
-            "--pretrained, so that they are learned on this"
-        )
-    unknown = "" if noted else ", which does not say what data they were learned on"
-    print(f"measuring the weights of {export}{unknown}; another --pretrained has them trained")
-
-
-def export_with_origin(trained: Trained, experiment: Experiment, folder: Path) -> None:
-    """Write the SavedModel, with how it was made and of which data, and the list of all."""
-    files = {"README.md": origin(experiment)}
-    if data := fingerprint_of(trained.source):
-        files[DATA] = json.dumps({"fingerprint": data}) + "\n"
-    export_trained(trained.learner, trained.source, experiment.config, folder, files)
-    list_exports(folder.parent)
-
-
-def restore_export(learner: MetaLearner, export: Path) -> None:
-    """Give a learner the weights that stand in its SavedModel.
-
-    Raises:
-        UsageError: it is damaged, or of another network.
-        ExportError: it is damaged.
-    """
-    verify_export(export)
-    try:
-        reader = tf.train.load_checkpoint(str(export / "variables" / "variables"))
-        for number, variable in enumerate(learner.trainable_variables):
-            name = f"parameters/{number}/.ATTRIBUTES/VARIABLE_VALUE"
-            tf_variable(variable).assign(reader.get_tensor(name))
-    except (tf.errors.OpError, ValueError, IndexError) as error:
-        raise UsageError(f"{export} does not hold the weights of its run: {error}") from error
-
-
-def list_exports(folder: Path) -> None:
-    """Write README.md: a line on each SavedModel below the folder."""
-    lines = [
-        "# SavedModels of finished runs",
-        "",
-        "Classify your own images, in as many class folders as the model's way, or in any number",
-        "where that is said:",
-        "`python main.py --predict --model=pretrained/NAME --support=DIR --query=DIR`. Instead of",
-        "the two folders, `--datasource=omniglot`, or for photographs `--datasource=miniimagenet",
-        "--data_path=FILE`, takes a task of the held-out test split.",
-        "[CARDS.md](CARDS.md) has the data of each, its accuracy, and what it is not for.",
-        "",
-    ]
-    for made in sorted(folder.glob(f"*/{EXTRA_FILES}/README.md")):
-        lines.append(f"- `{made.parents[1].name}`: {read_text(made).strip()}")
-    write_text(folder / "README.md", "\n".join(lines) + "\n")
 
 
 def _curve(log: LogFile) -> str:

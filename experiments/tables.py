@@ -32,18 +32,29 @@ def number(value: float) -> str:
 
 
 def made_with(records: Iterable[Record]) -> str:
-    """The versions, machines and commits behind records, each once."""
+    """The versions and machines behind records, each once, with their commits."""
     records = list(records)
     parts = []
     for what, starts in (
         ("trained", [record.trained_with for record in records]),
         ("measured", [record.measured_with for record in records]),
     ):
-        stacks = dict.fromkeys(
-            "Python {python}, TensorFlow {tensorflow}, Keras {keras}, NumPy {numpy}, commit "
-            "{git_commit}, {machine}".format(**start)
-            for start in starts
-            if start
+        commits: dict[str, dict[str, None]] = {}  # of each stack, in their order
+        for start in filter(None, starts):
+            stack = (
+                "Python {python}, TensorFlow {tensorflow}, Keras {keras}, NumPy {numpy}, "
+                "{machine}".format(**start)
+            )
+            commits.setdefault(stack, {})[_short(str(start["git_commit"]))] = None
+        stacks = "; ".join(
+            f"{stack} (commit{'s' * (len(of_stack) > 1)} {', '.join(of_stack)})"
+            for stack, of_stack in commits.items()
         )
-        parts.append(f"{what} with {'; '.join(stacks)}")
+        parts.append(f"{what} with {stacks}")
     return f"{len(records)} runs, {', '.join(parts)}."
+
+
+def _short(commit: str) -> str:
+    """A commit's number in seven digits, and "-dirty" if its files were changed."""
+    number, dash, dirty = commit.partition("-")
+    return f"{number[:7]}{dash}{dirty}"

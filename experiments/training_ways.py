@@ -18,19 +18,20 @@ import utils.tensorflow_environment  # noqa: F401
 
 import numpy as np
 import tensorflow as tf
-from absl import app
 from tensorflow import keras
 
 from data_generators import TaskSource
 from experiments import command
-from experiments.domains import AS_TRAINED, DOMAINS
 from experiments.experiment import Experiment
 from experiments.record import Document, check_same_data, read_document, rounded, write_document
 from experiments.runs import fingerprint_of
-from experiments.single_pictures import Cell, measure
+from experiments.single_pictures.accuracies import measure
+from experiments.single_pictures.domains import AS_TRAINED, DOMAINS
+from experiments.single_pictures.plan import Cell
 from experiments.tables import markdown, percent
 from maml_tnet import MetaLearner
 from system.atomic_file import write_text
+from utils.command.help_flags import define_help
 from utils.runs.assembly import build_learner, build_source
 from utils.runs.environment import environment
 
@@ -133,7 +134,7 @@ def page(output: Path) -> str:
 if __name__ == "__main__":
     command.define("single_pictures/training_ways", PARTS)
     command.define_images()
-    app.define_help_flags()
+    define_help()
 
     def main(parts: Sequence[str]) -> None:
         """Train and measure these parts."""

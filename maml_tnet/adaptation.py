@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
-from maml_tnet.networks import TaskNetwork
+from maml_tnet.task_network import TaskNetwork
 
 
 class Examples(NamedTuple):

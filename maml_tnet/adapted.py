@@ -7,7 +7,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from maml_tnet.export import SIGNATURE, check_same, write_saved_model
+from maml_tnet.saved_model import SIGNATURE, check_same, write_saved_model
 
 
 def export_adapted(

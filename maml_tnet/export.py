@@ -1,33 +1,22 @@
-"""SavedModel export: a program without this package learns a support set and answers queries."""
+"""A learner as a SavedModel: without this package, it learns a support set and answers queries."""
 
 import os
-import shutil
-import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
 from maml_tnet.arguments import whole_number
-from maml_tnet.checksums import CHECKSUMS, ChecksumError, UnreadableError, checksums, verify
 from maml_tnet.compat import sublayers, tf_variable
 from maml_tnet.meta_learner import MetaLearner
-from maml_tnet.replacing import EXTRA_FILES, not_replaceable
+from maml_tnet.saved_model import SIGNATURE, check_same, write_saved_model
 
-PARITY_TOLERANCE = 1e-4
-SIGNATURE = "serving_default"
 # What a graph refers to besides variables, and must be saved with it.
 TABLES = (
     *(tf.lookup.StaticHashTable, tf.lookup.StaticVocabularyTable),
     *(tf.lookup.experimental.MutableHashTable, tf.lookup.experimental.DenseHashTable),
 )
-
-
-class ExportError(Exception):
-    """An export could not be written, or does not do what the model in memory does."""
 
 
 def export(
@@ -89,18 +78,8 @@ def export(
     steps = meta_learner.num_updates
     if num_updates is not None:
         steps = whole_number("num_updates", num_updates, least=0)
-    dtype = meta_learner.network.dtype
     given = {"support_x": support_x, "support_y": support_y, "query_x": query_x}
-    for name, value in given.items():
-        if isinstance(value, dict | list | tuple):
-            raise ValueError(
-                f"{name} must be one array: only models of one input and one output are exported, "
-                "as SavedModels that learn"
-            )
-    if meta_learner.task_loss is None:
-        raise ValueError("compile the learner first: its loss is what tasks descend")
-    batch = {name: _as_taken(meta_learner, value) for name, value in given.items()}
-    meta_learner.check_parts(**batch)
+    batch, dtype = _checked_batch(meta_learner, given), meta_learner.network.dtype
     inputs, targets = (
         tf.TensorSpec([None, *batch[name].shape[2:]], batch[name].dtype)
         for name in ("support_x", "support_y")
@@ -161,6 +140,26 @@ def lookup_tables(network: Any) -> list[Any]:
         for part in vars(layer).values()
         if isinstance(part, TABLES)
     ]
+
+
+def _checked_batch(meta_learner: Any, given: Mapping[str, Any]) -> dict[str, tf.Tensor]:
+    """The examples to check an export with, as its signature takes them.
+
+    Raises:
+        ValueError: a part is several arrays, the learner is not compiled, or the parts do not go
+            with each other.
+    """
+    for name, value in given.items():
+        if isinstance(value, dict | list | tuple):
+            raise ValueError(
+                f"{name} must be one array: only models of one input and one output are exported, "
+                "as SavedModels that learn"
+            )
+    if meta_learner.task_loss is None:
+        raise ValueError("compile the learner first: its loss is what tasks descend")
+    batch = {name: _as_taken(meta_learner, value) for name, value in given.items()}
+    meta_learner.check_parts(**batch)
+    return batch
 
 
 def _as_taken(meta_learner: Any, value: Any) -> tf.Tensor:
@@ -262,132 +261,3 @@ def _of_images(
         support_labels=tf.TensorSpec([None], tf.int32),
         query_images=images,
     )
-
-
-def check_same(found: tf.Tensor, expected: tf.Tensor, folder: str | os.PathLike[str]) -> None:
-    """Raise an `ExportError` if what is to be `folder` does not answer as the model in memory."""
-    difference = float(np.max(np.abs(found - expected)))
-    if not difference <= PARITY_TOLERANCE * max(1.0, float(np.max(np.abs(expected)))):
-        raise ExportError(
-            f"the SavedModel predicts differently from the model in memory (by {difference}); "
-            f"{folder} was not written"
-        )
-
-
-def write_saved_model(
-    module: tf.Module,
-    signatures: Mapping[str, Any],
-    folder: Path,
-    check: Callable[[Mapping[str, Any]], None],
-    extra_files: Mapping[str, str] | None = None,
-) -> None:
-    """Write a SavedModel with checksums, which appears only when it has been loaded and checked.
-
-    Args:
-        module: that has the signatures' variables.
-        signatures: by name, compiled.
-        folder: to write; what an earlier export left there is replaced.
-        check: is given the signatures that are loaded; raises an `ExportError` if they are wrong.
-        extra_files: name -> text of files to put beside the model, into `assets.extra`.
-
-    Raises:
-        ExportError: the folder cannot be written or holds something else than an earlier export, or
-            of `check`.
-        ValueError: a name in `extra_files` is none of a file.
-    """
-    for name in extra_files or {}:
-        if Path(name).name != name:
-            raise ValueError(f"extra_files must be names of files without a folder, got {name!r}")
-    folder = Path(os.path.realpath(folder))  # of a link, what it leads to is replaced
-    if problem := not_replaceable(folder):
-        raise ExportError(f"{folder} {problem}: name a new folder")
-    temporary = folder.with_name(f".{folder.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        tf.saved_model.save(
-            module,
-            str(temporary),
-            signatures=dict(signatures),
-            options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
-        )
-        _forget_gradients(temporary / "saved_model.pb")
-        for name, text in (extra_files or {}).items():
-            (temporary / EXTRA_FILES).mkdir(exist_ok=True)
-            (temporary / EXTRA_FILES / name).write_text(text, encoding="utf-8")
-        _list_checksums(temporary)
-        check(tf.saved_model.load(str(temporary)).signatures)
-        _replace(folder, temporary)
-    except AssertionError as error:  # the graph refers to something that TensorFlow does not know
-        raise ExportError(f"cannot save the model as {folder}: {error!s:.200}") from error
-    except (OSError, tf.errors.OpError) as error:
-        why = getattr(error, "strerror", None) or error
-        raise ExportError(f"cannot write the SavedModel {folder}: {why}") from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _replace(folder: Path, new: Path) -> None:
-    """Put a folder in the place of another, which is there until then, and back if that fails.
-
-    Raises:
-        OSError: it cannot be.
-    """
-    if not folder.exists():
-        new.rename(folder)
-        return
-    earlier = new.with_suffix(".old")
-    folder.rename(earlier)
-    try:
-        new.rename(folder)
-    except OSError:
-        earlier.rename(folder)
-        raise
-    shutil.rmtree(earlier, ignore_errors=True)
-
-
-def verify_export(folder: str | os.PathLike[str]) -> set[str] | None:
-    """Compare the files of a SavedModel with the checksums that `export` wrote.
-
-    Returns:
-        the names of the files that have one; None if there are no checksums, as in exports of
-        version 0.2.0 and before.
-
-    Raises:
-        ExportError: a file is missing or damaged, one cannot be read, or one that TensorFlow reads
-            has no checksum.
-    """
-    folder = Path(folder)
-    if not (folder / CHECKSUMS).exists():
-        return None
-    try:
-        names = verify(folder / CHECKSUMS)
-    except UnreadableError as error:
-        raise ExportError(str(error)) from error
-    except ChecksumError as error:
-        raise ExportError(f"the SavedModel {folder} is damaged: {error}") from error
-    for name in _files(folder):
-        if name.startswith(("saved_model.", "variables/", "assets/")) and name not in names:
-            raise ExportError(f"the SavedModel {folder} is damaged: {name} has no checksum")
-    return names
-
-
-def _list_checksums(folder: Path) -> None:
-    text = checksums(folder, _files(folder))
-    (folder / CHECKSUMS).write_text(text, encoding="utf-8", newline="\n")
-
-
-def _files(folder: Path) -> list[str]:
-    return [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-
-
-def _forget_gradients(file: Path) -> None:
-    """Drop the names of hand-written gradients, which are not exported, from a `saved_model.pb`.
-
-    The signature is not meant to be differentiated, and whoever loads it would be warned of them.
-    """
-    model = saved_model_pb2.SavedModel.FromString(file.read_bytes())
-    for graph in model.meta_graphs:
-        for function in graph.graph_def.library.function:
-            for node in function.node_def:
-                node.attr.pop("_gradient_op_type", None)
-    file.write_bytes(model.SerializeToString())

@@ -30,7 +30,6 @@ from maml_tnet.kernels.parts import map_parts
 from maml_tnet.kernels.task_axis import sizes
 from maml_tnet.losses import TaskLoss, task_loss
 from maml_tnet.masks import mask_noise, most_likely_masks, sample_masks
-from maml_tnet.networks import TaskNetwork
 from maml_tnet.task_episode import (
     EpisodeLike,
     check_same_tasks,
@@ -42,6 +41,7 @@ from maml_tnet.task_episode import (
     int32_spans,
     warn_of_constants,
 )
+from maml_tnet.task_network import TaskNetwork
 
 MASK_CHOICES = ("sample", "mode")
 # Offsets of the first word of a mask seed, so that no two uses share a random stream.

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet.compat import build_layer
-from maml_tnet.networks import ConvNet, PreparedImages
+from maml_tnet.conv_net import ConvNet, PreparedImages
 from maml_tnet.prototypes import PrototypeHead
 from maml_tnet.support_statistics import SupportStatistics
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from maml_tnet.arguments import LARGEST_INT32, LEAST_INT32
 from maml_tnet.constant import is_constant
 from maml_tnet.losses import TaskLoss
-from maml_tnet.networks import TaskNetwork
+from maml_tnet.task_network import TaskNetwork
 
 
 class EpisodeLike(Protocol):

@@ -10,7 +10,7 @@ import tensorflow as tf
 from absl import flags
 
 import main
-import utils.command.flags
+import utils.command.evaluation_flags
 import utils.reports.evaluation
 import utils.runs.training
 from maml_tnet import ConvNet, Regressor
@@ -27,7 +27,7 @@ def quick(per_epoch: int, evaluated_steps: int = 2, blocks: int = 2) -> Iterator
     The regressor is compiled without XLA, and the networks of images have two blocks of their four.
     """
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(utils.command.flags, "EVALUATED_STEPS", evaluated_steps)
+        patch.setattr(utils.command.evaluation_flags, "EVALUATED_STEPS", evaluated_steps)
         patch.setattr(utils.reports.evaluation, "PLOTTED_STEPS", (0, 1, evaluated_steps))
         patch.setattr(utils.runs.training, "iterations_per_epoch", lambda config: per_epoch)
         patch.setattr(utils.runs.training, "VALIDATION_TASKS", 40)

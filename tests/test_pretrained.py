@@ -12,10 +12,10 @@ import pytest
 import tensorflow as tf
 
 from data_generators import ImageInput, MiniImagenet
-from experiments.domains import AS_TRAINED
 from experiments.record import HELD_OUT_TASKS
-from experiments.single_pictures import Cell
-from maml_tnet.export import verify_export
+from experiments.single_pictures.domains import AS_TRAINED
+from experiments.single_pictures.plan import Cell
+from maml_tnet import verify_export
 from utils.command.configuration import Config
 from utils.prediction.model_input import input_of
 from utils.runs.assembly import build_source

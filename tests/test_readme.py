@@ -1,4 +1,7 @@
-"""README.md and docs/ say what is so: their links, flags, commands and examples."""
+"""README.md and docs/ say what is so: their links, flags, commands and examples.
+
+Of the other pages the links and the names of files.
+"""
 
 import importlib.util
 import re
@@ -16,13 +19,23 @@ from program import ROOT
 import main
 from data_generators import Sinusoid
 from utils.command.configuration import Config
-from utils.command.flags import config_from_flags, define, evaluation_settings, parse
+from utils.command.evaluation_flags import evaluation_settings
+from utils.command.flags import config_from_flags, define, parse
 from utils.command.recipes import SAME_AS_SHOT, recipe
 
 README = ROOT / "README.md"
 PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+FOLDERS = ("benchmarks", "pretrained", "results", "tests/fuzz")
+LINKING = [
+    *PAGES,
+    *(ROOT / name for name in ("CHANGELOG.md", "CONTRIBUTING.md")),
+    *(page for folder in FOLDERS for page in sorted((ROOT / folder).rglob("*.md"))),
+]
 PREDICTION = ("--predict", "--support=MY_CLASSES", "--query=MY_IMAGES")
 page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+any_page = pytest.mark.parametrize(
+    "page", LINKING, ids=lambda page: page.relative_to(ROOT).as_posix()
+)
 
 
 def fenced(page, language):
@@ -86,7 +99,7 @@ def test_the_readme_is_one_screen_long():
     assert len(text.split()) <= 1300
 
 
-@page
+@any_page
 def test_links_lead_somewhere(page):
     links = re.findall(r"\]\(([^)]+)\)", page.read_text())
     for link in links:
@@ -98,6 +111,12 @@ def test_links_lead_somewhere(page):
         if fragment:
             headings = re.findall(r"^#+ (.*)$", target.read_text(), re.M)
             assert fragment in map(anchor, headings), link
+
+
+@any_page
+def test_modules_and_pages_that_are_named_exist(page):
+    for path in re.findall(r"`((?:\w+/)+\w+\.(?:py|md))`", page.read_text()):
+        assert (ROOT / path).exists(), path
 
 
 @page

@@ -62,7 +62,7 @@ class Entry:
 CORES = len(os.sched_getaffinity(0))
 
 # Every peer computes with one thread an operation and as many tasks at once as there are cores:
-# README.md, "Peers at their best".
+# STUDY.md, "Peers at their best".
 TENSORFLOW = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": str(CORES)}
 JAX = {
     "XLA_FLAGS": f"--xla_force_host_platform_device_count={CORES} "

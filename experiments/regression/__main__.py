@@ -12,7 +12,7 @@ from pathlib import Path
 
 import utils.tensorflow_environment  # noqa: F401
 
-from absl import app, flags
+from absl import flags
 
 from experiments import command
 from experiments.regression.baselines import baselines
@@ -27,6 +27,7 @@ from experiments.regression.table1 import table1
 from experiments.regression.table2 import table2
 from experiments.runs import Folders
 from system.atomic_file import write_text
+from utils.command.help_flags import define_help
 from utils.command.ranges import LARGEST_INTEGER, check_range
 
 FLAGS = flags.FLAGS
@@ -77,5 +78,5 @@ def do(parts: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     define()
-    app.define_help_flags()
+    define_help()
     sys.exit(command.main(sys.argv, PARTS, do))

@@ -58,9 +58,10 @@ def bounds(plan: Plan, folders: Folders, output: Path) -> str:
             "## Bounds for the test",
             f"The MT-net of Table 1 after {ITERATIONS:,} iterations has a loss of "
             f"{np.mean(losses):.3f} ± {np.std(losses, ddof=1):.3f} (standard deviation over "
-            f"{len(losses)} seeds, K = 10, one step). `tests/experiments/test_reproduction.py` "
-            f"trains another seed for as long and expects a loss between {kept.low:.3f} and "
-            f"{kept.high:.3f} (`reduced_bounds.json`).",
+            f"{len(losses)} seeds, K = 10, one step). "
+            "`tests/experiments/regression/test_reproduction.py` trains another seed for as long "
+            f"and expects a loss between {kept.low:.3f} and {kept.high:.3f} "
+            "(`reduced_bounds.json`).",
         ]
     )
 

@@ -12,7 +12,7 @@ from experiments import omniglot
 from experiments.experiment import Experiment
 from experiments.omniglot import EXPERIMENTS, write_readme
 from experiments.runs import Folders, finish
-from utils.command import flags
+from utils.command import evaluation_flags
 from utils.command.recipes import recipe
 from utils.prediction.model_input import input_of
 from utils.runs import training
@@ -51,7 +51,7 @@ def root(omniglot_path, omniglot_cache, tmp_path_factory):
         prefix="omniglot-",
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flags, "EVALUATED_STEPS", 2)
+        patch.setattr(evaluation_flags, "EVALUATED_STEPS", 2)
         patch.setattr(training, "VALIDATION_TASKS", 20)
         finish(SHORT, folders)
         write_readme([SHORT], folders.records)

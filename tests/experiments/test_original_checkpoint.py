@@ -21,7 +21,7 @@ from experiments.original_variables import Place, read_original
 from maml_tnet import Regressor
 from tests import program
 from tests.maml_tnet.numpy_mt_net import loss_and_gradients
-from utils.command import flags as command_flags
+from utils.command import evaluation_flags
 from utils.runs.assembly import build_network
 
 HIDDEN, FILTERS = 7, 4
@@ -164,7 +164,7 @@ def _compile_little():
     """The steps of an evaluation are unrolled."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Regressor, "compile_with_xla", False)
-        patch.setattr(command_flags, "EVALUATED_STEPS", 2)
+        patch.setattr(evaluation_flags, "EVALUATED_STEPS", 2)
         yield
 
 

@@ -13,7 +13,7 @@ from data_generators import ImageInput
 from experiments import baselines, photographs
 from experiments.runs import Folders
 from system.errors import FileError
-from utils.command import flags
+from utils.command import evaluation_flags
 from utils.command.recipes import recipe
 from utils.errors import UsageError
 from utils.prediction.model_input import input_of
@@ -73,7 +73,7 @@ def without_checksum(document):
 
 def shorten(patch):
     """Hardly train, and measure few tasks after few inner steps."""
-    patch.setattr(flags, "EVALUATED_STEPS", STEPS)
+    patch.setattr(evaluation_flags, "EVALUATED_STEPS", STEPS)
     patch.setattr(photographs, "EXPERIMENTS", SHORTENED)
     patch.setattr(photographs, "STEP_SIZES", (0.01, 0.1))
     patch.setattr(baselines, "STEPS", (2, 5))

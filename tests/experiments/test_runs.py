@@ -7,6 +7,7 @@ import pytest
 
 from experiments import runs
 from experiments.experiment import Experiment
+from experiments.exports import export_with_origin
 from experiments.record import read_record
 from experiments.runs import STORED_STEPS, Folders, finish, trained_run
 from system.errors import FileError
@@ -208,7 +209,8 @@ def test_weights_of_a_run_that_is_gone_come_from_its_saved_model(
 
 def test_a_saved_model_of_another_run_is_not_taken(experiment, with_exports):
     trained = trained_run(experiment, with_exports)
-    runs.export_with_origin(trained, experiment, with_exports.pretrained / "some-other")
+    export = with_exports.pretrained / "some-other"
+    export_with_origin(trained.learner, trained.source, experiment, export)
     other = Experiment("other", (*TINY, "--seed=8"))
     finish(other, with_exports)
     assert (with_exports.workdir / "other" / "checkpoints").exists()

@@ -18,12 +18,11 @@ from data_generators.images.file_tree import FolderTree
 from data_generators.images.omniglot_files import _read_cache as _read_omniglot_cache
 from experiments.record import read_document, write_document
 from maml_tnet import MetaLearner
-from maml_tnet.checksums import checksums
-from maml_tnet.export import CHECKSUMS
+from maml_tnet.checksums import CHECKSUMS, checksums
 from system.json_file import read_objects, write_json
 from tests.fixtures import NEWEST
 from utils.command.configuration import Config
-from utils.prediction.loading import load_signature, verify_model
+from utils.prediction.loading import load_model, verify_model
 from utils.prediction.model_input import input_of
 from utils.runs.assembly import build_learner, build_source
 from utils.runs.checkpoint_files import CheckpointFolder
@@ -134,7 +133,7 @@ def _read_model(random: Random, folder: Path, *, earlier: bool) -> None:
         input_of(model)
     else:
         _damage_one([path for path in files if path.name != "fingerprint.pb"], random)
-        load_signature(model)
+        load_model(model)
 
 
 def _read_cache(random: Random, folder: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 
 from maml_tnet import TransformDense
-from maml_tnet.networks import TaskNetwork
+from maml_tnet.task_network import TaskNetwork
 
 
 class LinearNetwork(TaskNetwork):

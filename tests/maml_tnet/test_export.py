@@ -11,8 +11,8 @@ from tensorflow import keras
 from tensorflow.core.protobuf import saved_model_pb2
 
 from maml_tnet import ConvNet, ExportError, MetaLearner, Regressor, export
-from maml_tnet.export import _replace
 from maml_tnet.losses import cross_entropy, squared_error
+from maml_tnet.saved_model import _replace
 
 pytestmark = pytest.mark.usefixtures("two_blocks")
 
@@ -260,7 +260,7 @@ def test_failure_leaves_what_was_there(tmp_path, monkeypatch, failure, earlier):
         raise OSError(28, "No space left on device")
 
     if failure == "parity":
-        module = importlib.import_module("maml_tnet.export")  # `maml_tnet.export` is the function
+        module = importlib.import_module("maml_tnet.saved_model")
         monkeypatch.setattr(module, "PARITY_TOLERANCE", -1.0)
     else:
         monkeypatch.setattr(tf.saved_model, "save", fail_half_way)

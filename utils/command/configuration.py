@@ -5,7 +5,7 @@ from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Self
 
-from maml_tnet.networks import NORMS
+from maml_tnet.conv_net import NORMS
 from system.json_file import read_object, write_json
 from utils.command.ranges import LARGEST_INTEGER, RANGES, check_range, shown
 from utils.errors import UsageError

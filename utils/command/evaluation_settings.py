@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass
 
+from utils.command.configuration import Config
 from utils.command.ranges import check_range
+from utils.command.recipes import SAME_AS_SHOT, recipe
+
+# Evaluated with K queries per class, as in the original code, where training has the recipe's.
+QUERIED_LIKE_SHOT = ("miniimagenet",)
 
 
 @dataclass(frozen=True)
@@ -39,3 +44,20 @@ class EvaluationSettings:
         }
         for name, value in numbers.items():
             check_range(name, value)
+
+
+def usual_queries(config: Config, shot: int) -> int:
+    """The queries a class that a run is evaluated with, unless told otherwise.
+
+    Args:
+        config: of the run.
+        shot: of the evaluation.
+    """
+    of_recipe = recipe(config.datasource, config.num_classes)["query_batch_size"]
+    if of_recipe is SAME_AS_SHOT:
+        follows_shot = config.query_batch_size == config.update_batch_size
+    else:
+        follows_shot = (
+            config.datasource in QUERIED_LIKE_SHOT and config.query_batch_size == of_recipe
+        )
+    return shot if follows_shot else config.query_batch_size

@@ -1,11 +1,10 @@
-"""The program's flags, and the records that they become.
+"""The program's flags, and the configuration that they become.
 
 A flag whose default is None takes its value from the recipe of the data source.
 """
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,16 +12,14 @@ from typing import Any
 
 from absl import flags
 
-from maml_tnet.networks import NORMS
+from maml_tnet.conv_net import NORMS
 from utils.command.configuration import ALL_CLASSES, DATA_SOURCES, META_OPTIMIZERS, Config, in_words
-from utils.command.evaluation_settings import EvaluationSettings
 from utils.command.flag_errors import explained
 from utils.command.flag_files import with_flag_files
 from utils.command.library_flags import check_no_library_flag
 from utils.command.paths import (
     OptionalPathParser,
     check_current_folder,
-    check_output_file,
     define_path,
     define_paths,
     expanded,
@@ -33,21 +30,8 @@ from utils.errors import UsageError
 
 LATEST = -1
 SAME_AS_EVALUATED = -1
-EVALUATED_STEPS = 10
-NUM_TEST_TASKS = {"miniimagenet": 4000}
-DEFAULT_NUM_TEST_TASKS = 600
-# Evaluated with K queries per class, as in the original code, where training has the recipe's.
-QUERIED_LIKE_SHOT = ("miniimagenet",)
-# What an evaluation may have otherwise than training had it.
-EVALUATED = ("update_batch_size", "query_batch_size", "update_lr")
-# What no prediction looks at; with --support or --query, nor at what says which task to take.
-NOT_OF_PREDICTION = (
-    *("run", "export_dir", "test_set", "test_iter", "test_best", "mask", "num_test_tasks"),
-    *("test_num_updates", "train_update_batch_size", "train_update_lr"),
-)
-# Paths of which people give several, as --query may be.
+# Paths of which one is read, and people give several, as of --query.
 READ_ONE = ("data_path", "run", "model", "support")
-OF_A_TASK = (*Config.__dataclass_fields__, "recipe", "data_path", "cache_dir")
 RETIRED = {
     "conv": "images always take the convolutional network",
     "debug": "give --metatrain_iterations a small number instead",
@@ -256,7 +240,7 @@ def config_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> Config:
     """
     values: dict[str, Any] = {name: flag_values[name].value for name in Config.__dataclass_fields__}
     values.update(_effective(flag_values))
-    for name, trained in _trained_with(flag_values).items():
+    for name, trained in trained_with(flag_values).items():
         if flag_values.train:
             raise UsageError(
                 f"--train_{name} is for evaluation: give --{name} to train, or add --notrain"
@@ -266,7 +250,7 @@ def config_from_flags(flag_values: flags.FlagValues = flags.FLAGS) -> Config:
         raise UsageError(f"--run={flag_values.run} is for evaluation: add --notrain")
     if values["query_batch_size"] is SAME_AS_SHOT:
         values["query_batch_size"] = values["update_batch_size"]
-    return Config(**_with_none(values))
+    return Config(**with_none(values))
 
 
 def without_effect(config: Config, flag_values: flags.FlagValues = flags.FLAGS) -> list[str]:
@@ -289,114 +273,6 @@ def without_effect(config: Config, flag_values: flags.FlagValues = flags.FLAGS) 
     return [f"--{name}" for name in sorted(ignored) if flag_values[name].present]
 
 
-def run_to_evaluate(flag_values: flags.FlagValues = flags.FLAGS) -> Path:
-    """Return the folder of the run to evaluate: --run, or that which the other flags name.
-
-    Raises:
-        UsageError: both are given, or `config_from_flags` refuses the flags.
-    """
-    if flag_values.run is None:
-        return Path(flag_values.logdir, config_from_flags(flag_values).run_name)
-    if flag_values["logdir"].present:
-        raise UsageError(
-            f"--run={flag_values.run} and --logdir={flag_values.logdir} exclude each other"
-        )
-    return Path(flag_values.run)
-
-
-def contradictions(flag_values: flags.FlagValues, trained: Config) -> list[str]:
-    """Say which flags that are given belong to another run than the one to evaluate.
-
-    Args:
-        flag_values: of an evaluation.
-        trained: the run's configuration.
-
-    Returns:
-        lines as of `Config.differences`.
-    """
-    stated = [name for name in Config.__dataclass_fields__ if flag_values[name].present]
-    given: dict[str, Any] = {name: flag_values[name].value for name in stated}
-    if given.get("datasource", trained.datasource) != trained.datasource:
-        # Of another kind of tasks the other flags would say no more.
-        return [f"datasource is {trained.datasource} there, {given['datasource']} here"]
-    if flag_values["recipe"].present:
-        way = given.get("num_classes", trained.num_classes)
-        given = recipe(trained.datasource, way, flag_values.recipe) | given
-    given = {name: value for name, value in given.items() if name not in EVALUATED}
-    given |= _trained_with(flag_values)
-    return replace(trained, **_with_none(given)).differences(trained)
-
-
-def evaluation_settings(flag_values: flags.FlagValues, config: Config) -> EvaluationSettings:
-    """Return how to evaluate a run: as it was trained, where no flag says otherwise.
-
-    Args:
-        flag_values: of the evaluation, or of the training that it follows.
-        config: of the run.
-
-    Raises:
-        UsageError: a value out of range, or another step size for Meta-SGD, which learned its own.
-    """
-    values = {name: getattr(config, name) for name in EVALUATED}
-    # A command that says what training had means an evaluation with the recipe's value.
-    of_recipe = recipe(config.datasource, config.num_classes)
-    values |= {name: of_recipe[name] for name in _trained_with(flag_values)}
-    given = {name: flag_values[name].value for name in EVALUATED if flag_values[name].present}
-    values |= given
-    if config.meta_sgd and values["update_lr"] != config.update_lr:
-        raise UsageError(
-            "--update_lr cannot change in evaluation with --meta_sgd, which learned its step "
-            f"sizes from {config.update_lr}: got {values['update_lr']}"
-        )
-    if "query_batch_size" not in given:
-        values["query_batch_size"] = usual_queries(config, values["update_batch_size"])
-    num_tasks = flag_values.num_test_tasks
-    if num_tasks is None:
-        num_tasks = NUM_TEST_TASKS.get(config.datasource, DEFAULT_NUM_TEST_TASKS)
-    steps = flag_values.test_num_updates
-    if steps is not None:
-        check_range("test_num_updates", steps)
-    return EvaluationSettings(
-        shot=values["update_batch_size"],
-        query=values["query_batch_size"],
-        update_lr=values["update_lr"],
-        num_steps=max(EVALUATED_STEPS, config.num_updates, steps or 0),
-        mask=flag_values.mask,
-        split="test" if flag_values.test_set else "val",
-        num_tasks=num_tasks,
-    )
-
-
-def usual_queries(config: Config, shot: int) -> int:
-    """The queries a class that a run is evaluated with, unless told otherwise.
-
-    Args:
-        config: of the run.
-        shot: of the evaluation.
-    """
-    of_recipe = recipe(config.datasource, config.num_classes)["query_batch_size"]
-    if of_recipe is SAME_AS_SHOT:
-        follows_shot = config.query_batch_size == config.update_batch_size
-    else:
-        follows_shot = (
-            config.datasource in QUERIED_LIKE_SHOT and config.query_batch_size == of_recipe
-        )
-    return shot if follows_shot else config.query_batch_size
-
-
-def chosen_checkpoint(flag_values: flags.FlagValues = flags.FLAGS) -> int | str:
-    """Return which checkpoint to evaluate: that of an iteration, "best" or "last".
-
-    Raises:
-        UsageError: two are named.
-    """
-    if flag_values.test_best and flag_values.test_iter != LATEST:
-        raise UsageError(f"--test_best and --test_iter={flag_values.test_iter} exclude each other")
-    if flag_values.test_best:
-        return "best"
-    return "last" if flag_values.test_iter == LATEST else flag_values.test_iter
-
-
 def check_purpose(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     """Raise a UsageError for a flag that what is asked for would pass over."""
     for_other: dict[str, str] = {}
@@ -413,63 +289,6 @@ def check_purpose(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     for name, needed in for_other.items():
         if flag_values[name].value != flag_values[name].default:
             raise UsageError(f"--{name} is for {needed}: add it, or leave --{name} out")
-
-
-def check_prediction_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
-    """Raise a UsageError if the flags of a prediction do not belong together."""
-    picture = flag_values.picture
-    if picture and Path(picture).suffix.lower() not in (".png", ".pdf"):
-        raise UsageError(f"--picture must end in .png or .pdf, or be empty, got {picture!r}")
-    if flag_values.support is None and flag_values.save_adapted is not None:
-        raise UsageError("--save_adapted needs --support, the classes to learn")
-    for name in NOT_OF_PREDICTION:
-        if flag_values[name].present:
-            raise UsageError(f"--{name} has no part in --predict: leave it out")
-    if flag_values.support is not None or flag_values.query is not None:
-        for name in OF_A_TASK:
-            if flag_values[name].present:
-                raise UsageError(
-                    f"--{name} has no part in --predict with --support or --query: leave it out"
-                )
-    only_learns = flag_values.support is not None and flag_values.query is None
-    if picture and not only_learns:
-        check_output_file(picture, "picture")
-        if os.path.isfile(picture):
-            _check_is_not_read(picture, [*(flag_values.query or []), flag_values.support or ""])
-    nothing_to_do = flag_values.query is None and flag_values.save_adapted is None
-    if flag_values.support is not None and nothing_to_do:
-        raise UsageError("--support needs --query, the images to classify, or --save_adapted")
-
-
-def _check_is_not_read(picture: str, paths: Sequence[str]) -> None:
-    """Raise a UsageError if the picture to write is one of those, or lies in one."""
-    file = os.path.realpath(picture)
-    for path in filter(None, paths):
-        if f"{file}{os.sep}".startswith(os.path.join(os.path.realpath(path), "")):
-            raise UsageError(
-                f"--picture={picture} would replace one of the images in {path}: name another file"
-            )
-
-
-def check_learned_flags(
-    classes: Sequence[str] | None, flag_values: flags.FlagValues = flags.FLAGS
-) -> None:
-    """Raise a UsageError if the flags of a prediction do not fit what the model has learned.
-
-    Args:
-        classes: that it has learned; None if it is yet to learn some.
-        flag_values: of `check_prediction_flags`.
-    """
-    model = f"--model={flag_values.model}"
-    if classes is None:
-        if flag_values.support is None and flag_values.query is not None:
-            raise UsageError(f"--query needs --support: {model} is yet to learn classes")
-    elif flag_values.support is not None:
-        raise UsageError(
-            f"{model} has learned its classes, {', '.join(classes)}: leave --support out"
-        )
-    elif flag_values.query is None:
-        raise UsageError(f"{model} has learned its classes: give --query, the images to classify")
 
 
 def cache_folder(flag_values: flags.FlagValues = flags.FLAGS) -> Path:
@@ -497,7 +316,7 @@ def _effective(flag_values: flags.FlagValues) -> dict[str, Any]:
     return values | {name: value for name, value in given.items() if value is not None}
 
 
-def _with_none(values: dict[str, Any]) -> dict[str, Any]:
+def with_none(values: dict[str, Any]) -> dict[str, Any]:
     """The same, with None where a flag has the word."""
     return {
         name: None if name in ("baseline", "norm") and value == "None" else value
@@ -505,7 +324,7 @@ def _with_none(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _trained_with(flag_values: flags.FlagValues) -> dict[str, Any]:
+def trained_with(flag_values: flags.FlagValues) -> dict[str, Any]:
     """Return what --train_update_batch_size and --train_update_lr say, if given."""
     stated = {
         "update_batch_size": flag_values.train_update_batch_size,

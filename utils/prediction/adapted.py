@@ -9,7 +9,8 @@ from data_generators import ImageInput
 from data_generators.errors import reason
 from maml_tnet import ExportError
 from maml_tnet.adapted import export_adapted
-from maml_tnet.export import CHECKSUMS, EXTRA_FILES
+from maml_tnet.checksums import CHECKSUMS
+from maml_tnet.replacing import EXTRA_FILES
 from system.atomic_file import only_writer
 from system.errors import FileError
 from system.json_file import read_object

@@ -8,8 +8,9 @@ import tensorflow as tf
 from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
-from maml_tnet import ExportError
-from maml_tnet.export import CHECKSUMS, SIGNATURE, verify_export
+from maml_tnet import ExportError, verify_export
+from maml_tnet.checksums import CHECKSUMS
+from maml_tnet.saved_model import SIGNATURE
 from system.errors import FileError
 from system.files import read_bytes
 from utils.errors import UsageError, one_line
@@ -70,11 +71,6 @@ def load_model(model: Path, *, has_learned: bool = False) -> Any:
             f"--model={model} is damaged, or of another program: {one_line(error)}"
         ) from error
     return loaded
-
-
-def load_signature(model: Path) -> Any:
-    """Load what a SavedModel that learns a task computes; see `load_model`."""
-    return load_model(model).signatures[SIGNATURE]
 
 
 def input_shape(model: Path) -> list[int]:

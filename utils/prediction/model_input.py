@@ -5,7 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from data_generators import ImageInput
-from maml_tnet.export import CHECKSUMS, EXTRA_FILES
+from maml_tnet.checksums import CHECKSUMS
+from maml_tnet.replacing import EXTRA_FILES
 from system.errors import FileError
 from system.json_file import read_object
 from utils.errors import UsageError

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from maml_tnet.export import SIGNATURE
+from maml_tnet.saved_model import SIGNATURE
 from utils.errors import UsageError, one_line
 from utils.prediction.loading import load_model
 from utils.prediction.predictions import Predictions

@@ -1,6 +1,6 @@
 """Evaluating a trained run on held-out tasks: tables, files and plots."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,8 +9,7 @@ import tensorflow as tf
 from data_generators import TaskSource
 from maml_tnet import MetaLearner
 from utils.command.configuration import Config
-from utils.command.evaluation_settings import EvaluationSettings
-from utils.command.flags import usual_queries
+from utils.command.evaluation_settings import EvaluationSettings, usual_queries
 from utils.reports.evaluation_files import earlier_settings, write_report
 from utils.reports.plots import Fit, plot_adaptation, plot_fits
 from utils.reports.summary import Summary, summarize
@@ -116,16 +115,33 @@ def evaluate_run(
         published: configuration and number of examples -> a figure to print beside ours, if any.
     """
     config = run.config
-    as_trained = settings.update_lr == config.update_lr
     if settings.num_steps > MANY_STEPS:
         print(f"compiling {settings.num_steps} inner steps, one by one: it takes long", flush=True)
     evaluations = [
         measure(config, learner, source, replace(settings, shot=shot))
         for shot in shots_to_evaluate(config, settings.shot)
     ]
+    columns = _columns(config, evaluations, published)
+    what = "accuracy in %" if config.is_classification else "mean squared error"
+    print(
+        f"\n{config.method} on {config.datasource}, {settings.split} split, {what}, "
+        f"mask: {settings.mask}{_otherwise_than_trained(config, settings)}\n\n"
+        f"{format_table(columns, config.num_updates)}\n"
+    )
+    _write_reports(run, evaluations, iteration, checkpoint)
+    _plot(run, learner, source, settings, columns, checkpoint)
+
+
+def _columns(
+    config: Config,
+    evaluations: Sequence[Evaluation],
+    published: Callable[[Config, int], str | None],
+) -> list[Column]:
+    """Of the printed table, and the curves of the plot."""
     columns = []
     for evaluation in evaluations:
         shot = evaluation.settings.shot
+        as_trained = evaluation.settings.update_lr == config.update_lr
         column = Column(
             label=f"{shot}-shot",
             summary=evaluation.summary,
@@ -136,20 +152,21 @@ def evaluate_run(
         if evaluation.accuracies_alone is not None:
             alone = summarize(evaluation.accuracies_alone)
             columns.append(Column(f"{shot}-shot, queries alone", alone, percent=True))
-    what = "accuracy in %" if config.is_classification else "mean squared error"
-    print(
-        f"\n{config.method} on {config.datasource}, {settings.split} split, {what}, "
-        f"mask: {settings.mask}{_otherwise_than_trained(config, settings)}\n\n"
-        f"{format_table(columns, config.num_updates)}\n"
-    )
+    return columns
+
+
+def _write_reports(
+    run: Run, evaluations: Sequence[Evaluation], iteration: int, checkpoint: str
+) -> None:
+    """Write each evaluation's CSV and JSON."""
     versions = {key: str(value) for key, value in environment().items()}
     for evaluation in evaluations:
-        name = report_name(config, evaluation.settings, checkpoint)
+        name = report_name(run.config, evaluation.settings, checkpoint)
         otherwise = earlier_settings(run.evaluation_folder, name, evaluation.settings)
         files = write_report(
             run.evaluation_folder,
             name,
-            config=config,
+            config=run.config,
             iteration=iteration,
             settings=evaluation.settings,
             losses=evaluation.losses,
@@ -158,6 +175,18 @@ def evaluate_run(
             versions=versions,
         )
         print("wrote", *files, *(["in place of those with", otherwise] if otherwise else []))
+
+
+def _plot(
+    run: Run,
+    learner: MetaLearner,
+    source: TaskSource,
+    settings: EvaluationSettings,
+    columns: Sequence[Column],
+    checkpoint: str,
+) -> None:
+    """Draw the columns against the inner steps, and in regression some tasks' functions."""
+    config = run.config
     kind = _kind(config, settings, checkpoint)
     if settings.shot != config.update_batch_size:
         kind = f"-{settings.shot}shot{kind}"

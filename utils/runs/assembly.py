@@ -12,7 +12,7 @@ from maml_tnet import ConvNet, MetaLearner, PrototypeConvNet, Regressor
 from maml_tnet.compat import build_optimizer
 from maml_tnet.kernels import device
 from maml_tnet.losses import class_mean_cross_entropy, cross_entropy, squared_error
-from maml_tnet.networks import TaskNetwork
+from maml_tnet.task_network import TaskNetwork
 from utils.command.configuration import Config
 from utils.runs.optimizers import meta_optimizer
 from utils.runs.pretraining import PretrainedMetaLearner

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator
 
 import numpy as np
+import tensorflow as tf
 from tensorflow import keras
 
 from data_generators import TaskSource
@@ -115,17 +116,6 @@ def train(
     def ends_epoch(iteration: int) -> bool:
         return iteration % per_epoch == 0
 
-    validation = None
-    if config.is_classification:
-        validation = held_out_episodes(
-            source,
-            "val",
-            tasks=VALIDATION_TASKS,
-            # Which divides them, as the last batch is whole, too.
-            batch=math.gcd(VALIDATION_TASKS, EVALUATION_BATCH[config.datasource] * replicas.count),
-            shot=config.update_batch_size,
-            query=config.query_batch_size,
-        )
     signals = SaveOnSignal(checkpoints, means, lambda i: ends_epoch(i) or i == total, replicas.any)
     callbacks = [
         means,
@@ -154,7 +144,7 @@ def train(
             initial_epoch=start // per_epoch,
             epochs=-(-total // per_epoch),
             steps_per_epoch=spans,
-            validation_data=validation,
+            validation_data=_validation_tasks(config, source, replicas),
             callbacks=callbacks,
             shuffle=False,
             verbose=0,
@@ -166,3 +156,20 @@ def train(
     finally:
         signals.restore_handlers()
     return total
+
+
+def _validation_tasks(
+    config: Config, source: TaskSource, replicas: Replicas
+) -> tf.data.Dataset | None:
+    """On which an epoch ends, of images."""
+    if not config.is_classification:
+        return None
+    return held_out_episodes(
+        source,
+        "val",
+        tasks=VALIDATION_TASKS,
+        # Which divides them, as the last batch is whole, too.
+        batch=math.gcd(VALIDATION_TASKS, EVALUATION_BATCH[config.datasource] * replicas.count),
+        shot=config.update_batch_size,
+        query=config.query_batch_size,
+    )

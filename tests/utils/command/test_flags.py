@@ -2,19 +2,14 @@ from pathlib import Path
 
 import pytest
 from absl import flags
+from command_lines import config, parsed
 
 from utils.command.flags import (
     cache_folder,
-    check_learned_flags,
-    check_prediction_flags,
     check_purpose,
-    chosen_checkpoint,
     config_from_flags,
-    contradictions,
     define,
-    evaluation_settings,
     parse,
-    run_to_evaluate,
     without_effect,
 )
 from utils.errors import UsageError
@@ -25,22 +20,6 @@ metatrain_iterations meta_batch_size meta_lr update_batch_size update_lr num_upd
 use_T use_M share_M temp logit_init norm dim_hidden num_filters max_pool stop_grad log logdir resume
 train test_iter test_set train_update_batch_size train_update_lr
 """
-
-
-def parsed(*arguments):
-    """Parse arguments separated by spaces, in one text or in several."""
-    flag_values = define(flags.FlagValues())
-    assert parse(["main.py", *" ".join(arguments).split()], flag_values) == ["main.py"]
-    return flag_values
-
-
-def config(*arguments):
-    return config_from_flags(parsed(*arguments))
-
-
-def settings(*arguments):
-    flag_values = parsed(*arguments)
-    return evaluation_settings(flag_values, config_from_flags(flag_values))
 
 
 def test_every_original_flag_but_the_retired_is_there():
@@ -198,183 +177,6 @@ def test_bad_training_flag_is_one_line(arguments, line):
     assert str(caught.value) == line
 
 
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        (["--num_test_tasks=0"], "--num_test_tasks must be at least 1, got 0"),
-        (
-            ["--notrain", "--train_update_batch_size=5", "--update_batch_size=0"],
-            "--update_batch_size must be at least 1, got 0",
-        ),
-        (
-            ["--notrain", "--train_update_lr=0.1", "--update_lr=0"],
-            "--update_lr must be positive, got 0.0",
-        ),
-        (
-            ["--notrain", "--meta_sgd", "--train_update_lr=0.01", "--update_lr=1"],
-            "--update_lr cannot change in evaluation with --meta_sgd, which learned its step sizes "
-            "from 0.01: got 1.0",
-        ),
-    ],
-)
-def test_bad_evaluation_flag_is_one_line(arguments, line):
-    with pytest.raises(UsageError) as caught:
-        settings(*arguments)
-    assert str(caught.value) == line
-
-
-def test_evaluation_is_like_training_unless_told_otherwise():
-    result = settings("--notrain", "--datasource=omniglot", "--update_batch_size=5")
-    assert (result.shot, result.query, result.update_lr) == (5, 5, 0.4)
-    assert (result.num_steps, result.mask, result.split) == (10, "sample", "val")
-
-
-@pytest.mark.parametrize(
-    ("flags", "training", "evaluation"), [("", 15, 5), ("--query_batch_size=7", 7, 7)]
-)
-def test_miniimagenet_is_evaluated_with_as_many_queries_as_the_shot(flags, training, evaluation):
-    arguments = ["--datasource=miniimagenet", "--update_batch_size=5", *flags.split()]
-    assert config(*arguments).query_batch_size == training
-    assert settings(*arguments).query == evaluation
-
-
-def test_a_run_is_looked_up_by_what_it_was_trained_with():
-    arguments = (
-        "--notrain --update_batch_size=20 --train_update_batch_size=5",
-        "--update_lr=0.1 --train_update_lr=0.02",
-    )
-    run, result = config(*arguments), settings(*arguments)
-    assert (run.update_batch_size, run.update_lr) == (5, 0.02)
-    assert (result.shot, result.update_lr) == (20, 0.1)
-    assert run.run_name == "sinusoid-5shot-maml-seed0"
-
-
-def test_queries_follow_the_shot_of_training_and_of_evaluation():
-    arguments = (
-        "--notrain --datasource=omniglot",
-        "--update_batch_size=5 --train_update_batch_size=1",
-    )
-    assert config(*arguments).query_batch_size == 1
-    assert settings(*arguments).query == 5
-
-
-def test_headline_step_is_always_evaluated():
-    assert settings("--num_updates=15").num_steps == 15
-
-
-@pytest.mark.parametrize(
-    ("given", "trained", "steps"), [(3, 1, 10), (20, 1, 20), (12, 15, 15), (20, 15, 20)]
-)
-def test_more_steps_than_ten_are_evaluated_on_request(given, trained, steps):
-    arguments = [f"--test_num_updates={given}", f"--num_updates={trained}"]
-    assert settings(*arguments).num_steps == steps
-
-
-@pytest.mark.parametrize("steps", [0, -1, 1001, 2**40])
-def test_numbers_of_steps_have_bounds(steps):
-    with pytest.raises(UsageError, match=f"--test_num_updates must be at .*, got {steps}"):
-        settings(f"--test_num_updates={steps}")
-
-
-def evaluated(trained, *arguments):
-    """How a run of some flags is evaluated by others."""
-    return evaluation_settings(parsed("--notrain --run=folder", *arguments), config(*trained))
-
-
-def test_a_run_that_is_named_is_evaluated_as_it_was_trained():
-    trained = ["--datasource=omniglot --update_batch_size=5 --query_batch_size=3 --update_lr=0.2"]
-    result = evaluated(trained)
-    assert (result.shot, result.query, result.update_lr) == (5, 3, 0.2)
-    assert (result.num_steps, result.mask, result.split, result.num_tasks) == (
-        10, "sample", "val", 600,
-    )  # fmt: skip
-    assert evaluated(["--datasource=omniglot --update_batch_size=5"]).query == 5
-    assert evaluated(["--datasource=miniimagenet"]).num_tasks == 4000
-    assert evaluated(["--datasource=images --query_batch_size=9"]).query == 9
-
-
-def test_what_changes_no_weight_may_differ_from_training():
-    result = evaluated(
-        ["--datasource=miniimagenet --update_batch_size=5"],
-        "--update_batch_size=2 --query_batch_size=7 --update_lr=0.5 --test_num_updates=15",
-        "--num_test_tasks=8 --mask=mode --test_set",
-    )
-    assert (result.shot, result.query, result.update_lr, result.num_steps) == (2, 7, 0.5, 15)
-    assert (result.num_tasks, result.mask, result.split) == (8, "mode", "test")
-    # Queries follow the shot, unless they are given.
-    assert evaluated(["--datasource=miniimagenet"], "--update_batch_size=3").query == 3
-
-
-@pytest.mark.parametrize(
-    ("arguments", "lines"),
-    [
-        ("", []),
-        ("--datasource=omniglot --use_T --num_filters=8 --seed=0 --norm=batch_norm", []),
-        ("--update_batch_size=9 --query_batch_size=9 --update_lr=9", []),
-        ("--metatrain_iterations=7 --dim_hidden=9 --temp=3", []),  # no matter for this run
-        ("--recipe=paper --num_filters=8", []),
-        ("--num_filters=64", ["num_filters is 8 there, 64 here"]),
-        ("--nouse_T --seed=2", ["use_T is True there, False here", "seed is 0 there, 2 here"]),
-        ("--datasource=sinusoid --use_M", ["datasource is omniglot there, sinusoid here"]),
-        ("--norm=None", ["norm is batch_norm there, None here"]),
-        ("--num_updates=3", ["num_updates is 1 there, 3 here"]),
-        ("--train_update_batch_size=5", ["update_batch_size is 1 there, 5 here"]),
-        ("--train_update_lr=0.25", ["update_lr is 0.4 there, 0.25 here"]),
-        ("--recipe=paper", ["num_filters is 8 there, 64 here"]),
-    ],
-)
-def test_flags_that_are_given_must_be_those_of_the_run(arguments, lines):
-    trained = config("--datasource=omniglot --use_T --num_filters=8")
-    assert contradictions(parsed("--notrain --run=folder", arguments), trained) == lines
-
-
-@pytest.mark.parametrize("flag", ["--train_update_batch_size=-2", "--train_update_lr=0"])
-def test_what_training_had_is_checked_under_its_own_name(flag):
-    trained = config_from_flags(parsed("--use_T"))
-    with pytest.raises(UsageError, match=f"^{flag.partition('=')[0]} must be "):
-        contradictions(parsed(f"--notrain --run=r {flag}"), trained)
-
-
-def test_the_run_to_evaluate_is_named_by_its_folder_or_by_flags():
-    assert run_to_evaluate(parsed("--notrain --run=a/b")) == Path("a/b")
-    by_flags = parsed("--notrain --logdir=l --use_T --train_update_batch_size=5")
-    assert run_to_evaluate(by_flags) == Path("l/sinusoid-5shot-tnet-seed0")
-    with pytest.raises(UsageError, match="--run=a and --logdir=b exclude each other"):
-        run_to_evaluate(parsed("--notrain --run=a --logdir=b"))
-    with pytest.raises(UsageError, match="--run=a is for evaluation: add --notrain"):
-        config("--run=a")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "tasks"),
-    [
-        ([], 600),
-        (["--datasource=omniglot"], 600),
-        (["--datasource=miniimagenet"], 4000),
-        (["--datasource=miniimagenet", "--num_test_tasks=7"], 7),
-    ],
-)
-def test_number_of_test_tasks(arguments, tasks):
-    assert settings(*arguments).num_tasks == tasks
-
-
-def test_test_set_is_the_test_split():
-    assert settings("--notrain", "--test_set", "--mask=mode").split == "test"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "checkpoint"),
-    [("", "last"), ("--test_best", "best"), ("--test_iter=500", 500), ("--test_iter=-1", "last")],
-)
-def test_flags_choose_the_checkpoint_to_evaluate(arguments, checkpoint):
-    assert chosen_checkpoint(parsed("--notrain", arguments)) == checkpoint
-
-
-def test_two_checkpoints_to_evaluate_are_refused():
-    with pytest.raises(UsageError, match="--test_best and --test_iter=500 exclude each other"):
-        chosen_checkpoint(parsed("--notrain --test_best --test_iter=500"))
-
-
 def test_two_of_what_one_is_read_of_are_refused(tmp_path):
     for both in (["--support=a", "--support=b"], ["--support", "a", "-support=b"]):
         with pytest.raises(UsageError, match=r"^--support is given more than once, a and b: only"):
@@ -384,46 +186,6 @@ def test_two_of_what_one_is_read_of_are_refused(tmp_path):
     values = define(flags.FlagValues())
     parse(["main.py", f"--flagfile={file}", "--data_path=b", "--data_path=b", "--seed=2"], values)
     assert (values.data_path, values.seed) == ("b", 2)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "line"),
-    [
-        ("--support=a", "--support needs --query, the images to classify, or --save_adapted"),
-        ("--save_adapted=b --query=c", "--save_adapted needs --support, the classes to learn"),
-        ("--picture=a.xyz", r"--picture must end in \.png or \.pdf, or be empty, got 'a\.xyz'"),
-    ],
-)
-def test_flags_of_a_prediction_that_do_not_fit_are_one_line(arguments, line):
-    check_prediction_flags(parsed("--predict --support=a --query=b --picture=c.pdf"))
-    with pytest.raises(UsageError, match=line):
-        check_prediction_flags(parsed("--predict", arguments))
-
-
-@pytest.mark.parametrize(
-    ("arguments", "classes", "line"),
-    [
-        ("--query=b", None, "--query needs --support: --model=m is yet to learn classes"),
-        ("--support=a --query=b", ["x", "y"], "has learned its classes, x, y: leave --support out"),
-        ("", ["x", "y"], "--model=m has learned its classes: give --query"),
-    ],
-)
-def test_a_model_that_has_learned_is_asked_and_another_learns_first(arguments, classes, line):
-    given = parsed("--predict --model=m", arguments)
-    with pytest.raises(UsageError, match=line):
-        check_learned_flags(classes, given)
-    check_learned_flags([] if classes is None else None, given)
-
-
-def test_queries_are_named_by_a_flag_that_is_repeated(monkeypatch, tmp_path):
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert parsed("--predict").query is None
-    given = parsed("--predict --support=a --query=b.png --query=~/c,d --picture=")
-    check_prediction_flags(given)
-    assert given.query == ["b.png", f"{tmp_path}/c,d"]
-    assert given.picture == ""
-    with pytest.raises(UsageError, match="must name a file or folder, got an empty text"):
-        parsed("--predict --query=")
 
 
 def test_cache_folder_follows_flag_then_xdg_then_home(monkeypatch, tmp_path):
@@ -469,45 +231,6 @@ def test_flags_of_what_is_asked_for_pass(arguments):
 def test_workers_are_waited_for_as_long_as_a_clock_can_say(value):
     with pytest.raises(UsageError, match=r"--peer_timeout must be (finite|at least|at most)"):
         check_purpose(parsed(f"--distribute=multiworker --peer_timeout={value}"))
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        "--export_dir=d",
-        "--mask=sample",
-        "--run=r",
-        "--support=a --query=b --datasource=omniglot",
-        "--query=b --num_classes=3",
-        "--support=a --query=b --data_path=d",
-    ],
-)
-def test_what_no_prediction_looks_at_is_refused(arguments):
-    name = arguments.split("--")[-1].partition("=")[0]
-    with pytest.raises(UsageError, match=rf"^--{name} has no part in --predict.*: leave it out$"):
-        check_prediction_flags(parsed("--predict", arguments))
-
-
-def test_a_picture_that_is_not_drawn_need_not_be_written(tmp_path):
-    (tmp_path / "file").touch()
-    picture = f"--picture={tmp_path / 'file' / 'x.png'}"
-    learns = ("--predict", "--support=a", "--save_adapted=b", picture)
-    check_prediction_flags(parsed(*learns))
-    with pytest.raises(UsageError, match=r"^--picture=.* cannot be written: nothing can be made"):
-        check_prediction_flags(parsed(*learns, "--query=c"))
-
-
-def test_no_picture_replaces_an_image_that_is_read(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    for name in ("support/a/1.png", "query/2.png", "3.png"):
-        Path(name).parent.mkdir(parents=True, exist_ok=True)
-        Path(name).touch()
-    given = "--predict --support=support --query=query --query=3.png"
-    for name in ("support/a/1.png", f"{tmp_path}/query/2.png", "./3.png"):
-        with pytest.raises(UsageError, match=rf"^--picture={name} would replace one of the images"):
-            check_prediction_flags(parsed(given, f"--picture={name}"))
-    for name in ("query/new.png", "sheet.png"):
-        check_prediction_flags(parsed(given, f"--picture={name}"))
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ from dataclasses import replace
 import pytest
 from absl import flags
 
-from utils.command.flags import config_from_flags, define, evaluation_settings, parse
+from utils.command.evaluation_flags import evaluation_settings
+from utils.command.flags import config_from_flags, define, parse
 from utils.command.memory_needs import check_memory, needs
 from utils.errors import UsageError
 

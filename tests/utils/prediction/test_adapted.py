@@ -12,9 +12,9 @@ import tensorflow as tf
 from PIL import Image
 from plain_pictures import COLOURS, INPUT, plain
 
+from maml_tnet import verify_export
 from maml_tnet.adapted import export_adapted
 from maml_tnet.checksums import checksums
-from maml_tnet.export import verify_export
 from utils.errors import UsageError
 from utils.prediction.adapted import adapted_folder, learned_classes, save_adapted
 from utils.prediction.model_input import input_of

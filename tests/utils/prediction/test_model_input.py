@@ -8,7 +8,7 @@ from data_generators import ImageInput
 from maml_tnet.checksums import checksums
 from tests.fixtures import NEWEST
 from utils.errors import UsageError
-from utils.prediction.loading import load_signature
+from utils.prediction.loading import load_model
 from utils.prediction.model_input import input_file, input_of
 
 MODEL = NEWEST / "images-2way-1shot-mtnet-seed0" / "saved_model"
@@ -85,7 +85,7 @@ def test_damage_to_any_file_of_a_model_with_checksums_is_seen_before_it_is_loade
         if name == "SHA256SUMS":  # It is as if version 0.2.0 had written it.
             assert input_of(model) == ImageInput(**INPUT)
             return
-    for read in (input_of, load_signature):
+    for read in (input_of, load_model):
         with pytest.raises(UsageError, match=f"--model={model}") as error:
             read(model)
         assert name in str(error.value)

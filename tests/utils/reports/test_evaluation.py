@@ -11,7 +11,8 @@ from PIL import Image
 from data_generators import DataError
 from experiments.paper import paper_figure
 from maml_tnet import Regressor
-from utils.command.flags import config_from_flags, define, evaluation_settings, parse
+from utils.command.evaluation_flags import evaluation_settings
+from utils.command.flags import config_from_flags, define, parse
 from utils.reports import evaluation
 from utils.reports.evaluation import (
     evaluate_run,

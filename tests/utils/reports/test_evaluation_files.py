@@ -8,7 +8,8 @@ import pytest
 from absl import flags
 from scipy import stats
 
-from utils.command.flags import config_from_flags, define, evaluation_settings, parse
+from utils.command.evaluation_flags import evaluation_settings
+from utils.command.flags import config_from_flags, define, parse
 from utils.reports.evaluation_files import earlier_settings, write_report
 from utils.reports.summary import summarize
 

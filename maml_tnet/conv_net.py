@@ -1,11 +1,5 @@
-"""The paper's two networks, built of T-net layers (sections 6.1 and 6.4).
+"""The paper's network for images, built of T-net layers (section 6.4)."""
 
-Called as a Keras model, a network maps [tasks, examples, ...] to [tasks, examples, outputs] with
-its initial weights. The inner loop instead calls `prepare` once for each set of inputs and then
-`forward` with every task's own weights.
-"""
-
-import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,7 +13,7 @@ from maml_tnet.kernels.folding import PatchStatistics, fold, patch_statistics
 from maml_tnet.kernels.parts import even_part
 from maml_tnet.kernels.pooling import max_pool
 from maml_tnet.kernels.task_axis import merge_tasks, sizes, split_tasks
-from maml_tnet.layers import TransformConv2D, TransformDense, TransformLayer, for_every_task
+from maml_tnet.layers import TransformConv2D, TransformDense
 from maml_tnet.normalization import TaskBatchNormalization, TaskLayerNormalization
 from maml_tnet.support_statistics import (
     SupportStatistics,
@@ -27,229 +21,12 @@ from maml_tnet.support_statistics import (
     standardize_with_support,
     support_statistics,
 )
+from maml_tnet.task_network import TaskNetwork, layer_seed
 
 NORMS = ("batch_norm", "layer_norm", None)
 # Float32 numbers in 1 MB, half of what a core of today has as its own cache: 2 MB are no faster on
 # two cores, and half as many tasks at a time keep twice as many cores at work.
 CACHED_NUMBERS = 2**18
-
-
-class TaskNetwork(keras.Model):
-    """What the inner loop needs of a network; subclasses set `transform_layers`.
-
-    Attributes:
-        transform_layers: the layers with W, b, T and mask logits, from input to output.
-        arguments: the subclass's own constructor arguments, for `get_config`.
-    """
-
-    transform_layers: list[TransformLayer]
-    arguments: dict[str, Any]
-
-    @property
-    def compile_with_xla(self) -> bool:
-        """Whether this network's steps are fastest under `jit_compile=True`."""
-        raise NotImplementedError
-
-    @property
-    def outputs_per_example(self) -> int | None:
-        """Number of outputs of one example; None where the task's targets say it."""
-        return self.transform_layers[-1].units
-
-    @property
-    def example_shape(self) -> Sequence[int] | None:
-        """Shape of one example's inputs; None where the network does not say it."""
-        return None
-
-    @property
-    def queries_influence_each_other(self) -> bool:
-        """Whether the answer to a query depends on what else is asked with it."""
-        return False
-
-    @property
-    def initial_weights(self) -> list[tf.Variable]:
-        """W and b of every layer, meta-learned: what inner steps start from."""
-        return [w for layer in self.transform_layers for w in layer.initial_weights]
-
-    @property
-    def fast_weight_shapes(self) -> list[Sequence[int]]:
-        """Of W and b of every layer, which inner steps change, without the task axis."""
-        return [shape for layer in self.transform_layers for shape in layer.fast_weight_shapes]
-
-    def initial_fast_weights(self, tasks: int | tf.Tensor) -> list[tf.Tensor]:
-        """The initial weights, one copy per task: each [..., tasks, units]."""
-        return [for_every_task(w, tasks) for w in self.initial_weights]
-
-    @property
-    def mask_logits(self) -> list[tf.Variable]:
-        """The mask logits zeta of every layer; empty without masks."""
-        return [logits for layer in self.transform_layers for logits in layer.mask_logits]
-
-    @property
-    def masks_each_step(self) -> bool:
-        """Whether every inner step has masks of its own, as those per weight in the original."""
-        return any(layer.mask_per == "weight" for layer in self.transform_layers)
-
-    def masks_of_weights(self, masks: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """One mask per fast weight, from one mask per tensor of `mask_logits`."""
-        remaining = iter(masks)
-        return [
-            mask
-            for layer in self.transform_layers
-            for mask in layer.masks_of_weights([next(remaining) for _ in layer.mask_logits])
-        ]
-
-    def part_of(self, tasks: int | None, x: tf.Tensor) -> int | None:
-        """How many of a batch's tasks are best computed at a time (`kernels.parts`).
-
-        Args:
-            tasks: in the batch; None where the graph does not know it.
-            x: the support inputs, [tasks, examples, ...].
-        """
-        del x
-        return tasks
-
-    def prepare(self, x: tf.Tensor) -> Any:
-        """Compute, once, what `forward` needs of inputs [tasks, examples, ...]."""
-        raise NotImplementedError
-
-    def prepare_queries(self, x: tf.Tensor, support_x: tf.Tensor) -> Any:
-        """The same for the queries of tasks whose support inputs are `support_x`."""
-        del support_x
-        return self.prepare(x)
-
-    def prepare_each(self, x: tf.Tensor) -> Any:
-        """The same for inputs of which each is to be answered as if it were alone."""
-        return self.prepare(x)
-
-    def learned(self, support_x: tf.Tensor, fast_weights: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """All that answers need of tasks: their weights, and what else the support set gives.
-
-        Args:
-            support_x: [tasks, support, ...].
-            fast_weights: the tasks' own, after their inner steps.
-        """
-        del support_x
-        return list(fast_weights)
-
-    def answer(self, x: tf.Tensor, learned: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Outputs [queries, tasks, outputs] for queries [tasks, queries, ...], from `learned`."""
-        return self.forward(self.prepare(x), learned)
-
-    def start(self, inputs: Any, targets: tf.Tensor, tasks: int | tf.Tensor) -> list[tf.Tensor]:
-        """The fast weights from which the tasks' inner steps start, each [..., tasks, units].
-
-        Args:
-            inputs: prepared, of the support set.
-            targets: of the support set, [support, tasks, outputs].
-            tasks: their number.
-        """
-        del inputs, targets
-        return self.initial_fast_weights(tasks)
-
-    def forward(self, inputs: Any, fast_weights: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Outputs [examples, tasks, outputs] of prepared inputs under the tasks' own weights."""
-        raise NotImplementedError
-
-    def call(self, x: tf.Tensor) -> tf.Tensor:
-        """[tasks, examples, ...] -> [tasks, examples, outputs], with the initial weights."""
-        x = tf.convert_to_tensor(x)
-        outputs = self.forward(self.prepare(x), self.initial_fast_weights(tf.shape(x)[0]))
-        return tf.transpose(outputs, [1, 0, 2])
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments; Keras 2 leaves name and dtype to the model."""
-        return {**super().get_config(), "name": self.name, "dtype": self.dtype, **self.arguments}
-
-    def _by_layer(
-        self, fast_weights: Sequence[tf.Tensor]
-    ) -> list[tuple[TransformLayer, list[tf.Tensor]]]:
-        """Every layer with its own of a flat list of weights."""
-        remaining = iter(fast_weights)
-        return [
-            (layer, list(itertools.islice(remaining, len(layer.fast_weight_shapes))))
-            for layer in self.transform_layers
-        ]
-
-
-@keras.utils.register_keras_serializable("maml_tnet")
-class Regressor(TaskNetwork):
-    """inputs -> dim_hidden -> dim_hidden -> outputs with ReLU between (section 6.1).
-
-    W starts truncated normal with standard deviation 0.01, b at 0, T at the identity.
-
-    Args:
-        inputs: number of input features.
-        outputs: number of outputs.
-        dim_hidden: units of the two hidden layers.
-        use_transform: T-net: every layer has a T.
-        mask_per: None, "unit" or "weight", see `TransformLayer`.
-        logit_init: initial mask logit.
-        seed: of the initial weights.
-    """
-
-    compile_with_xla = True
-
-    def __init__(
-        self,
-        inputs: int = 1,
-        outputs: int = 1,
-        *,
-        dim_hidden: int = 40,
-        use_transform: bool = False,
-        mask_per: str | None = None,
-        logit_init: float = 0.0,
-        seed: int = 0,
-        **kwargs: Any,
-    ):
-        super().__init__(**kwargs)
-        self.arguments = {
-            "inputs": inputs,
-            "outputs": outputs,
-            "dim_hidden": dim_hidden,
-            "use_transform": use_transform,
-            "mask_per": mask_per,
-            "logit_init": logit_init,
-            "seed": seed,
-        }
-        sizes_given = {"inputs": inputs, "dim_hidden": dim_hidden, "outputs": outputs}
-        for name, size in sizes_given.items():
-            whole_number(name, size, least=1)
-        widths = [inputs, dim_hidden, dim_hidden, outputs]
-        self.transform_layers = [
-            TransformDense(
-                units,
-                use_transform=use_transform,
-                mask_per=mask_per,
-                logit_init=logit_init,
-                kernel_initializer=keras.initializers.TruncatedNormal(
-                    stddev=0.01, seed=_layer_seed(seed, i)
-                ),
-                seed=_layer_seed(seed, i) + 1,
-                name=f"dense{i + 1}",
-                dtype=self.dtype,
-            )
-            for i, units in enumerate(widths[1:])
-        ]
-        for layer, features in zip(self.transform_layers, widths, strict=False):
-            build_layer(layer, [None, None, features])
-        self.built = True
-
-    @property
-    def example_shape(self) -> Sequence[int]:
-        """A row of features."""
-        return (self.arguments["inputs"],)
-
-    def prepare(self, x: tf.Tensor) -> tf.Tensor:
-        """[tasks, examples, features] -> [examples, tasks, features]."""
-        return tf.transpose(x, [1, 0, 2])
-
-    def forward(self, inputs: tf.Tensor, fast_weights: Sequence[tf.Tensor]) -> tf.Tensor:
-        """Equation (7): [examples, tasks, features] -> [examples, tasks, outputs]."""
-        hidden = inputs
-        *body, (head, head_weights) = self._by_layer(fast_weights)
-        for layer, weights in body:
-            hidden = tf.nn.relu(layer(hidden, weights))
-        return head(hidden, head_weights)
 
 
 class PreparedImages(NamedTuple):
@@ -344,32 +121,9 @@ class ConvNet(TaskNetwork):
             "logit_init": logit_init,
             "dtype": self.dtype,
         }
-        height, width, channels = image_shape
-        convolutions = []
-        for i in range(self.blocks):
-            layer_seed = _layer_seed(seed, i)
-            layer = TransformConv2D(
-                num_filters,
-                strides=1 if max_pool else 2,
-                use_bias=norm != "batch_norm",
-                kernel_initializer=keras.initializers.GlorotUniform(seed=layer_seed),
-                seed=layer_seed + 1,
-                name=f"conv{i + 1}",
-                **shared,
-            )
-            build_layer(layer, [None, height, width, None, channels])
-            convolutions.append(layer)
-            height, width = (
-                (size // 2 if max_pool else (size + 1) // 2) for size in (height, width)
-            )
-            channels = num_filters
-        if height * width == 0:
-            raise ValueError(
-                f"image_shape must be at least 16 x 16 for four blocks of max pooling, "
-                f"got {tuple(image_shape)}"
-            )
-        features = height * width * channels if flatten else channels
-        head = self._build_head(features, outputs, _layer_seed(seed, self.blocks), shared)
+        convolutions, (height, width) = self._build_convolutions(shared)
+        features = height * width * num_filters if flatten else num_filters
+        head = self._build_head(features, outputs, layer_seed(seed, self.blocks), shared)
         self.transform_layers = [*convolutions, head]
 
         self.normalizations = []
@@ -384,6 +138,41 @@ class ConvNet(TaskNetwork):
             for layer in self.normalizations:
                 build_layer(layer, [None, None, None, None, num_filters])
         self.built = True
+
+    def _build_convolutions(
+        self, shared: dict[str, Any]
+    ) -> tuple[list[TransformConv2D], tuple[int, int]]:
+        """Those of all blocks, and the height and width of what the last block gives.
+
+        Raises:
+            ValueError: nothing is left of the images.
+        """
+        chosen = self.arguments
+        height, width, channels = chosen["image_shape"]
+        convolutions = []
+        for i in range(self.blocks):
+            seed = layer_seed(chosen["seed"], i)
+            layer = TransformConv2D(
+                chosen["num_filters"],
+                strides=1 if self.max_pool else 2,
+                use_bias=chosen["norm"] != "batch_norm",
+                kernel_initializer=keras.initializers.GlorotUniform(seed=seed),
+                seed=seed + 1,
+                name=f"conv{i + 1}",
+                **shared,
+            )
+            build_layer(layer, [None, height, width, None, channels])
+            convolutions.append(layer)
+            height, width = (
+                (size // 2 if self.max_pool else (size + 1) // 2) for size in (height, width)
+            )
+            channels = chosen["num_filters"]
+        if height * width == 0:
+            raise ValueError(
+                f"image_shape must be at least 16 x 16 for four blocks of max pooling, "
+                f"got {tuple(chosen['image_shape'])}"
+            )
+        return convolutions, (height, width)
 
     def _build_head(self, features: int, outputs: int, seed: int, shared: dict[str, Any]) -> Any:
         """The last layer, from features to logits."""
@@ -544,8 +333,3 @@ def _add_offset(x: tf.Tensor, offset: tf.Tensor) -> tf.Tensor:
     if offset.shape.rank == 1:
         return tf.nn.bias_add(x, offset)
     return split_tasks(tf.nn.bias_add(merge_tasks(x), tf.reshape(offset, [-1])), offset.shape[-1])
-
-
-def _layer_seed(seed: int, layer: int) -> int:
-    """Different for every layer of every seed."""
-    return 1000 * seed + 10 * layer

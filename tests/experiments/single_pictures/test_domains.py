@@ -3,7 +3,7 @@ import scipy.ndimage
 import tensorflow as tf
 
 from data_generators import ImageInput
-from experiments.domains import BLUR, DOMAINS, seen_by
+from experiments.single_pictures.domains import BLUR, DOMAINS, seen_by
 
 KEYS = np.array([[3, 0], [8, 1]], np.int32)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from experiments.calibration import (
+from experiments.single_pictures.calibration import (
     expected_calibration_error,
     fitted_temperature,
     margins,

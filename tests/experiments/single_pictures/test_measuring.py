@@ -9,9 +9,16 @@ from absl import flags
 from PIL import Image
 
 from data_generators.data_record import DataRecord
-from experiments import command, single_pictures
-from experiments.calibration import expected_calibration_error, margins, strangers_below
-from experiments.single_pictures import Cell, chosen_steps, do, opened
+from experiments.single_pictures.calibration import (
+    expected_calibration_error,
+    margins,
+    strangers_below,
+)
+from experiments.single_pictures.document import check_page
+from experiments.single_pictures.measuring import do, opened
+from experiments.single_pictures.page import page
+from experiments.single_pictures.pictures import Data
+from experiments.single_pictures.plan import Plan
 from utils.command.flags import config_from_flags, define, parse
 from utils.errors import UsageError
 from utils.prediction.model_input import input_of
@@ -23,6 +30,7 @@ from utils.runs.used_data import used_data
 pytestmark = pytest.mark.usefixtures("two_blocks")
 
 FLAGS = ("--datasource=omniglot", "--num_filters=4", "--metatrain_iterations=1")
+PLAN = Plan(tasks=4, steps=1, shots=(1,), ways=(6,), domains=("dim",), fitted_ways=(3,))
 
 
 def saved_run(folder, omniglot_path, cache, *arguments):
@@ -39,39 +47,22 @@ def saved_run(folder, omniglot_path, cache, *arguments):
 
 
 @pytest.fixture
-def settings(omniglot_path, omniglot_cache, tmp_path, monkeypatch):
-    values = flags.FlagValues()
-    for name, value in {
-        "data_path": str(omniglot_path),
-        "cache_dir": omniglot_cache,
-        "output": str(tmp_path / "results"),
-        "pretrained": str(tmp_path / "pretrained"),
-        "other_path": None,
-    }.items():
-        flags.DEFINE_string(name, value, "", flag_values=values)
-    values(["test"])
-    monkeypatch.setattr(command, "FLAGS", values)
-    parts = {
-        "steps": [(5, 1, "as trained")],
-        "ways": [(6, 1, "as trained")],
-        "domains": [(5, 1, "dim")],
-        "other": [(2, 1, "photographs"), (2, 1, "drawings")],
-        "probabilities": [(6, 1, "as trained")],
-        "model": [],
-    }
-    monkeypatch.setattr(single_pictures, "PARTS", parts)
-    monkeypatch.setattr(single_pictures, "STEPS", 1)
-    monkeypatch.setattr(single_pictures, "FITTED_WAYS", (3,))
-    monkeypatch.setattr(single_pictures, "SHOTS", (1,))
-    return values
+def data(omniglot_path, omniglot_cache):
+    return Data(str(omniglot_path), omniglot_cache)
+
+
+@pytest.fixture
+def outputs(tmp_path):
+    """Of the results, and of the SavedModels."""
+    return tmp_path / "results", tmp_path / "pretrained"
 
 
 def test_a_run_is_measured_cell_by_cell_and_goes_on(
-    settings, omniglot_path, omniglot_cache, tmp_path, capsys, monkeypatch
+    data, outputs, omniglot_path, omniglot_cache, tmp_path, capsys
 ):
     folder, learner = saved_run(tmp_path, omniglot_path, omniglot_cache, "--queries=alone")
-    do(["ways"], folder, 4)
-    do(["steps", "ways", "domains", "probabilities", "model"], folder, 4)
+    do(["ways"], folder, PLAN, data, *outputs)
+    do(["steps", "ways", "domains", "probabilities", "model"], folder, PLAN, data, *outputs)
     measured = [line for line in capsys.readouterr().out.splitlines() if line[:8] == "measured"]
     names = ["6-way 1-shot, as trained", "5-way 1-shot, dim"]
     asked = f"the probabilities of {names[0]}"
@@ -87,9 +78,9 @@ def test_a_run_is_measured_cell_by_cell_and_goes_on(
     right = np.argmax(answers, -1) == np.argmax(episode.query_y, -1)
     stored = np.array(cells[names[0]]["accuracy"])[:, 1]
     assert np.mean(np.abs(stored - right.mean(axis=1))) < 0.03  # a query between two classes
-    page = (tmp_path / "results" / "README.md").read_text()
-    assert "after 7 iterations" in page
-    assert f"| 1-shot | {100 * np.mean(stored):.2f} ± " in page
+    written = (tmp_path / "results" / "README.md").read_text()
+    assert "after 7 iterations" in written
+    assert f"| 1-shot | {100 * np.mean(stored):.2f} ± " in written
     assert input_of(tmp_path / "pretrained" / "drawings") == source.image_input
     listed = (tmp_path / "pretrained" / "README.md").read_text()
     assert "- `drawings`: MAML (queries alone), for any number of classes" in listed
@@ -113,39 +104,31 @@ def test_a_run_is_measured_cell_by_cell_and_goes_on(
     assert worth["calibration_error"] == pytest.approx(expected, abs=1e-3)
     below = strangers_below(margins(answers), margins(strangers))
     assert worth["strangers_below"] == pytest.approx(below, abs=1e-3)
-    assert f"| 1-shot, as it is | {100 * expected:.1f} |" in page
+    assert f"| 1-shot, as it is | {100 * expected:.1f} |" in written
     assert worth["steps"] == 1
     for_none = [[[1, 0], [1, 0], [1, 0.5]]] * 2  # validation tasks that are clearly for no steps
     of_none = document | {"validation": dict(zip("ab", for_none, strict=True))}
-    without = single_pictures.page(Run.opened(folder).config, of_none)
+    without = page(Run.opened(folder).config, of_none, PLAN)
     assert "After 0 inner step(s), chosen on 4 validation tasks (trained with 1)" in without
     assert "What the probabilities are worth" not in without  # of another number of steps
 
     with pytest.raises(UsageError, match=r"\.json was measured with other tasks: name another"):
-        do(["ways"], folder, 5)
+        do(["ways"], folder, replace(PLAN, tasks=5), data, *outputs)
     assert json.loads(file.read_text()) == document
     file.rename(file.with_name("another.json"))
     with pytest.raises(UsageError, match=r"has the page of another run, another\.json"):
-        do(["ways"], folder, 4)
-    assert (tmp_path / "results" / "README.md").read_text() == page
-
-
-def test_the_model_takes_as_many_inner_steps_as_in_training_unless_others_are_clearly_better():
-    assert chosen_steps({}, 1) == 1
-    after = np.array([[0.2, 0.6, 0.8], [0.4, 0.6, 0.9], [0.3, 0.5, 0.8]])
-    assert chosen_steps({"1-shot": after.tolist()}, 1) == 2
-    assert chosen_steps({"1-shot": after.tolist(), "5-shot": (1 - after).tolist()}, 1) == 1
-    after[2, 2] = 0.2  # better in the mean, by less than the tasks differ
-    assert chosen_steps({"1-shot": after.tolist()}, 1) == 1
+        do(["ways"], folder, PLAN, data, *outputs)
+    assert (tmp_path / "results" / "README.md").read_text() == written
 
 
 def config_with_way(learner, folder, way):
     return replace(Run.opened(folder).config, num_classes=way)
 
 
-def test_pictures_of_another_kind(settings, omniglot_path, omniglot_cache, tmp_path, capsys):
+def test_pictures_of_another_kind(data, outputs, omniglot_path, omniglot_cache, tmp_path, capsys):
+    plan = replace(PLAN, tasks=3, domains_way=2)
     folder, _ = saved_run(tmp_path, omniglot_path, omniglot_cache, "--queries=alone")
-    do(["other"], folder, 3)
+    do(["other"], folder, plan, data, *outputs)
     assert capsys.readouterr().out == (
         "2-way 1-shot, photographs: left out, --other_path names no photographs\n"
     )
@@ -158,19 +141,15 @@ def test_pictures_of_another_kind(settings, omniglot_path, omniglot_cache, tmp_p
         class_folder.mkdir(parents=True)
         for copy in range(6):
             Image.fromarray(shade).resize((90, 84), 0).save(class_folder / f"{copy}.png")
-    settings.other_path = str(tmp_path / "photographs")
-    do(["other"], folder, 3)
+    with_others = replace(data, other_path=str(tmp_path / "photographs"))
+    do(["other"], folder, plan, with_others, *outputs)
     (file,) = (tmp_path / "results").glob("*.json")
     cells = json.loads(file.read_text())["cells"]
     assert list(cells) == ["2-way 1-shot, photographs"]
     np.testing.assert_array_equal(cells["2-way 1-shot, photographs"]["accuracy"], np.ones([3, 2]))
 
 
-def test_queries_are_the_same_number_of_every_class_and_at_least_ten():
-    assert [Cell(way, 1, "dim").query for way in (2, 3, 10, 20)] == [5, 4, 1, 1]
-
-
-def test_a_run_on_other_data_is_refused(settings, omniglot_path, omniglot_cache, tmp_path):
+def test_a_run_on_other_data_is_refused(data, outputs, omniglot_path, omniglot_cache, tmp_path):
     folder, _ = saved_run(tmp_path, omniglot_path, omniglot_cache, "--queries=alone")
     run = Run.opened(folder)
     noted = run.noted_data()
@@ -178,22 +157,24 @@ def test_a_run_on_other_data_is_refused(settings, omniglot_path, omniglot_cache,
     classes["test"].popitem()
     replace(noted, record=DataRecord(classes)).write(run.data_file)
     with pytest.raises(UsageError, match=r"belongs to a run on other data: .*; give that data"):
-        do(["ways"], folder, 4)
+        do(["ways"], folder, PLAN, data, *outputs)
     assert not list((tmp_path / "results").glob("*.json"))
 
 
-def test_a_run_of_the_papers_form_is_refused(settings, omniglot_path, omniglot_cache, tmp_path):
+def test_a_run_of_the_papers_form_is_refused(
+    data, outputs, omniglot_path, omniglot_cache, tmp_path
+):
     folder, _ = saved_run(tmp_path, omniglot_path, omniglot_cache)
     with pytest.raises(UsageError, match=r"must be trained with --queries=alone"):
-        opened(folder, str(omniglot_path), omniglot_cache)
+        opened(folder, data, PLAN)
     with pytest.raises(UsageError, match=r"no run in "):
-        opened(tmp_path / "none", str(omniglot_path), omniglot_cache)
+        opened(tmp_path / "none", data, PLAN)
 
 
 def test_the_page_of_another_run_is_not_replaced(tmp_path):
     (tmp_path / "mine.json").touch()
-    single_pictures.check_page(tmp_path, "mine")
+    check_page(tmp_path, "mine")
     with pytest.raises(
         UsageError, match=f"--output={tmp_path} has the page of another run, mine.j"
     ):
-        single_pictures.check_page(tmp_path, "other")
+        check_page(tmp_path, "other")

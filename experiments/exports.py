@@ -1,0 +1,116 @@
+"""The SavedModels of finished runs, each with a line beside it that says how it was made."""
+
+import json
+from pathlib import Path
+
+import tensorflow as tf
+
+from data_generators import TaskSource
+from experiments.experiment import Experiment
+from maml_tnet import MetaLearner, verify_export
+from maml_tnet.compat import tf_variable
+from maml_tnet.replacing import EXTRA_FILES
+from system.atomic_file import write_text
+from system.errors import FileError
+from system.files import read_text
+from system.json_file import read_object
+from utils.errors import UsageError
+from utils.prediction.exporting import export_trained
+
+# Below a SavedModel's `EXTRA_FILES`: its line, and the fingerprint of the images it learned from.
+ORIGIN, DATA = "README.md", "data.json"
+
+LIST = """# Pretrained models
+
+Each folder is a SavedModel that classifies your own images. `--support` has a folder of images for
+each class: N folders for an N-way model, any number where that is said.
+
+```
+python main.py --predict --model=pretrained/NAME --support=DIR --query=DIR
+```
+
+Instead of `--support` and `--query`, `--datasource=omniglot`, or for photographs
+`--datasource=miniimagenet --data_path=FILE`, takes a task of the held-out test split. What follows
+is how each was trained; `photographs-...` with photographs of Caltech 101 in miniImagenet's place.
+[CARDS.md](CARDS.md) has the data of each, its accuracy, and what it is not for.
+
+"""
+
+
+def origin(experiment: Experiment) -> str:
+    """The line that stands beside a SavedModel: how it was made."""
+    config = experiment.config
+    return (
+        f"{config.method}, {config.num_classes}-way {config.update_batch_size}-shot "
+        f"{config.datasource}: `python main.py {' '.join(experiment.flags)}`, "
+        f"{config.total_iterations} iterations.\n"
+    )
+
+
+def is_export_of(experiment: Experiment, folder: Path) -> bool:
+    """Whether a folder has the SavedModel of this experiment, as its line says."""
+    try:
+        return read_text(folder / EXTRA_FILES / ORIGIN) == origin(experiment)
+    except FileError:
+        return False
+
+
+def export_with_origin(
+    learner: MetaLearner, source: TaskSource, experiment: Experiment, folder: Path
+) -> None:
+    """Write the SavedModel with its line and its data, and the list of all lines beside it.
+
+    Args:
+        learner: at the end of its training.
+        source: of its tasks.
+        experiment: that it was trained by.
+        folder: of the SavedModel.
+    """
+    files = {ORIGIN: origin(experiment)}
+    if record := source.data_record:
+        files[DATA] = json.dumps({"fingerprint": record.fingerprint}) + "\n"
+    export_trained(learner, source, experiment.config, folder, files)
+    list_exports(folder.parent)
+
+
+def check_learned_on(export: Path, data: str | None) -> None:
+    """Say where weights come from, and refuse those that were learned on other data.
+
+    Raises:
+        UsageError: they were.
+    """
+    file = export / EXTRA_FILES / DATA
+    noted = read_object(file).get("fingerprint") if file.exists() else None
+    if noted not in (None, data):
+        raise UsageError(
+            f"the weights of {export} were learned on other data: give that data, or another "
+            "--pretrained, so that they are learned on this"
+        )
+    unknown = "" if noted else ", which does not say what data they were learned on"
+    print(f"measuring the weights of {export}{unknown}; another --pretrained has them trained")
+
+
+def restore_export(learner: MetaLearner, export: Path) -> None:
+    """Give a learner the weights that stand in its SavedModel.
+
+    Raises:
+        UsageError: it is damaged, or of another network.
+        ExportError: it is damaged.
+    """
+    verify_export(export)
+    try:
+        reader = tf.train.load_checkpoint(str(export / "variables" / "variables"))
+        for number, variable in enumerate(learner.trainable_variables):
+            name = f"parameters/{number}/.ATTRIBUTES/VARIABLE_VALUE"
+            tf_variable(variable).assign(reader.get_tensor(name))
+    except (tf.errors.OpError, ValueError, IndexError) as error:
+        raise UsageError(f"{export} does not hold the weights of its run: {error}") from error
+
+
+def list_exports(folder: Path) -> None:
+    """Write README.md: the line of each SavedModel below the folder."""
+    lines = [
+        f"- `{made.parents[1].name}`: {read_text(made).strip()}\n"
+        for made in sorted(folder.glob(f"*/{EXTRA_FILES}/{ORIGIN}"))
+    ]
+    write_text(folder / "README.md", LIST + "".join(lines))

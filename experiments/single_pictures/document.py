@@ -1,0 +1,99 @@
+"""What is measured of a run, as its JSON file has it, and the page beside it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from experiments.record import Document, read_document, rounded, write_document
+from experiments.single_pictures.page import page
+from experiments.single_pictures.plan import Plan
+from experiments.single_pictures.steps import chosen_steps, measured_after
+from system.atomic_file import write_text
+from utils.command.configuration import Config
+from utils.errors import UsageError
+
+# What the cells that are stored must have been measured with.
+MEASURED = ("configuration", "data", "iteration", "tasks", "fitted_ways")
+
+
+class Results:
+    """The results so far; the file and the page are written after each.
+
+    Attributes:
+        cells: accuracies, [tasks, steps + 1] by name, of each cell and of the paper's runs.
+        probabilities: of each cell, what they are worth after `steps` inner steps.
+        validation: accuracies of validation tasks, [tasks, steps + 1], by which `steps` is chosen.
+    """
+
+    def __init__(self, output: Path, config: Config, plan: Plan, head: Document) -> None:
+        """Go on with what the file has.
+
+        Args:
+            output: folder of the file and the page.
+            config: of the run.
+            plan: of what is measured.
+            head: what the file says of the run and of how it is measured.
+
+        Raises:
+            UsageError: what is stored was measured otherwise.
+            FileError: the file is damaged.
+        """
+        self._output, self._config, self._plan, self._head = output, config, plan, head
+        self._file = output / f"{config.run_name}.json"
+        stored = read_document(self._file) or {}
+        differing = [key for key in MEASURED if stored and stored.get(key) != head[key]]
+        if differing:  # it may have taken hours
+            raise UsageError(
+                f"{self._file} was measured with other {', '.join(differing)}: name another "
+                "--output, or remove it to measure again"
+            )
+        if stored and "trained_with" not in stored:  # version 0.5.0 did not note it
+            write_document(self._file, stored | {"trained_with": head["trained_with"]})
+        self.cells: Document = stored.get("cells", {})
+        self.probabilities: Document = stored.get("probabilities", {})
+        self.validation: Document = stored.get("validation", {})
+
+    @property
+    def steps(self) -> int:
+        """The inner steps that the model takes."""
+        return chosen_steps(self.validation, self._config.num_updates)
+
+    def forget_probabilities_after_other_steps(self) -> None:
+        """Have them measured again if `steps` has changed."""
+        trained = self._config.num_updates
+        self.probabilities = measured_after(self.steps, self.probabilities, trained)
+
+    def keep_cell(self, name: str, found: Mapping[str, np.ndarray]) -> None:
+        """Add the accuracies of a cell."""
+        self.cells[name] = {kind: rounded(values) for kind, values in found.items()}
+        self._write(name)
+
+    def keep_probabilities(self, name: str, found: Mapping[str, float]) -> None:
+        """Add what the probabilities of a cell are worth."""
+        self.probabilities[name] = dict(found)
+        self._write(f"the probabilities of {name}")
+
+    def keep_validation(self, name: str, accuracies: np.ndarray) -> None:
+        """Add the accuracies of a cell's validation tasks."""
+        self.validation[name] = rounded(accuracies)
+        self._write(f"{name}, on validation classes")
+
+    def _write(self, what: str) -> None:
+        document = self._head | {
+            "cells": self.cells,
+            "probabilities": self.probabilities,
+            "validation": self.validation,
+        }
+        write_document(self._file, document)
+        write_text(self._output / "README.md", page(self._config, document, self._plan))
+        print("measured", what, flush=True)
+
+
+def check_page(output: Path, name: str) -> None:
+    """Raise a UsageError if a folder's page is of another run than that of this name."""
+    others = [file.name for file in sorted(output.glob("*.json")) if file.stem != name]
+    if others:
+        raise UsageError(
+            f"--output={output} has the page of another run, {others[0]}: name another folder"
+        )

@@ -1,0 +1,198 @@
+"""A run of the form for single pictures, measured part by part."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_generators import TaskSource
+from data_generators.random_streams import SPLITS
+from experiments.exports import ORIGIN, list_exports, restore_export
+from experiments.omniglot import BEST
+from experiments.omniglot import EXPERIMENTS as PAPERS
+from experiments.runs import fingerprint_of
+from experiments.single_pictures.accuracies import measure
+from experiments.single_pictures.document import Results, check_page
+from experiments.single_pictures.domains import AS_TRAINED, OTHERS
+from experiments.single_pictures.pictures import Data
+from experiments.single_pictures.plan import Cell, Plan
+from experiments.single_pictures.probabilities import ask, temperature, worth
+from maml_tnet import MetaLearner
+from utils.command.configuration import Config
+from utils.errors import UsageError
+from utils.prediction.exporting import export_trained
+from utils.runs.assembly import build_learner, build_source
+from utils.runs.checkpoints import Checkpoints
+from utils.runs.environment import environment
+from utils.runs.folder import Run
+from utils.runs.used_data import used_data
+
+# Names of the SavedModels, by what they learned from.
+MODELS = {"omniglot": "drawings", "miniimagenet": "photographs", "images": "images"}
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A run that is to be measured.
+
+    Attributes:
+        run: its folder.
+        learner: with the last checkpoint's weights.
+        iteration: of these.
+        source: of the episodes that it was trained on.
+    """
+
+    run: Run
+    learner: MetaLearner
+    iteration: int
+    source: TaskSource
+
+
+def opened(folder: Path, data: Data, plan: Plan) -> Opened:
+    """Restore a run.
+
+    Raises:
+        UsageError: there is no run, not one of `--queries=alone`, or one on other data.
+        FileError: its configuration is damaged.
+    """
+    run = Run.opened(folder)
+    config = run.config
+    if not config.answers_queries_alone:
+        raise UsageError(f"--run={folder} must be trained with --queries=alone")
+    source = build_source(config, data.path, data.cache_dir)
+    run.check_data(used_data(source, data.path, data.cache_dir))
+    learner = build_learner(
+        config,
+        source,
+        evaluation_updates=max(plan.steps, config.num_updates),
+        evaluation_mask="mode",
+    )
+    _, iteration = Checkpoints(run, learner).restore("last")
+    return Opened(run, learner, iteration, source)
+
+
+def do(
+    parts: Sequence[str], folder: Path, plan: Plan, data: Data, output: Path, pretrained: Path
+) -> None:
+    """Measure what is not measured yet, and write the page after each cell.
+
+    Args:
+        parts: some of `PARTS`, in their order.
+        folder: of the run.
+        plan: what is measured.
+        data: where the pictures are.
+        output: folder of the results.
+        pretrained: folder of the SavedModels.
+
+    Raises:
+        UsageError: `output` has results of another run, or measured otherwise; or see `opened`.
+    """
+    check_page(output, Run.opened(folder).config.run_name)
+    measured = opened(folder, data, plan)
+    config = measured.run.config
+    classes = min(len(measured.source.class_ids(split)) for split in SPLITS)
+    head = {
+        "configuration": config.to_dict(),
+        "data": fingerprint_of(measured.source),
+        "iteration": measured.iteration,
+        "tasks": plan.tasks,
+        "fitted_ways": [way for way in plan.fitted_ways if way <= classes],
+        "trained_with": measured.run.starts(),
+        "measured_with": {key: str(value) for key, value in environment().items()},
+    }
+    results = Results(output, config, plan, head)
+    if "steps" in parts:
+        _choose_steps(measured, plan, data, results)
+    results.forget_probabilities_after_other_steps()
+    for part in parts:
+        if part in ("ways", "domains", "other"):
+            cells = [cell for cell in plan.cells(part, config.datasource) if cell.way <= classes]
+            _measure_accuracies(cells, measured, plan, data, results)
+        elif part == "probabilities":
+            cells = plan.cells(part, config.datasource)
+            cells = [cell for cell in cells if 2 * cell.way <= classes]  # as many are strangers
+            _measure_probabilities(cells, head["fitted_ways"], measured, plan, data, results)
+        elif part == "papers" and config.datasource == "omniglot":
+            _measure_papers(pretrained, plan, data, results)
+        elif part == "model":
+            _export(measured, pretrained, results.steps)
+
+
+def _choose_steps(measured: Opened, plan: Plan, data: Data, results: Results) -> None:
+    config = measured.run.config
+    for cell in plan.cells("steps", config.datasource):
+        if cell.name not in results.validation:
+            pictures = data.pictures(config, cell)
+            found = measure(measured.learner, cell, *pictures, plan.tasks, split="val")
+            results.keep_validation(cell.name, found["accuracy"])
+
+
+def _measure_accuracies(
+    cells: Sequence[Cell], measured: Opened, plan: Plan, data: Data, results: Results
+) -> None:
+    config = measured.run.config
+    others = [name for name, _ in OTHERS.values()]
+    for cell in cells:
+        if cell.name in results.cells:
+            continue
+        if cell.domain in others and data.other_path is None:
+            print(f"{cell.name}: left out, --other_path names no {cell.domain}", flush=True)
+            continue
+        pictures = data.pictures(config, cell)
+        results.keep_cell(cell.name, measure(measured.learner, cell, *pictures, plan.tasks))
+
+
+def _measure_probabilities(
+    cells: Sequence[Cell],
+    fitted_ways: Sequence[int],
+    measured: Opened,
+    plan: Plan,
+    data: Data,
+    results: Results,
+) -> None:
+    learner, config, steps = measured.learner, measured.run.config, results.steps
+    missing = [cell for cell in cells if cell.name not in results.probabilities]
+    if not missing:
+        return
+    fitted = temperature(learner, config, fitted_ways, data, plan, steps)
+    for cell in missing:
+        asked = ask(
+            learner,
+            config,
+            cell,
+            data,
+            split="test",
+            tasks=plan.tasks,
+            strangers=True,
+            steps=steps,
+        )
+        results.keep_probabilities(cell.name, worth(asked, fitted, steps))
+
+
+def _measure_papers(pretrained: Path, plan: Plan, data: Data, results: Results) -> None:
+    for name, experiment in PAPERS.items():
+        if name in results.cells or not name.endswith(BEST):
+            continue
+        config = experiment.config
+        cell = Cell(config.num_classes, 1, AS_TRAINED)
+        source, change = data.pictures(config, cell)
+        learner = build_learner(config, source, evaluation_updates=1, evaluation_mask="mode")
+        restore_export(learner, pretrained / f"omniglot-{name}")
+        results.keep_cell(name, measure(learner, cell, source, change, plan.tasks))
+
+
+def _export(measured: Opened, pretrained: Path, steps: int) -> None:
+    config = measured.run.config
+    model = pretrained / MODELS[config.datasource]
+    line = {ORIGIN: origin(config, measured.iteration)}
+    export_trained(measured.learner, measured.source, config, model, line, num_updates=steps)
+    list_exports(pretrained)
+    print("wrote", model)
+
+
+def origin(config: Config, iteration: int) -> str:
+    """The line that stands beside the model: what it is."""
+    return (
+        f"{config.method}, for any number of classes and for pictures one at a time, trained on "
+        f"{config.num_classes}-way {config.update_batch_size}-shot {config.datasource}, "
+        f"{iteration} iterations.\n"
+    )
