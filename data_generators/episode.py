@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from data_generators.random_streams import check_split
+
 
 class Episode(NamedTuple):
     """A batch of tasks, each split into the examples to adapt on and those to answer.
@@ -22,15 +24,25 @@ class Episode(NamedTuple):
     query_y: tf.Tensor
 
 
-def check_counts(*, tasks: int = 1, shot: int, query: int) -> None:
-    """Check how much an episode is asked to have.
+def check_draw(split: str, *, seed: int = 0, tasks: int = 1, shot: int, query: int) -> None:
+    """Check what an episode is drawn for and how much it is asked to have.
 
     Raises:
-        ValueError: one of the numbers is not whole, or too small.
+        ValueError: no such split, or a number is not whole, or too small.
     """
+    check_split(split)
+    if not is_whole(seed):
+        raise ValueError(f"seed must be a whole number, got {seed!r:.100}")
     for name, value, least in (("tasks", tasks, 1), ("shot", shot, 0), ("query", query, 0)):
-        if not isinstance(value, numbers.Integral) or value < least:
-            raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
+        if not is_whole(value) or value < least:
+            raise ValueError(
+                f"{name} must be a whole number of at least {least}, got {value!r:.100}"
+            )
+
+
+def is_whole(value: object) -> bool:
+    """Whether a value is a whole number; True and False are none."""
+    return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 
 
 def split_episode(x: tf.Tensor, y: tf.Tensor, support: int) -> Episode:

@@ -1,12 +1,12 @@
 """Polynomial regression, the problem of section 5.2."""
 
-import numbers
-
 import tensorflow as tf
 
-from data_generators.episode import Episode, check_counts, split_episode
+from data_generators.episode import Episode, check_draw, is_whole, split_episode
 from data_generators.errors import DataError
 from data_generators.random_streams import held_out_draw, stream_id, uniform
+
+LARGEST_ORDER = 100  # a compiled program has every power in it
 
 
 class Polynomial:
@@ -16,7 +16,7 @@ class Polynomial:
         order: the highest power, n; a task has n + 1 coefficients.
 
     Raises:
-        DataError: `order` is negative, or no whole number.
+        DataError: `order` is no whole number, negative, or more than `LARGEST_ORDER`.
     """
 
     input_shape = (1,)
@@ -27,12 +27,16 @@ class Polynomial:
     data_record = None
 
     def __init__(self, order: int):
-        if not isinstance(order, numbers.Integral) or order < 0:
-            raise DataError(f"--poly_order must be a whole number of at least 0, got {order!r}")
+        if not is_whole(order) or not 0 <= order <= LARGEST_ORDER:
+            raise DataError(
+                f"--poly_order must be a whole number between 0 and {LARGEST_ORDER}, got "
+                f"{order!r:.100}"
+            )
         self.order: int = order
 
     def check(self, split: str, *, shot: int, query: int) -> None:
-        """Raise nothing: a function has as many points as are asked for."""
+        """Raise a ValueError for no split or no numbers: a function has any number of points."""
+        check_draw(split, shot=shot, query=query)
 
     def episodes(
         self,
@@ -45,7 +49,7 @@ class Polynomial:
         query: int,
     ) -> Episode:
         """Draw `tasks` polynomials with `shot` support and `query` query points each."""
-        check_counts(tasks=tasks, shot=shot, query=query)
+        check_draw(split, seed=seed, tasks=tasks, shot=shot, query=query)
         count = self.order + 1
         stream = stream_id(self._name, seed, split)
         unit = uniform(stream, iteration, [tasks, count + shot + query])
@@ -53,7 +57,7 @@ class Polynomial:
 
     def held_out(self, split: str, numbers: tf.Tensor, *, shot: int, query: int) -> Episode:
         """The polynomials of these numbers, int32 [tasks], the same for any `shot` and `query`."""
-        check_counts(shot=shot, query=query)
+        check_draw(split, shot=shot, query=query)
         draw = held_out_draw(self._name, split, numbers)
         points = tf.concat([draw("support", [shot]), draw("query", [query])], axis=1)
         return self._tasks(draw("function", [self.order + 1]), points, shot)

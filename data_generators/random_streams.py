@@ -6,6 +6,7 @@ split, its own number), so that it is the same task in a batch of any size.
 
 import zlib
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,10 +22,41 @@ def stream_id(source: str, seed: int, split: str) -> int:
     Raises:
         ValueError: `split` is not one of `SPLITS`.
     """
-    if split not in SPLITS:
-        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+    check_split(split)
     digest = zlib.crc32(f"{source}/{split}/{seed}".encode())
     return int(np.uint32(digest).astype(np.int32))
+
+
+def check_split(split: str) -> None:
+    """Raise a ValueError if there is no split of this name."""
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}")
+
+
+def whole_int32(name: str, value: Any) -> tf.Tensor:
+    """Check a whole number, or an array of them.
+
+    Args:
+        name: of the argument.
+        value: given; may be traced.
+
+    Returns:
+        int32, of the shape of the value.
+
+    Raises:
+        ValueError: it is none, or beyond int32; of what is traced its type alone is known.
+    """
+    message = f"{name} must be a whole number within int32, got {value!r:.100}"
+    try:
+        number = tf.convert_to_tensor(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError(message) from error
+    if not number.dtype.is_integer:
+        raise ValueError(message)
+    known = tf.get_static_value(number)
+    if known is not None and np.any(known != known.astype(np.int32)):
+        raise ValueError(message)
+    return tf.cast(number, tf.int32)
 
 
 def uniform(stream: int | tf.Tensor, iteration: int | tf.Tensor, shape: Sequence[int]) -> tf.Tensor:
@@ -34,11 +66,9 @@ def uniform(stream: int | tf.Tensor, iteration: int | tf.Tensor, shape: Sequence
     drawn and scaled here because XLA makes other floats of the same bits than TensorFlow does.
 
     Raises:
-        ValueError: the iteration's number is not whole.
+        ValueError: the iteration's number is not whole, or beyond int32.
     """
-    if isinstance(iteration, float):
-        raise ValueError(f"iteration must be a whole number, got {iteration}")
-    key = tf.stack([tf.cast(stream, tf.int32), tf.cast(iteration, tf.int32)])
+    key = tf.stack([tf.cast(stream, tf.int32), whole_int32("iteration", iteration)])
     bits = tf.random.stateless_uniform(
         shape, key, minval=None, maxval=None, dtype=tf.int32, alg="philox"
     )
@@ -60,10 +90,10 @@ def held_out_draw(
         shape [n, ...] are the first ones of its [m, ...], n < m.
 
     Raises:
-        ValueError: `numbers` is not [tasks].
+        ValueError: `numbers` is not [tasks], not whole, or beyond int32.
     """
-    numbers = tf.cast(numbers, tf.int32)
-    if numbers.shape.rank != 1:
+    numbers = whole_int32("each of the tasks' numbers", numbers)
+    if numbers.shape.rank != 1 or numbers.shape[0] == 0:
         raise ValueError(f"numbers must be [tasks], got shape {tuple(numbers.shape)}")
 
     def draw(purpose: str, shape: Sequence[int]) -> tf.Tensor:

@@ -4,7 +4,7 @@ import math
 
 import tensorflow as tf
 
-from data_generators.episode import Episode, check_counts, split_episode
+from data_generators.episode import Episode, check_draw, split_episode
 from data_generators.errors import DataError
 from data_generators.random_streams import held_out_draw, stream_id, uniform
 
@@ -42,7 +42,8 @@ class Sinusoid:
         self.input_shape = (4,) if oracle else (1,)
 
     def check(self, split: str, *, shot: int, query: int) -> None:
-        """Raise nothing: a function has as many points as are asked for."""
+        """Raise a ValueError for no split or no numbers: a function has any number of points."""
+        check_draw(split, shot=shot, query=query)
 
     def episodes(
         self,
@@ -55,13 +56,13 @@ class Sinusoid:
         query: int,
     ) -> Episode:
         """Draw `tasks` sinusoids with `shot` support and `query` query points each."""
-        check_counts(tasks=tasks, shot=shot, query=query)
+        check_draw(split, seed=seed, tasks=tasks, shot=shot, query=query)
         unit = uniform(stream_id("sinusoid", seed, split), iteration, [tasks, 3 + shot + query])
         return self._tasks(unit[:, :3], unit[:, 3:], shot)
 
     def held_out(self, split: str, numbers: tf.Tensor, *, shot: int, query: int) -> Episode:
         """The sinusoids of these numbers, int32 [tasks], the same for every `shot` and `query`."""
-        check_counts(shot=shot, query=query)
+        check_draw(split, shot=shot, query=query)
         draw = held_out_draw("sinusoid", split, numbers)
         points = tf.concat([draw("support", [shot]), draw("query", [query])], axis=1)
         return self._tasks(draw("function", [3]), points, shot)

@@ -36,7 +36,7 @@ class TaskSource(Protocol):
     def data_record(self) -> DataRecord | None: ...  # noqa: D102
 
     def check(self, split: str, *, shot: int, query: int) -> None:
-        """Raise the DataError that `episodes` and `held_out` would raise for these sizes."""
+        """Raise the error that `episodes` and `held_out` would raise for these sizes."""
         ...
 
     def episodes(

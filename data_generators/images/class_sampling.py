@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from data_generators.episode import is_whole
 from data_generators.errors import DataError
 from data_generators.random_streams import held_out_draw, uniform
 
@@ -45,10 +46,10 @@ def check_classes(
     Raises:
         DataError: it has not; the line names the flag to change and what would be right.
     """
-    if not 1 <= way <= len(names):
+    if not is_whole(way) or not 1 <= way <= len(names):
         raise DataError(
             f"--num_classes must be between 1 and {len(names)}, "
-            f"the classes of the {split} split, got {way}"
+            f"the classes of the {split} split, got {way!r:.100}"
         )
     smallest = int(np.argmin(sizes))
     if shot + query > sizes[smallest]:
@@ -64,12 +65,13 @@ def first_train_classes(ids: np.ndarray, number: int) -> np.ndarray:
     Raises:
         DataError: there are not so many.
     """
+    if not is_whole(number) or not (number == -1 or 1 <= number <= len(ids)):
+        raise DataError(
+            f"--num_train_classes must be between 1 and {len(ids)}, or -1 for all, got "
+            f"{number!r:.100}"
+        )
     if number == -1:
         return ids
-    if not 1 <= number <= len(ids):
-        raise DataError(
-            f"--num_train_classes must be between 1 and {len(ids)}, or -1 for all, got {number}"
-        )
     return ids[:number]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from data_generators.data_record import DataRecord, image_class
-from data_generators.episode import Episode, check_counts, split_episode
+from data_generators.episode import Episode, check_draw, split_episode
 from data_generators.images.cache import read_rows
 from data_generators.images.class_sampling import (
     ClassSample,
@@ -22,7 +22,7 @@ from data_generators.images.contents import Contents
 from data_generators.images.device_images import DeviceImages
 from data_generators.images.image_input import ImageInput
 from data_generators.images.repeated_images import warn_of_repeated_images
-from data_generators.random_streams import SPLITS, stream_id
+from data_generators.random_streams import SPLITS, check_split, stream_id
 
 ClassRows = Mapping[str, np.ndarray]
 """Name of a class -> which rows of the array are its images."""
@@ -82,6 +82,7 @@ class ImageEpisodes:
 
     def class_ids(self, split: str) -> np.ndarray:
         """Return the places in `class_names` of the classes of a split."""
+        check_split(split)
         return self._class_ids[split]
 
     @functools.cached_property
@@ -158,7 +159,8 @@ class ImageEpisodes:
         )
 
     def check(self, split: str, *, shot: int, query: int) -> None:
-        """Raise the DataError that `episodes` would raise for these sizes."""
+        """Raise the error that `episodes` would raise for these sizes."""
+        check_draw(split, shot=shot, query=query)
         ids = self.class_ids(split)
         names = [self.class_names[i] for i in ids]
         check_classes(split, names, self._sizes[ids], way=self.output_size, shot=shot, query=query)
@@ -180,7 +182,7 @@ class ImageEpisodes:
         Raises:
             DataError: `way` is more than the split's classes, or a class has too few images.
         """
-        check_counts(tasks=tasks, shot=shot, query=query)
+        check_draw(split, seed=seed, tasks=tasks, shot=shot, query=query)
         stream = stream_id(self.name, seed, split)
         self.check(split, shot=shot, query=query)
         way, ids = self.output_size, self.class_ids(split)
@@ -199,7 +201,6 @@ class ImageEpisodes:
         Raises:
             DataError: `way` is more than the split's classes, or a class has too few images.
         """
-        check_counts(shot=shot, query=query)
         self.check(split, shot=shot, query=query)
         ids = self.class_ids(split)
         sizes = {"way": self.output_size, "shot": shot, "query": query}

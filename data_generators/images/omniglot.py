@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from data_generators.data_record import DataRecord, image_class
-from data_generators.episode import Episode, split_episode
+from data_generators.episode import Episode, check_draw, split_episode
 from data_generators.images import omniglot_files
 from data_generators.images.class_sampling import (
     ClassSample,
@@ -22,7 +22,7 @@ from data_generators.images.device_images import DeviceImages
 from data_generators.images.image_input import ImageInput
 from data_generators.images.omniglot_files import DRAWINGS, SIDE, load_drawings
 from data_generators.images.repeated_images import warn_of_repeated_images
-from data_generators.random_streams import stream_id
+from data_generators.random_streams import check_split, stream_id
 
 TRAIN, VAL = 1100, 100  # characters; the others, 423 of 1623, are held out for test
 # The real data set, which has one drawing twice (docs/own-images.md), as everybody may know.
@@ -92,6 +92,7 @@ class Omniglot:
 
     def class_ids(self, split: str) -> np.ndarray:
         """Return the places in `class_names` of the characters of a split."""
+        check_split(split)
         return self._class_ids[split]
 
     @functools.cached_property
@@ -127,7 +128,8 @@ class Omniglot:
         return self._contents.checksums(np.arange(len(self._drawings)))
 
     def check(self, split: str, *, shot: int, query: int) -> None:
-        """Raise the DataError that `episodes` would raise for these sizes."""
+        """Raise the error that `episodes` would raise for these sizes."""
+        check_draw(split, shot=shot, query=query)
         names = [self.class_names[i] for i in self.class_ids(split)]
         sizes = np.full(len(names), DRAWINGS)
         check_classes(split, names, sizes, way=self.output_size, shot=shot, query=query)
@@ -149,6 +151,7 @@ class Omniglot:
         Raises:
             DataError: `way` is more than the split's classes, or shot + query more than 20.
         """
+        check_draw(split, seed=seed, tasks=tasks, shot=shot, query=query)
         stream = stream_id("omniglot", seed, split)
         self.check(split, shot=shot, query=query)
         way, class_ids = self.output_size, self.class_ids(split)

@@ -127,6 +127,8 @@ def _download_zips(folder: Path, base_url: str, timeout: float) -> None:
 
 def _find_trees(folder: Path) -> list[tuple[FileTree, int]]:
     """Return the places of the drawings, each with the number of characters due there."""
+    if not folder.exists():
+        raise DataError(f"--data_path={folder} does not exist")
     found: dict[str, FileTree] = {}
     for part in CHARACTERS:
         if (folder / f"{part}.zip").is_file():

@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Collection, Iterable
-from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 
+from data_generators.episode import is_whole
 from data_generators.errors import DataError
 from data_generators.images.contents import Contents
 from data_generators.images.decoding import READER_VERSION
@@ -74,10 +74,11 @@ class Images(ImageEpisodes):
         if data_path is None:
             raise DataError(f"--data_path must name {LAYOUT}")
         for name, value, least, most in (
+            ("num_classes", way, 1, 2**31 - 1),
             ("image_size", image_size, 1, 65_535),
             ("split_seed", split_seed, 0, 2**32 - 1),
         ):
-            if not isinstance(value, Integral) or not least <= value <= most:
+            if not is_whole(value) or not least <= value <= most:
                 raise DataError(
                     f"--{name} must be a whole number between {least} and {most}, got {value!r}"
                 )

@@ -198,9 +198,10 @@ def test_a_failure_while_the_cache_is_written_leaves_no_cache(tiny, cache, monke
 @pytest.mark.parametrize("folder_exists", [True, False])
 def test_a_folder_without_omniglot_is_refused(tmp_path, cache, folder_exists):
     folder = tmp_path / "data"
+    expected = f"^--data_path={folder} does not exist$"
     if folder_exists:
         folder.mkdir()
-    expected = f"--data_path={folder} has no images_background.zip and no images_evaluation.zip"
+        expected = f"--data_path={folder} has no images_background.zip and no images_evaluation.zip"
     with pytest.raises(DataError, match=expected):
         load(folder, cache)
 
