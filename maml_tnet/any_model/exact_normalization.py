@@ -34,20 +34,31 @@ class ExactBatchNormalization(keras.layers.BatchNormalization):
 
     The batch's mean and variance become `moving_mean` and `moving_variance`, whole; inside
     `mean_over_calls` their means over the calls do, as Keras' moving averages have those of all.
-    Inside `stored_statistics` these are used instead. Frozen, it uses them always, as Keras does.
+    Inside `stored_statistics` these are used instead. Frozen, it uses them always, as Keras does,
+    and where `keeps_averages` says so.
 
     Attributes:
         uses_stored: whether to normalize by the stored statistics.
         calls: inside `mean_over_calls`, how many have stored theirs.
+        keeps_averages: whether to normalize by moving averages of its own, in training, too.
+        heard_true, heard_false: with which `training` it was called.
     """
 
     uses_stored = False
     calls: int | None = None
+    keeps_averages = False
+    heard_true = heard_false = False
+
+    @property
+    def by_task(self) -> bool:
+        """Whether statistics of a task are used, not moving averages of the model's own."""
+        return self.trainable and not self.keeps_averages
 
     def call(self, inputs: tf.Tensor, training: bool | None = None, mask: Any = None) -> tf.Tensor:
         """Normalize [examples, ...], same out; `mask` [examples, ...] leaves out positions."""
-        del training
-        if not self.trainable:
+        self.heard_true |= bool(training)
+        self.heard_false |= not training
+        if not self.by_task:
             return super().call(inputs, training=False, mask=mask)
         x = _precise(inputs)
         feature_axis = self.axis % x.shape.rank
@@ -118,11 +129,11 @@ def check_lengths(model: keras.Model) -> None:
         model: whose batch normalizations are to store statistics.
 
     Raises:
-        ValueError: there is one that trains.
+        ValueError: there is one that goes by the task's statistics.
     """
     for layer in sublayers(model):
         inner = sublayers(layer) if isinstance(layer, keras.layers.TimeDistributed) else []
-        if any(isinstance(each, ExactBatchNormalization) and each.trainable for each in inner):
+        if any(isinstance(each, ExactBatchNormalization) and each.by_task for each in inner):
             try:
                 unknown = layer.input.shape[1] is None
             except (AttributeError, ValueError):  # it is in no functional model

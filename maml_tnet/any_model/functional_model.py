@@ -37,7 +37,7 @@ class FunctionalModel:
         model: of `copying.exact_copy`.
 
     Attributes:
-        batch_normalizations: those that train.
+        batch_normalizations: those that go by a task's statistics.
         statistics: their variables, which a call sets to those of its batch.
         seeds: the variables that random layers, such as dropout, count on.
     """
@@ -48,7 +48,7 @@ class FunctionalModel:
         self.batch_normalizations = [
             layer
             for layer in layers
-            if isinstance(layer, ExactBatchNormalization) and layer.trainable
+            if isinstance(layer, ExactBatchNormalization) and layer.by_task
         ]
         self.statistics = [
             variable

@@ -28,6 +28,10 @@ from maml_tnet.any_model.functional_model import FunctionalModel
 from maml_tnet.any_model.loss import ModelLoss, model_loss
 from maml_tnet.any_model.one_task import NORMALIZE_BY, OneTask
 from maml_tnet.any_model.second_derivatives import Outputs, checked_outputs
+from maml_tnet.any_model.training_argument import (
+    keep_moving_averages,
+    warn_of_overridden_arguments,
+)
 from maml_tnet.any_model.unit_groups import Adapts
 from maml_tnet.arguments import (
     LEAST_INT32,
@@ -153,6 +157,8 @@ class ModelLearner(Learner):
         self.task_loss: ModelLoss | None = None
         self._outputs_specs: dict[str, Outputs] = {}
         self.network = exact_copy(network)
+        warn_of_overridden_arguments(self.network)
+        keep_moving_averages(self.network, normalize_by)
         if normalize_by == "support":
             check_lengths(self.network)
         self.function = FunctionalModel(self.network)

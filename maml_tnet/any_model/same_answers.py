@@ -49,7 +49,7 @@ def check_same_answers(model: keras.Model, copy: keras.Model) -> None:
     ):
         return
     norms = [
-        layer for layer in inner if isinstance(layer, ExactBatchNormalization) and layer.trainable
+        layer for layer in inner if isinstance(layer, ExactBatchNormalization) and layer.by_task
     ]
     with keras.StatelessScope(), stored_statistics(norms):
         try:
