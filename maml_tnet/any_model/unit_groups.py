@@ -9,14 +9,14 @@ layer of one's own nothing is known: these have masks and no T.
 Scales and offsets of normalizations are meta-learned, and never adapt.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from maml_tnet.compat import sublayers
+from maml_tnet.compat import is_functional, sublayers
 
 NORMALIZATIONS = (
     keras.layers.BatchNormalization,
@@ -98,9 +98,8 @@ def adapting_groups(model: keras.Model, adapt: Adapts) -> list[UnitGroup]:
 
     Args:
         model: built.
-        adapt: "all" (MAML); "head", the last layer with weights, or those that are the model's
-            outputs (ANIL); "body", all others (BOIL); or a function of one of `model.layers` that
-            says whether it adapts.
+        adapt: "all" (MAML); "head", of every output the last layers that can adapt (ANIL); "body",
+            all others (BOIL); or a function of one of `model.layers` that says whether it adapts.
 
     Raises:
         ValueError: an unknown word, or nothing adapts.
@@ -132,13 +131,45 @@ def _chosen_layers(model: keras.Model, adapt: Adapts) -> list[Any]:
         return [layer for layer in layers if adapt(layer)]
     if adapt == "all":
         return [model] if own else layers
-    names = set(getattr(model, "output_names", None) or [])
-    heads = [layer for layer in layers if layer.name in names] or layers[-1:]
+    able = [layer for layer in layers if any(map(_groups_of_layer, sublayers(layer)))]
+    heads = _heads(model, able)
     if adapt == "head":
         return heads
     if adapt == "body":
         return [layer for layer in layers if layer not in heads]
     raise ValueError(f'adapt must be "all", "head", "body" or a function, got {adapt!r}')
+
+
+def _heads(model: keras.Model, layers: list[Any]) -> list[Any]:
+    """Of every output of a model the layers after which none of the layers follows."""
+    if isinstance(model, keras.Sequential) or not is_functional(model):
+        return layers[-1:]
+    ids = {id(layer) for layer in layers}
+
+    def before(tensors: Iterable[Any], *, stops: bool) -> dict[int, Any]:
+        """The nodes of layers that some tensors come from; if it stops, the first of each path."""
+        found, seen, ahead = {}, set(), list(tensors)
+        while ahead:
+            operation, index, _ = ahead.pop()._keras_history
+            node = operation._inbound_nodes[index]
+            if id(node) in seen:
+                continue
+            seen.add(id(node))
+            is_one = id(operation) in ids
+            if is_one:
+                found[id(node)] = node
+            if not (is_one and stops):
+                ahead += node.input_tensors
+        return found
+
+    heads = set()
+    for output in model.outputs:
+        last = before([output], stops=True)
+        for node in last.values():
+            others = [other for other in last.values() if other is not node]
+            if all(id(node) not in before(each.input_tensors, stops=False) for each in others):
+                heads.add(id(node.operation))
+    return [layer for layer in layers if id(layer) in heads]
 
 
 def _own_variables(layer: Any) -> list[Any]:
