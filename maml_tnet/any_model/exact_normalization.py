@@ -148,17 +148,23 @@ def check_lengths(model: keras.Model) -> None:
 
 @keras.utils.register_keras_serializable("maml_tnet")
 class ExactLayerNormalization(keras.layers.LayerNormalization):
-    """Layer normalization."""
+    """Layer normalization, also with `rms_scaling=True`."""
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Normalize [examples, ...], same out."""
         x = _precise(inputs)
         axes = [self.axis] if isinstance(self.axis, int) else list(self.axis)
         axes = sorted(axis % x.shape.rank for axis in axes)
-        y = standardize(x, axes, self.epsilon)
-        if self.scale:
+        if getattr(self, "rms_scaling", False):  # Keras' name of a division by the deviation alone
+            variance = tf.reduce_mean(
+                tf.square(x - tf.reduce_mean(x, axes, keepdims=True)), axes, keepdims=True
+            )
+            y = x * tf.math.rsqrt(variance + self.epsilon)
+        else:
+            y = standardize(x, axes, self.epsilon)
+        if self.gamma is not None:
             y *= _broadcast(self.gamma, axes, x)
-        if self.center:
+        if self.beta is not None:
             y += _broadcast(self.beta, axes, x)
         return tf.cast(y, self.compute_dtype)
 

@@ -187,6 +187,7 @@ KINDS: dict[str, Callable[[], keras.Model]] = {
         layers.Dense(4),
         layers.UnitNormalization(),
         layers.Dense(3),
+        layers.LayerNormalization(rms_scaling=True),
         layers.RMSNormalization(),
     ),
     "spectral_normalization": lambda: _sequential(
