@@ -1,5 +1,6 @@
 """Episodes as `fit` takes them: dicts or tuples of arrays [tasks, examples, ...]."""
 
+import warnings
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from maml_tnet.arguments import LEAST_INT32, whole_number
 
 # Of NumPy's kinds: complex numbers, times, objects, texts.
 NO_NUMBERS = "cmMOSU"
+MOST_NAMED = 10  # classes in one line
 
 
 class ModelEpisode(NamedTuple):
@@ -203,6 +205,7 @@ def class_episodes(
     """Episodes of `way` classes, drawn from labelled examples: an endless `tf.data.Dataset`.
 
     Episode i is a pure function of (seed, i), so `dataset.skip(i)` goes on where a run stopped.
+    Classes of fewer than shot + query examples are left out, with a warning that names them.
 
     Args:
         x: examples [number, ...], an array.
@@ -239,12 +242,21 @@ def class_episodes(
     except TypeError as error:
         kinds = sorted({type(label).__name__ for label in labels})
         raise ValueError(f"labels must be of one type, got {' and '.join(kinds)}") from error
-    members = [np.flatnonzero(labels == label) for label in classes]
-    members = [indices for indices in members if len(indices) >= shot + query]
+    found = [np.flatnonzero(labels == label) for label in classes]
+    members = [indices for indices in found if len(indices) >= shot + query]
     if len(members) < way:
         raise ValueError(
             f"way={way} needs as many classes with shot + query = {shot + query} examples, "
             f"got {len(members)}"
+        )
+    if len(members) < len(found):
+        pairs = zip(classes.tolist(), found, strict=True)
+        few = [repr(label) for label, indices in pairs if len(indices) < shot + query]
+        warnings.warn(
+            f"{len(few)} of {len(found)} classes have fewer than shot + query = {shot + query} "
+            f"examples and are left out: {', '.join(few[:MOST_NAMED])}"
+            + (", ..." if len(few) > MOST_NAMED else ""),
+            stacklevel=2,
         )
     most = max(map(len, members))
     table = np.stack([np.resize(indices, most) for indices in members])

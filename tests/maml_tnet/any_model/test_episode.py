@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -44,6 +46,21 @@ def test_an_episode_is_a_function_of_its_number():
     np.testing.assert_array_equal(skipped["support_x"], one[5]["support_x"])
     assert np.any(other[5]["support_x"] != one[5]["support_x"])
     assert np.any(one[4]["support_x"] != one[5]["support_x"])
+
+
+def test_classes_that_are_left_out_are_named_once_and_counted():
+    labels = ["a"] * 3 + ["b"] * 20 + ["c"] * 17
+    x = np.zeros([40, 1])
+    message = r"^1 of 3 classes have .* = 4 examples .* out: 'a'$"
+    with pytest.warns(UserWarning, match=message) as said:
+        list(class_episodes(x, labels, way=2, shot=2, query=2, tasks=1).take(2))
+    assert len(said) == 1
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        class_episodes(x, labels, way=3, shot=1, query=2, tasks=1)
+    labels = [*range(30), *[30] * 5, *[31] * 5]
+    with pytest.warns(UserWarning, match=r"^30 of 32 classes .* out: 0, 1, .*, 9, \.\.\.$"):
+        class_episodes(x, labels, way=2, shot=1, query=1, tasks=1)
 
 
 def test_too_few_classes():
