@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
-from maml_tnet.any_model.unit_groups import Adapts, adapting_groups
+from maml_tnet.any_model.unit_groups import Adapts, Weight, adapting_groups
 from maml_tnet.layers import MASK_PER
 from maml_tnet.masks import mask_noise, straight_through_mask
 
@@ -63,7 +63,9 @@ class AdaptingWeights(keras.layers.Layer):
         self.groups = tuple(groups)
         self.weights_of_groups = tuple(w for group in groups for w in group.weights)
         self.transforms = {
-            i: self._add(f"{group.name}_transform", [group.units, group.units], "identity")
+            i: self._add(
+                f"{group.name}_transform", [group.units, group.units], "identity", group.weights
+            )
             for i, group in enumerate(groups)
             if transform and group.takes_transform
         }
@@ -74,22 +76,30 @@ class AdaptingWeights(keras.layers.Layer):
                         f"{weight.variable.path} has a constraint, which T would break: leave the "
                         "constraint out, or take transform=False"
                     )
-        shapes = {None: [], "unit": [[group.units] for group in groups]}
-        shapes["weight"] = [list(w.variable.shape) or [1] for w in self.weights_of_groups]
+        masked: dict[str | None, list[tuple[list[int], list[Weight]]]] = {
+            None: [],
+            "unit": [([group.units], group.weights) for group in groups],
+            "weight": [(list(w.variable.shape) or [1], [w]) for w in self.weights_of_groups],
+        }
         start = keras.initializers.Constant(logit_init)
         self.mask_logits = [
-            self._add(f"mask_logits{i}", shape, start) for i, shape in enumerate(shapes[mask])
+            self._add(f"mask_logits{i}", shape, start, weights)
+            for i, (shape, weights) in enumerate(masked[mask])
         ]
         start = keras.initializers.Constant(update_lr)
         self.step_size_variables = [
-            self._add(f"step_size{i}", w.variable.shape, start)
+            self._add(f"step_size{i}", w.variable.shape, start, [w])
             for i, w in enumerate(self.weights_of_groups)
             if meta_sgd
         ]
         self.built = True
 
-    def _add(self, name: str, shape: Sequence[int], initializer: Any) -> Any:
-        return self.add_weight(name=name, shape=shape, initializer=initializer)
+    def _add(
+        self, name: str, shape: Sequence[int], initializer: Any, weights: Sequence[Weight]
+    ) -> Any:
+        """A variable of the number type of the weights that it is for."""
+        dtype = weights[0].variable.dtype
+        return self.add_weight(name=name, shape=shape, initializer=initializer, dtype=dtype)
 
     def initial(self, values: Values) -> list[tf.Tensor]:
         """W and b that every task starts from."""
@@ -145,7 +155,7 @@ class AdaptingWeights(keras.layers.Layer):
             return [self._spread([tf.cast(zeta >= 0, zeta.dtype) for zeta in logits])] * steps
         masks = []
         for draw in noise:
-            pairs = zip(logits, draw, strict=True)
+            pairs = [(zeta, tf.cast(u, zeta.dtype)) for zeta, u in zip(logits, draw, strict=True)]
             masks.append(self._spread([straight_through_mask(*p, self.temperature) for p in pairs]))
         return masks if len(masks) == steps else masks * steps
 

@@ -161,6 +161,8 @@ class ModelLearner(Learner):
         keep_moving_averages(self.network, normalize_by)
         if normalize_by == "support":
             check_lengths(self.network)
+        # By these Keras takes metrics, and names them, of a model of several outputs.
+        self.output_names = getattr(self.network, "output_names", None)
         self.function = FunctionalModel(self.network)
         self.adapting = AdaptingWeights(
             self.network,

@@ -99,7 +99,9 @@ class OneTask:
     def loss_of(self, answers: Answers, targets: Any, support_size: Any) -> tf.Tensor:
         """The task's loss, a scalar. `targets` are (targets, sample weights or None)."""
         y, weights = targets
-        return self.loss(y, answers.outputs, weights, support_size) + answers.penalty
+        loss = self.loss(y, answers.outputs, weights, support_size)
+        dtype = self.weights.dtype
+        return tf.cast(loss, dtype) + tf.cast(answers.penalty, dtype)
 
     def answer(self, support_x: Any, query_x: Any, fast_weights: Sequence[tf.Tensor]) -> Answers:
         """Answer queries, with batch normalization by the support set's statistics or their own."""

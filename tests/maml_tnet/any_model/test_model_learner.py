@@ -397,6 +397,24 @@ def test_constraints_hold_after_every_inner_step(rng):
     MetaLearner(model(trainable=False), update_lr=0.5, mask="unit")
 
 
+@pytest.mark.parametrize("adapt", ["all", "head"])
+def test_a_head_of_another_number_type_learns(adapt):
+    head = layers.Dense(1, dtype="float64", kernel_regularizer="l2")
+    model = keras.Sequential([keras.Input([2]), layers.Dense(3), head])
+    learner = learner_of(model, adapt=adapt, meta_sgd=True, num_updates=2)
+    assert np.all(np.isfinite(learner.fit(dataset([0]), verbose=0).history["loss"]))
+    batch = episode(1)
+    measured = learner.evaluate(dataset([1]), verbose=0)
+    errors = []
+    for task in range(TASKS):
+        learned = learner.adapt(batch["support_x"][task], batch["support_y"][task])
+        learned_kernel = learned.layers[-1].kernel
+        assert learned_kernel.dtype == "float64"
+        error = learned(batch["query_x"][task]) - batch["query_y"][task]
+        errors.append(np.mean(error**2) + 0.01 * np.sum(learned_kernel.numpy() ** 2))
+    np.testing.assert_allclose(measured, np.mean(errors), rtol=1e-5)
+
+
 def test_several_inputs_and_outputs():
     a, b = keras.Input([2], name="a"), keras.Input([2], name="b")
     hidden = layers.Dense(3, activation="tanh")(layers.Concatenate()([a, b]))
@@ -427,6 +445,28 @@ def test_several_inputs_and_outputs():
     np.testing.assert_allclose(measured["sum_mae"], np.mean(np.abs(error)), rtol=1e-5)
     right = predicted["is"].argmax(-1) == query[1]["is"]
     np.testing.assert_allclose(measured["is_accuracy"], right.mean(), rtol=1e-6)
+
+
+@pytest.mark.parametrize("metrics", [{"a": "mae", "b": "mse"}, [["mae"], ["mse"]], {"b": "mse"}])
+def test_metrics_by_the_names_of_outputs_are_those_of_keras(metrics):
+    x = keras.Input([2])
+    hidden = layers.Dense(3)(x)
+    model = keras.Model(x, [layers.Dense(1, name=name)(hidden) for name in "ab"])
+    learner = learner_of(model, loss=["mse", "mse"], metrics=metrics)
+    batch = episode(0)
+    y, answers = batch["query_y"], (batch["support_y"], batch["support_y"])
+    data = (batch["support_x"], answers, batch["query_x"], (y, 2 * y))
+    data = tf.data.Dataset.from_tensors(data)
+    found = learner.evaluate(data, return_dict=True, verbose=0)
+    outputs = learner.predict(data, verbose=0)
+    expected = {
+        "a_mae": np.mean(np.abs(outputs[0] - y)),
+        "b_mse": np.mean((outputs[1] - 2 * y) ** 2),
+    }
+    names = ["b_mse"] if len(metrics) == 1 else ["a_mae", "b_mse"]
+    assert set(found) == {"loss", *names}
+    for name in names:
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-5)
 
 
 def test_saving_and_loading(eager, tmp_path):
