@@ -135,8 +135,13 @@ def check_training_data(dataset: Any, options: Mapping[str, Any], what: str) -> 
         what: `dataset` is for.
 
     Raises:
-        ValueError: see `check_dataset`.
+        ValueError: see `check_dataset`; or there are weights of classes.
     """
+    if options.get("class_weight") is not None:
+        raise ValueError(
+            "class_weight is of one task's classes, and fit learns many tasks: leave it out "
+            "(episodes for a Keras model may have support_weight and query_weight)"
+        )
     check_dataset(dataset, options.get("steps_per_epoch"), what, "steps_per_epoch")
     if (validation := options.get("validation_data")) is not None:
         steps = options.get("validation_steps")

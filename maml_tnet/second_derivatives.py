@@ -8,13 +8,16 @@ import tensorflow as tf
 
 # The gradients of these have no gradient, or none that is right.
 WITHOUT_SECOND_DERIVATIVE = {
+    "CropAndResize": "tf.image.crop_and_resize",
     "Dilation2D": "tf.nn.dilation2d",
     "FractionalAvgPool": "tf.nn.fractional_avg_pool",
     "FractionalMaxPool": "tf.nn.fractional_max_pool",
     "LRN": "tf.nn.local_response_normalization",
+    "MaxPoolWithArgmax": "tf.nn.max_pool_with_argmax",
     "ResizeBicubic": "tf.image.resize",
     "ResizeBilinear": "tf.image.resize",
     "ResizeNearestNeighbor": "tf.image.resize",
+    "ScaleAndTranslate": "tf.image.resize",
     "Softsign": "softsign",
 }
 
@@ -143,3 +146,22 @@ def checked_loss(outputs: tf.Tensor, *, first_order: bool) -> Iterator[None]:
     yield
     made = {operation.name for operation in outputs.graph.get_operations()[before:]}
     check_operations(depending_on([outputs], made), "the loss")
+
+
+@contextlib.contextmanager
+def missing_derivatives() -> Iterator[None]:
+    """Say in one line that TensorFlow has no derivative of an operation.
+
+    Raises:
+        ValueError: the block needs one that is not there.
+    """
+    try:
+        yield
+    except LookupError as error:
+        text = " ".join(str(error).split())
+        if isinstance(error, IndexError | KeyError) or "gradient" not in text.lower():
+            raise
+        raise ValueError(
+            f"TensorFlow lacks a derivative ({text.split(' In general', 1)[0]}): compute it by "
+            "other operations in the layer or the loss; first_order=True needs no second ones"
+        ) from error

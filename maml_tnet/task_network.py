@@ -12,6 +12,7 @@ from typing import Any
 import tensorflow as tf
 from tensorflow import keras
 
+from maml_tnet.arguments import LEAST_INT32, whole_number
 from maml_tnet.layers import TransformLayer, for_every_task
 
 
@@ -153,5 +154,10 @@ class TaskNetwork(keras.Model):
 
 
 def layer_seed(seed: int, layer: int) -> int:
-    """Different for every layer of every seed."""
+    """Different for every layer of every seed.
+
+    Raises:
+        ValueError: the seed is no whole number.
+    """
+    whole_number("seed", seed, least=LEAST_INT32)
     return 1000 * seed + 10 * layer

@@ -190,6 +190,11 @@ def _refuse(model: keras.Model) -> None:
                 f"the layer {layer.name!r} renormalizes by moving averages, which tasks do not "
                 "share: make it with renorm=False"
             )
+        if getattr(layer, "quantization_mode", None):
+            raise ValueError(
+                f"the layer {layer.name!r} is quantized ({layer.quantization_mode}): its kernel "
+                "does not train, take the model from before quantize"
+            )
         if layer.dtype_policy.name in ("mixed_float16", "float16"):
             raise ValueError(
                 f"the layer {layer.name!r} is {layer.dtype_policy.name}, whose inner gradients "

@@ -46,8 +46,9 @@ def model_episode(data: Any, *, answered: bool = False) -> ModelEpisode:
         ValueError: it is neither, lacks a part, or its parts are of different tasks or examples.
     """
     names = ModelEpisode._fields
-    if isinstance(data, tuple) and len(data) == 1:  # as Keras passes a tuple of arrays on
-        (data,) = data
+    # As Keras passes a tuple of arrays on, and what `train_on_batch` is given.
+    if isinstance(data, tuple) and data and all(part is None for part in data[1:]):
+        data = data[0]
     if isinstance(data, dict) and {*names[:3]} <= set(data) <= {*names}:
         episode = ModelEpisode(**data)
     elif isinstance(data, list | tuple) and 3 <= len(data) <= len(names):

@@ -66,9 +66,8 @@ class FunctionalModel:
         self.seeds = [*own, *(v for v in model.variables if id(v) not in known)]
         spectral = [layer for layer in layers if isinstance(layer, ExactSpectralNormalization)]
         kept = [*self.statistics, *(v for layer in spectral for v in layer.weights)]
-        self._constants = [
-            v for v in model.non_trainable_weights if all(v is not other for other in kept)
-        ]
+        unchanged = [*model.non_trainable_weights, *model.metrics_variables]
+        self._constants = [v for v in unchanged if all(v is not other for other in kept)]
 
     def start(self, seeds: tf.Tensor) -> State:
         """The state before the first call, of seeds [random layers, 2]."""

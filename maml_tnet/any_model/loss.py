@@ -176,7 +176,7 @@ def _check_outputs(loss: Any, outputs: Any, output_names: Sequence[str]) -> None
     if not fits:
         raise ValueError(
             f"loss {loss!r} must be of the model's outputs, of which there are {number}"
-            + (f": {', '.join(names)}" if names else "")
+            + (f": {', '.join(names)}" if names else ", without names")
         )
 
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
@@ -31,6 +32,7 @@ from maml_tnet.any_model.second_derivatives import Outputs, checked_outputs
 from maml_tnet.any_model.training_argument import (
     keep_moving_averages,
     warn_of_overridden_arguments,
+    warn_of_own_training,
 )
 from maml_tnet.any_model.unit_groups import Adapts
 from maml_tnet.arguments import (
@@ -43,6 +45,7 @@ from maml_tnet.arguments import (
 )
 from maml_tnet.compat import as_scaled, require_keras_3, tf_variable
 from maml_tnet.given_data import Learner
+from maml_tnet.second_derivatives import missing_derivatives
 
 # Offset of the first word of a seed, so that dropout and masks share no random stream.
 RANDOM_LAYER_STREAM = 2_000_003
@@ -123,6 +126,11 @@ class ModelLearner(Learner):
         for name, own in OTHER_NAMES.items():
             if name in kwargs:
                 raise ValueError(f"for a Keras model say {own}, {name} is of the paper's networks")
+        if kwargs.get("dtype") is not None:
+            raise ValueError(
+                f"a learner computes in the number types of the model's layers, got dtype="
+                f"{kwargs['dtype']!r:.60}: make the model with them"
+            )
         super().__init__(autocast=False, **kwargs)
         finite_number("update_lr", update_lr, least=0)
         whole_number("num_updates", num_updates, least=1)
@@ -156,6 +164,7 @@ class ModelLearner(Learner):
         self.seed = seed
         self.task_loss: ModelLoss | None = None
         self._outputs_specs: dict[str, Outputs] = {}
+        warn_of_own_training(network)
         self.network = exact_copy(network)
         warn_of_overridden_arguments(self.network)
         keep_moving_averages(self.network, normalize_by)
@@ -276,7 +285,8 @@ class ModelLearner(Learner):
         query = _examples(episode.query_x, episode.query_y, episode.query_weight)
         task = self.one_task(values, seeds, training=training)
         steps = self.num_updates if steps is None else steps
-        fast_weights = task.learn(support, noise, steps=steps, first_order=self.first_order)
+        with missing_derivatives():
+            fast_weights = task.learn(support, noise, steps=steps, first_order=self.first_order)
         answers = task.answer(support.inputs, query.inputs, fast_weights)
         loss = tf.zeros([], self.adapting.dtype)
         if episode.query_y is not None:
@@ -339,12 +349,13 @@ class ModelLearner(Learner):
         values, by_id = self.values()
 
         def one_task(task: tuple) -> tuple[list[tf.Tensor], tf.Tensor, Any]:
-            with tf.GradientTape() as tape:
-                tape.watch(values)
-                loss, outputs = self.query_loss(by_id, *task, training=True)
-            gradients = tape.gradient(
-                loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO
-            )
+            with missing_derivatives():
+                with tf.GradientTape() as tape:
+                    tape.watch(values)
+                    loss, outputs = self.query_loss(by_id, *task, training=True)
+                gradients = tape.gradient(
+                    loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO
+                )
             return [tf.convert_to_tensor(g) for g in gradients], loss, outputs
 
         gradients, losses, outputs = self._map_tasks(
@@ -423,6 +434,10 @@ class ModelLearner(Learner):
     def _episode(self, data: Any, *, answered: bool = False) -> ModelEpisode:
         """What a dataset yields, checked."""
         episode = model_episode(data, answered=answered)
+        # Arrays as they are come from `train_on_batch` of a learner that runs eagerly.
+        episode = tf.nest.map_structure(
+            lambda x: tf.convert_to_tensor(x) if isinstance(x, np.ndarray) else x, episode
+        )
         for name, x in (("support_x", episode.support_x), ("query_x", episode.query_x)):
             self._check_rank(name, x, "[tasks, examples, ...]", axes=2)
         return episode
@@ -581,7 +596,8 @@ class ModelLearner(Learner):
         seeds = tf.zeros([len(self.function.seeds), 2], tf.int32)
         task = self.one_task(values, seeds, training=False)
         steps = self.num_updates if num_updates is None else num_updates
-        fast_weights = task.learn(support, [], steps=steps, first_order=self.first_order)
+        with missing_derivatives():
+            fast_weights = task.learn(support, [], steps=steps, first_order=self.first_order)
         task.forward(support.inputs, fast_weights)  # for the statistics
         pairs = self.adapting.transformed(values, fast_weights)
         return [w for _, w in pairs] + [task.state[id(v)] for v in self.function.statistics]

@@ -1,4 +1,4 @@
-"""What a model itself says of `training` where it calls its layers."""
+"""What a model itself says of training: the argument of its layers' calls, steps of its own."""
 
 import inspect
 import warnings
@@ -9,6 +9,24 @@ from tensorflow import keras
 
 from maml_tnet.any_model.exact_normalization import ExactBatchNormalization
 from maml_tnet.compat import is_functional, sublayers
+
+OWN_TRAINING = ("compute_loss", "compute_metrics", "test_step", "train_step")
+
+
+def warn_of_own_training(model: keras.Model) -> None:
+    """Warn of steps and losses of a model's class, which a learner does not call.
+
+    Args:
+        model: as it is given.
+    """
+    own = [kind for kind in type(model).__mro__ if not kind.__module__.startswith("keras.")]
+    names = [name for name in OWN_TRAINING if any(name in vars(kind) for kind in own)]
+    if names:
+        warnings.warn(
+            f"{type(model).__name__} has a {' and a '.join(names)} of its own, which a learner "
+            "does not call: its tasks descend the loss that it is compiled with",
+            stacklevel=2,
+        )
 
 
 def warn_of_overridden_arguments(model: keras.Model) -> None:

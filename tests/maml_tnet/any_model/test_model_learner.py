@@ -530,6 +530,21 @@ def test_state_of_a_layer_of_ones_own_is_refused():
         call(np.ones([3, 2], "float32"), [], {}, training=True)
 
 
+def test_a_metric_that_a_layer_updates_is_not_shown_as_0():
+    class Measured(layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.mean = keras.metrics.Mean(name="mine")
+
+        def call(self, x):
+            self.mean.update_state(x)
+            return x
+
+    call = FunctionalModel(keras.Sequential([keras.Input([2]), Measured(), layers.Dense(1)]))
+    with pytest.raises(ValueError, match=r"a call of the model changes .*total, which would be l"):
+        call(np.ones([3, 2], "float32"), [], {}, training=True)
+
+
 def test_a_model_with_a_call_of_its_own_is_used_as_it_is():
     class TenTimes(keras.Model):
         def __init__(self):
@@ -635,6 +650,44 @@ def test_weights_that_a_known_layer_has_besides_are_by_themselves():
     kinds = {group.name: group.takes_transform for group in learner.adapting.groups}
     first, last = model.layers[0].name, model.layers[-1].name
     assert kinds == {f"{first}_0": False, f"{first}_1": False, f"{first}_2": False, last: True}
+
+
+def test_one_episode_is_a_batch(eager):
+    expected = eager.evaluate(dataset([2]), verbose=0)
+    for batch in (episode(2), tuple(episode(2).values())):
+        np.testing.assert_allclose(eager.test_on_batch(batch), expected, rtol=1e-5)
+    learner, other = learner_of(small_model()), learner_of(small_model())
+    other.set_weights(learner.get_weights())
+    learner.train_on_batch(episode(3))
+    other.fit(dataset([3]), verbose=0)
+    for one, same in zip(learner.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_allclose(one, same, rtol=1e-5, atol=1e-6)
+
+
+def test_weights_of_classes_are_of_no_episode(eager):
+    with pytest.raises(ValueError, match=r"^class_weight is of one task's classes"):
+        eager.fit(dataset([0]), class_weight={0: 1.0, 1: 100.0}, verbose=0)
+
+
+def test_steps_and_losses_of_a_models_own_class_are_said():
+    class Own(keras.Model):
+        def train_step(self, data):
+            return {}
+
+        def compute_loss(self, *args, **kwargs):
+            return 1000.0
+
+    x = keras.Input([2])
+    with pytest.warns(UserWarning, match=r"^Own has a compute_loss and a train_step of its own"):
+        MetaLearner(Own(x, layers.Dense(1)(x)), update_lr=0.1)
+
+
+def test_a_quantized_layer_is_named():
+    x = keras.Input([2])
+    model = keras.Model(x, layers.Dense(1, name="few")(layers.Dense(3)(x)))
+    model.get_layer("few").quantize("int8")
+    with pytest.raises(ValueError, match=r"^the layer 'few' is quantized \(int8\)"):
+        MetaLearner(model, update_lr=0.1)
 
 
 def test_arrays_in_a_tuple_are_an_episode(eager):
@@ -821,6 +874,32 @@ def test_wrong_second_derivatives_are_named(part):
     assert np.isfinite(first_order.fit(dataset([0]), verbose=0).history["loss"][0])
 
 
+def resized(method):
+    return lambda x: tf.image.resize(tf.reshape(x, [-1, 1, 3, 1]), [1, 3], method)[:, 0, :, 0]
+
+
+def cropped(x):
+    boxes = tf.tile([[0.0, 0.0, 1.0, 1.0]], [tf.shape(x)[0], 1])
+    places = tf.range(tf.shape(x)[0])
+    return tf.image.crop_and_resize(tf.reshape(x, [-1, 1, 3, 1]), boxes, places, [1, 3])[:, 0, :, 0]
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (cropped, r"mine.*crop_and_resize.*no right second derivative"),
+        (resized("lanczos3"), r"mine.*tf\.image\.resize.*no right second derivative"),
+        (resized("area"), r"^TensorFlow lacks a derivative \(.*ResizeArea.*other operations"),
+    ],
+)
+def test_derivatives_that_tensorflow_lacks_are_one_line(function, message):
+    parts = [layers.Dense(3), layers.Lambda(function, name="mine"), layers.Dense(1)]
+    learner = learner_of(keras.Sequential([keras.Input([2]), *parts]))
+    with pytest.raises(ValueError, match=message) as said:
+        learner.fit(dataset([0]), verbose=0)
+    assert "\n" not in str(said.value)
+
+
 @pytest.mark.parametrize("kind", ["Moments", "CompiledMoments"])
 def test_second_derivatives_matter_after_weights_only(kind):
     on_data = [keras.Input([2]), globals()[kind](), layers.Dense(1)]
@@ -842,6 +921,7 @@ def test_second_derivatives_matter_after_weights_only(kind):
         ({"transform": "no"}, "transform must be True or False, got 'no'"),
         ({"first_order": "no"}, "first_order must be True or False"),
         ({"meta_sgd": 1}, "meta_sgd must be True or False"),
+        ({"dtype": "float64"}, "number types of the model's layers, got dtype='float64'"),
         ({"use_transform": True}, "for a Keras model say transform=True"),
     ],
 )
