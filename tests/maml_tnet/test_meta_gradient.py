@@ -7,7 +7,7 @@ import tensorflow as tf
 from finite_differences import assert_gradients_along_random_directions, entrywise
 from random_episodes import image_episode, randomize, regression_episode
 
-from maml_tnet import ConvNet, MetaLearner, Regressor, adaptation_path, examples, networks
+from maml_tnet import ConvNet, MetaLearner, Regressor, adaptation_path, examples
 from maml_tnet.losses import cross_entropy, squared_error
 from maml_tnet.masks import relaxed_mask
 
@@ -304,7 +304,7 @@ def test_meta_gradient_in_parts_equals_the_plain_one(rng, monkeypatch):
     network = TwoBlocks((9, 8, 2), 3, num_filters=3, use_transform=True, mask_per="weight")
     randomize(network, rng)
     episode = image_episode(rng, (9, 8, 2), tasks=4, dtype="float32")
-    monkeypatch.setattr(networks, "CACHED_NUMBERS", 2 * 6 * 5 * 4 * 3)
+    monkeypatch.setattr("maml_tnet.conv_net.CACHED_NUMBERS", 2 * 6 * 5 * 4 * 3)
     assert network.part_of(4, episode.support_x) == 2
     check_against_reference(meta_learner(network, episode, num_updates=2), episode)
 
