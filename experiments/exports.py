@@ -74,20 +74,31 @@ def export_with_origin(
 
 
 def check_learned_on(export: Path, data: str | None) -> None:
-    """Say where weights come from, and refuse those that were learned on other data.
+    """Refuse a SavedModel that was learned on other data.
+
+    Its weights are not measured on these, and those that are learned on these would not take its
+    place.
 
     Raises:
-        UsageError: they were.
+        UsageError: it was.
     """
-    file = export / EXTRA_FILES / DATA
-    noted = read_object(file).get("fingerprint") if file.exists() else None
-    if noted not in (None, data):
+    if _learned_on(export) not in (None, data):
         raise UsageError(
             f"the weights of {export} were learned on other data: give that data, or another "
             "--pretrained, so that they are learned on this"
         )
-    unknown = "" if noted else ", which does not say what data they were learned on"
+
+
+def say_whose_weights(export: Path) -> None:
+    """Say that weights of a SavedModel are measured."""
+    unknown = "" if _learned_on(export) else ", which does not say what data they were learned on"
     print(f"measuring the weights of {export}{unknown}; another --pretrained has them trained")
+
+
+def _learned_on(export: Path) -> str | None:
+    """Fingerprint of the data that a SavedModel was learned on; None if it does not say."""
+    file = export / EXTRA_FILES / DATA
+    return read_object(file).get("fingerprint") if file.exists() else None
 
 
 def restore_export(learner: MetaLearner, export: Path) -> None:

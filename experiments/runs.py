@@ -20,6 +20,7 @@ from experiments.exports import (
     export_with_origin,
     is_export_of,
     restore_export,
+    say_whose_weights,
 )
 from experiments.record import (
     NOT_OF_THIS_FORM,
@@ -162,11 +163,13 @@ def trained_run(experiment: Experiment, folders: Folders) -> Trained:
     check_same_data(folders.records, fingerprint_of(source))
     learner = build_learner(config, source)
     export = folders.export(experiment)
-    if export and not run.checkpoint_folder.exists() and is_export_of(experiment, export):
+    if export and is_export_of(experiment, export):
         check_learned_on(export, fingerprint_of(source))
-        restore_export(learner, export)
-        versions = earlier_versions(experiment, folders.records)
-        return Trained(learner, source, config.total_iterations, None, versions)
+        if not run.checkpoint_folder.exists():
+            say_whose_weights(export)
+            restore_export(learner, export)
+            versions = earlier_versions(experiment, folders.records)
+            return Trained(learner, source, config.total_iterations, None, versions)
     if experiment.initialize:
         experiment.initialize(learner)
     diverged_at = None

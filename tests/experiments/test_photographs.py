@@ -219,6 +219,12 @@ def test_weights_of_a_saved_model_are_measured_on_their_data(
     model = folders.pretrained / "photographs-maml-1shot"
     with pytest.raises(UsageError, match=f"weights of {model} were learned on other data: give th"):
         photographs.do(["maml-1shot"], other)
+    # Nor would a run on the other data be exported there.
+    checkpoints = other.workdir / "maml-1shot/checkpoints"
+    checkpoints.mkdir(parents=True)
+    with pytest.raises(UsageError, match=f"weights of {model} were learned on other data: give th"):
+        photographs.do(["maml-1shot"], other)
+    shutil.rmtree(other.workdir)
     photographs.do(["maml-1shot"], elsewhere)
     assert f"measuring the weights of {model}; another --pretrained" in capsys.readouterr().out
     found, expected = (
