@@ -159,5 +159,4 @@ def layer_seed(seed: int, layer: int) -> int:
     Raises:
         ValueError: the seed is no whole number.
     """
-    whole_number("seed", seed, least=LEAST_INT32)
-    return 1000 * seed + 10 * layer
+    return 1000 * whole_number("seed", seed, least=LEAST_INT32) + 10 * layer

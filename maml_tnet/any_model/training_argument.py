@@ -99,8 +99,8 @@ def _said(node: Any) -> bool | None:
     said = node.arguments.kwargs.get("training")
     if not isinstance(said, bool):
         return None
-    default = inspect.signature(node.operation.call).parameters["training"].default
-    return None if said is default else said
+    argument = inspect.signature(node.operation.call).parameters.get("training")
+    return None if argument is None or said is argument.default else said
 
 
 def _effects(operation: Any, said: bool) -> list[str]:

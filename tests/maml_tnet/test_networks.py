@@ -211,3 +211,12 @@ def test_bias_before_batch_normalization_is_left_out_and_nowhere_else():
 def test_bad_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         ConvNet(**arguments)
+
+
+def test_seeds_are_whole_numbers_of_any_type():
+    one, same = Regressor(seed=3), Regressor(seed=np.int64(3))
+    for w, other in zip(one.get_weights(), same.get_weights(), strict=True):
+        np.testing.assert_array_equal(w, other)
+    for seed in (None, 1.5, "1"):
+        with pytest.raises(ValueError, match=r"^seed must be a whole number"):
+            Regressor(seed=seed)
