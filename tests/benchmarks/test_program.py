@@ -35,5 +35,5 @@ def test_start_up_ends_with_the_first_iteration(tmp_path):
 
 
 def test_a_program_that_fails_to_start_is_an_error(tmp_path):
-    with pytest.raises(RuntimeError, match="nowhere has no images_background"):
+    with pytest.raises(RuntimeError, match="nowhere does not exist"):
         program.start_up_seconds("omniglot", str(tmp_path / "nowhere"), str(tmp_path))
