@@ -5,7 +5,8 @@ python -m experiments.omniglot --data_path=DIR --only=mtnet-5way   one of them
 
 Writes configuration, learning curve and every task's accuracy into --output and the SavedModel
 into --pretrained. Stopped at any moment, the same command goes on where it was. Where there is a
-SavedModel of a run, but no run, its weights are measured; remove it to train again.
+SavedModel of a run, but no run, its weights are measured, on the data that they were learned on; to
+train again, name another --pretrained.
 """
 
 import shutil
