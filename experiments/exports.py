@@ -9,6 +9,7 @@ from data_generators import TaskSource
 from experiments.experiment import Experiment
 from maml_tnet import MetaLearner, verify_export
 from maml_tnet.compat import tf_variable
+from maml_tnet.patterns import readable_prefix
 from maml_tnet.replacing import EXTRA_FILES
 from system.atomic_file import write_text
 from system.errors import FileError
@@ -110,10 +111,11 @@ def restore_export(learner: MetaLearner, export: Path) -> None:
     """
     verify_export(export)
     try:
-        reader = tf.train.load_checkpoint(str(export / "variables" / "variables"))
-        for number, variable in enumerate(learner.trainable_variables):
-            name = f"parameters/{number}/.ATTRIBUTES/VARIABLE_VALUE"
-            tf_variable(variable).assign(reader.get_tensor(name))
+        with readable_prefix(str(export / "variables" / "variables")) as files:
+            reader = tf.train.load_checkpoint(files)
+            for number, variable in enumerate(learner.trainable_variables):
+                name = f"parameters/{number}/.ATTRIBUTES/VARIABLE_VALUE"
+                tf_variable(variable).assign(reader.get_tensor(name))
     except (tf.errors.OpError, ValueError, IndexError) as error:
         raise UsageError(f"{export} does not hold the weights of its run: {error}") from error
 

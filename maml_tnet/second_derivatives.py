@@ -177,7 +177,9 @@ def missing_derivatives() -> Iterator[None]:
             name, kind = named.groups()
         elif of_type := OF_TYPE.search(text):
             kind = of_type[1]
-            operations = getattr(tf.compat.v1.get_default_graph(), "get_operations", list)()
+            operations: list[Any] = getattr(
+                tf.compat.v1.get_default_graph(), "get_operations", list
+            )()
             name = next((each.name for each in operations if each.type == kind), kind)
         else:
             raise
