@@ -198,7 +198,13 @@ def _train(
         if experiment.hopeless(learner):
             return TRIAL
     run.start(resume=True, data=data)
-    return train(run, learner, source, log=log)
+    iterations = train(run, learner, source, log=log)
+    if iterations > experiment.config.total_iterations:
+        raise UsageError(
+            f"{run.folder} has {iterations} iterations, and {experiment.config.total_iterations} "
+            "are asked for: name another --workdir"
+        )
+    return iterations
 
 
 def fingerprint(config: Config, folders: Folders) -> str | None:

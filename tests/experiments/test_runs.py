@@ -11,6 +11,7 @@ from experiments.exports import export_with_origin
 from experiments.record import read_record
 from experiments.runs import STORED_STEPS, Folders, finish, trained_run
 from system.errors import FileError
+from utils.errors import UsageError
 from utils.runs.datasets import EVALUATION_BATCH
 
 TASKS = 5
@@ -79,6 +80,13 @@ def test_a_finished_run_is_not_done_again_but_one_of_other_settings_is(experimen
     assert [measured.settings.shot for measured in record.measured] == [5, 10]
     other_seed = Experiment("tiny", (*TINY, "--seed=8"))
     assert read_record(other_seed, folders.records) is None
+
+
+def test_a_run_of_more_iterations_is_not_taken_for_one_of_fewer(experiment, folders):
+    more = Experiment(experiment.name, (*TINY, "--metatrain_iterations=2"))
+    trained_run(more, folders)
+    with pytest.raises(UsageError, match=r"tiny has 2 iterations, and 1 are asked for: name an"):
+        finish(experiment, folders)
 
 
 CHANGES = [
