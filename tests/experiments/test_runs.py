@@ -215,6 +215,17 @@ def test_weights_of_a_run_that_is_gone_come_from_its_saved_model(
     assert not list(with_exports.workdir.glob("*/checkpoints"))
 
 
+def test_a_saved_model_of_other_weights_is_not_left_beside_the_record(experiment, with_exports):
+    trained = trained_run(experiment, with_exports)
+    export = with_exports.pretrained / "some-tiny"
+    for variable in trained.learner.trainable_variables:
+        variable.assign(variable + 1)
+    export_with_origin(trained.learner, trained.source, experiment, export)
+    with pytest.raises(UsageError, match=r"some-tiny says that it is of this run, and has other w"):
+        finish(experiment, with_exports)
+    assert not with_exports.records.exists()
+
+
 def test_a_saved_model_of_another_run_is_not_taken(experiment, with_exports):
     trained = trained_run(experiment, with_exports)
     export = with_exports.pretrained / "some-other"

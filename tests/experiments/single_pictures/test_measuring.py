@@ -15,7 +15,7 @@ from experiments.single_pictures.calibration import (
     strangers_below,
 )
 from experiments.single_pictures.document import check_page
-from experiments.single_pictures.measuring import do, opened
+from experiments.single_pictures.measuring import check_is_no_better, do, opened, origin
 from experiments.single_pictures.page import page
 from experiments.single_pictures.pictures import Data
 from experiments.single_pictures.plan import Plan
@@ -55,6 +55,22 @@ def data(omniglot_path, omniglot_cache):
 def outputs(tmp_path):
     """Of the results, and of the SavedModels."""
     return tmp_path / "results", tmp_path / "pretrained"
+
+
+def test_a_model_that_another_run_made_stays(tmp_path):
+    values = define(flags.FlagValues())
+    parse(["main.py", *FLAGS, "--queries=alone"], values)
+    config = config_from_flags(values)
+    model = tmp_path / "drawings"
+    check_is_no_better(model, config, 100)
+    file = model / "assets.extra" / "README.md"
+    file.parent.mkdir(parents=True)
+    for line in ("", origin(config, 101), origin(replace(config, num_classes=7), 50)):
+        file.write_text(line)
+        with pytest.raises(UsageError, match=r"drawings has another model, .*100 iterations: name"):
+            check_is_no_better(model, config, 100)
+    file.write_text(origin(config, 100))
+    check_is_no_better(model, config, 100)
 
 
 def test_a_run_is_measured_cell_by_cell_and_goes_on(
