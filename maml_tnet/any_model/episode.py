@@ -124,6 +124,10 @@ def check_examples(part: str, x: Any, y: Any, weight: Any, *, axes: int) -> None
                     f"{part}_{name} must be an array {what}, got a {type(tensor).__name__}: tasks "
                     f"of other numbers of examples are padded, with a {part}_weight of 0"
                 )
+            if name != "x" and tf.as_dtype(tensor.dtype) == tf.string:
+                raise ValueError(
+                    f"{part}_{name} must be numbers, got texts: give every class a number"
+                )
             found = tf.TensorShape(tensor.shape)
             if found.rank is None:
                 if name == "x":

@@ -46,7 +46,7 @@ from maml_tnet.arguments import (
     whole_number,
 )
 from maml_tnet.compat import as_scaled, require_keras_3, tf_variable
-from maml_tnet.given_data import Learner
+from maml_tnet.given_data import Learner, in_words
 from maml_tnet.second_derivatives import learned_gradients, missing_derivatives
 
 # Offset of the first word of a seed, so that dropout and masks share no random stream.
@@ -584,7 +584,8 @@ class ModelLearner(Learner):
             num_updates: inner steps to take; by default as many as in training.
 
         Raises:
-            ValueError: the parts are not of the same examples, or num_updates < 0.
+            ValueError: the parts are not of the same examples, targets are classes that the model
+                lacks, or num_updates < 0.
         """
         if num_updates is not None:
             whole_number("num_updates", num_updates, least=0)
@@ -594,7 +595,11 @@ class ModelLearner(Learner):
         support_weight = numbers(tensors(support_weight))
         check_examples("support", support_x, support_y, support_weight, axes=1)
         self._check_inputs("support_x", support_x, "[examples, ...]", axes=1)
-        values = self._learned(support_x, support_y, support_weight, num_updates)
+        try:
+            values = self._learned(support_x, support_y, support_weight, num_updates)
+        except tf.errors.InvalidArgumentError as error:
+            refusal = in_words(error)
+            raise refusal from refusal.__cause__
         example = tf.nest.map_structure(lambda x: x[:1], support_x)
         model = plain_copy(self.network, example, keeps_batch_norms=self.normalize_by == "batch")
         places = dict(zip(map(id, self.network.variables), model.variables, strict=True))

@@ -686,6 +686,20 @@ def test_episodes_may_come_from_python(eager):
     assert eager.predict(map(episode, range(1)), verbose=0).shape == (TASKS, QUERY, 1)
 
 
+def test_classes_that_the_model_lacks_are_said():
+    model = keras.Sequential([keras.Input([2]), layers.Dense(3)])
+    learner = learner_of(model, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    x, y = np.ones([1, 2, 2], "float32"), np.array([[0, 7]])
+    for call in (
+        lambda: learner.adapt(x[0], y[0]),
+        lambda: learner.fit(tf.data.Dataset.from_tensors((x, y, x, y)), verbose=0),
+    ):
+        with pytest.raises(
+            ValueError, match=r"^targets must be class numbers from 0 to 2, as .* 7$"
+        ):
+            call()
+
+
 def test_targets_and_weights_beside_episodes_are_refused(eager):
     ones = np.ones([TASKS, QUERY])
     for call in (eager.fit, eager.evaluate):
