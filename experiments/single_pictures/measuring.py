@@ -137,6 +137,9 @@ def _measure_accuracies(
 ) -> None:
     config = measured.run.config
     others = [name for name, _ in OTHERS.values()]
+    of_other = [cell for cell in cells if cell.domain in others]
+    if of_other and data.other_path is not None:
+        results.check_other(fingerprint_of(data.pictures(config, of_other[0])[0]))
     for cell in cells:
         if cell.name in results.cells:
             continue

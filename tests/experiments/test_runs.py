@@ -90,6 +90,7 @@ def test_a_run_of_more_iterations_is_not_taken_for_one_of_fewer(experiment, fold
 
 
 CHANGES = [
+    lambda text: text.replace('"num_tasks": 5', '"num_tasks": 600'),
     lambda text: text.replace("each by its number", "by the batch"),
     lambda text: text.replace('"per_task"', '"values"'),
     lambda text: text.replace('"held_out_tasks"', '"tasks"'),
