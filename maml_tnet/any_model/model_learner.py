@@ -534,7 +534,10 @@ class ModelLearner(Learner):
 
             # What is restored is known only when `fit` has begun.
             others.append(keras.callbacks.LambdaCallback(on_epoch_begin=count))
-        counts = [CallbackCounts(others, backup.backup_dir) for backup in backups]
+        made_with = self.options | {"weights": [list(v.shape) for v in self.trainable_variables]}
+        if callable(made_with["adapt"]):
+            made_with["adapt"] = "a function"
+        counts = [CallbackCounts(others, backup.backup_dir, made_with) for backup in backups]
         with GivenEpisodes(self._checked) as given:
             return super().fit(
                 given(x),
