@@ -71,6 +71,7 @@ def do(parts: Sequence[str]) -> None:
     plan, output = Plan(FLAGS.seeds, FLAGS.networks, FLAGS.iterations), Path(FLAGS.output)
     check_command(output, canonical_command())
     folders = Folders(records=output / "runs", workdir=Path(FLAGS.workdir))
+    folders.records.mkdir(parents=True, exist_ok=True)  # before hours of training
     for part in parts:
         write_text(output / f"{part}.md", PARTS[part](plan, folders, output) + "\n")
         write_page(output, list(PARTS), command=canonical_command(), iterations=plan.iterations)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from data_generators import TaskSource
 from data_generators.random_streams import SPLITS
-from experiments.exports import ORIGIN, list_exports, restore_export
+from experiments.exports import ORIGIN, check_learned_on, list_exports, restore_export
 from experiments.omniglot import BEST
 from experiments.omniglot import EXPERIMENTS as PAPERS
 from experiments.runs import fingerprint_of
@@ -185,7 +185,9 @@ def _measure_papers(pretrained: Path, plan: Plan, data: Data, results: Results) 
         cell = Cell(config.num_classes, 1, AS_TRAINED)
         source, change = data.pictures(config, cell)
         learner = build_learner(config, source, evaluation_updates=1, evaluation_mask="mode")
-        restore_export(learner, pretrained / f"omniglot-{name}")
+        export = pretrained / f"omniglot-{name}"
+        check_learned_on(export, fingerprint_of(source))
+        restore_export(learner, export)
         results.keep_cell(name, measure(learner, cell, source, change, plan.tasks))
 
 
