@@ -16,10 +16,11 @@ import utils.tensorflow_environment  # noqa: F401
 import numpy as np
 from absl import flags
 
-from experiments import omniglot, photographs
+from experiments import omniglot
 from experiments.experiment import Experiment
 from experiments.exports import ORIGIN
 from experiments.image_tables import cell
+from experiments.photographs.plan import EXPERIMENTS as OF_PHOTOGRAPHS
 from experiments.record import NOT_OF_THIS_FORM, Document, read_document, read_record
 from experiments.single_pictures.domains import AS_TRAINED
 from experiments.single_pictures.plan import Cell
@@ -100,7 +101,7 @@ def models(results: Path) -> Iterator[Model]:
     """
     for experiment in omniglot.EXPERIMENTS.values():
         yield _papers_form(experiment, results, "omniglot", DRAWINGS, "photographs")
-    for experiment in photographs.EXPERIMENTS.values():
+    for experiment in OF_PHOTOGRAPHS.values():
         yield _papers_form(experiment, results, "photographs", CALTECH, "drawings")
     yield _alone("drawings", results, "single_pictures", DRAWINGS, "Photographs")
     yield _alone("photographs", results, "single_pictures/photographs", MINIIMAGENET, "Drawings")

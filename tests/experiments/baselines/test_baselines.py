@@ -6,7 +6,9 @@ import tensorflow as tf
 from tensorflow import keras
 
 from data_generators.episode import Episode
-from experiments.baselines import STEPS, FineTuning, fine_tune, nearest_neighbour, train_features
+from experiments.baselines.features import train_features
+from experiments.baselines.fine_tuning import STEPS, FineTuning, fine_tune
+from experiments.baselines.nearest_neighbour import nearest_neighbour
 
 TASKS, WAY, SHOT, QUERY, SHAPE = 6, 3, 2, 4, (2, 2, 1)
 
