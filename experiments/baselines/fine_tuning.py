@@ -1,6 +1,6 @@
 """All of a network is trained on a task's support images, with a new last layer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -26,19 +26,25 @@ class FineTuning(NamedTuple):
 
 
 def fine_tune(
-    features: keras.Model, episodes: Iterable[Episode], step_size: float
+    features: keras.Model, episodes: Iterable[Episode], step_size: float, steps: Sequence[int]
 ) -> dict[FineTuning, np.ndarray]:
     """Train all of the network, with a new last layer, on every task's support images.
 
     The last layer starts at zero and the features from the given ones in every task, which end as
     they were.
 
+    Args:
+        features: images -> features.
+        episodes: of the tasks.
+        step_size: of gradient descent.
+        steps: the numbers of steps after which accuracies are taken.
+
     Returns:
-        choice -> accuracy of every task, for every number of steps in `STEPS`.
+        choice -> accuracy of every task, for every number of `steps`.
     """
     width = features.outputs[0].shape[-1]
     initial = features.get_weights()
-    accuracies: dict[int, list[float]] = {steps: [] for steps in STEPS}
+    accuracies: dict[int, list[float]] = {number: [] for number in steps}
     head: list[tf.Variable] = []
 
     @tf.function(autograph=False)
@@ -63,7 +69,7 @@ def fine_tune(
             features.set_weights(initial)
             for variable in head:
                 variable.assign(tf.zeros_like(variable))
-            for number in range(1, max(STEPS) + 1):
+            for number in range(1, max(steps) + 1):
                 step(support_x, support_y)
                 if number in accuracies:
                     accuracies[number].append(float(accuracy(query_x, query_y)))

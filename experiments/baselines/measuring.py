@@ -3,10 +3,9 @@
 Stopped at any moment, the same call goes on with what is not done yet.
 """
 
-import zipfile
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from tensorflow import keras
@@ -15,9 +14,11 @@ from data_generators import MiniImagenet
 from data_generators.episode import Episode
 from experiments.baselines.document import baselines_file, read_baselines
 from experiments.baselines.features import classifier, feature_extractor, train_features
-from experiments.baselines.fine_tuning import STEP_SIZES, FineTuning, fine_tune
+from experiments.baselines.fine_tuning import STEP_SIZES, STEPS, FineTuning, fine_tune
 from experiments.baselines.nearest_neighbour import nearest_neighbour
 from experiments.baselines.plan import BaselinesPlan
+from experiments.baselines.stored_features import stored_features
+from experiments.measuring import PART
 from experiments.record import (
     HELD_OUT_TASKS,
     OTHER_DATA,
@@ -27,11 +28,53 @@ from experiments.record import (
     write_document,
 )
 from experiments.runs import Folders
-from system.atomic_file import atomic_write
-from utils.errors import UsageError, one_line
+from utils.errors import UsageError
 from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes
 
-Choice = TypeVar("Choice", bound=Hashable)
+Key = TypeVar("Key", bound=Hashable)
+
+
+class Baseline(NamedTuple):
+    """One of the two.
+
+    Attributes:
+        choose: (features, draws the validation tasks) -> what is best on these.
+        test: (features, tasks, what was chosen) -> accuracy of every task.
+    """
+
+    choose: Callable[[keras.Model, Callable[[], Iterable[Episode]]], Document]
+    test: Callable[[keras.Model, Iterable[Episode], Document], np.ndarray]
+
+
+def _best_distance(features: keras.Model, validation: Callable[[], Iterable[Episode]]) -> Document:
+    return {"distance": _best(nearest_neighbour(features, validation()))}
+
+
+def _nearest(features: keras.Model, tasks: Iterable[Episode], choice: Document) -> np.ndarray:
+    return nearest_neighbour(features, tasks)[choice["distance"]]
+
+
+def _best_steps(features: keras.Model, validation: Callable[[], Iterable[Episode]]) -> Document:
+    tried: dict[FineTuning, np.ndarray] = {}
+    for step_size in STEP_SIZES:
+        tried |= fine_tune(features, validation(), step_size, STEPS)
+    return _best(tried)._asdict()
+
+
+def _fine_tuned(features: keras.Model, tasks: Iterable[Episode], choice: Document) -> np.ndarray:
+    best = FineTuning(**choice)
+    return fine_tune(features, tasks, best.step_size, [best.steps])[best]
+
+
+def _best(accuracies: Mapping[Key, np.ndarray]) -> Key:
+    means = {choice: float(np.mean(found)) for choice, found in accuracies.items()}
+    return max(means, key=means.__getitem__)
+
+
+BASELINES = {
+    "nearest_neighbour": Baseline(_best_distance, _nearest),
+    "fine_tuning": Baseline(_best_steps, _fine_tuned),
+}
 
 
 def finish_baselines(plan: BaselinesPlan, folders: Folders) -> None:
@@ -61,88 +104,91 @@ def measure_baselines(plan: BaselinesPlan, folders: Folders) -> Document:
     source = _source(plan, folders)
     data = source.data_record.fingerprint
     check_same_data(folders.records, data)
-
-    def episodes(split: str, shot: int) -> Iterator[Episode]:
-        drawn = held_out_episodes(
-            source,
-            split,
-            tasks=plan.validation_tasks if split == "val" else plan.test_tasks,
-            batch=EVALUATION_BATCH[plan.config.datasource],
-            shot=shot,
-            query=shot,
-        )
-        return (episode for _, episode in drawn)
-
-    def trained() -> tuple[keras.Model, list[float]]:
-        return train_features(
-            *source.labelled_images("train"),
-            episodes("val", 1),
-            filters=plan.config.num_filters,
-            epochs=plan.epochs,
-            seed=plan.config.seed,
-        )
-
-    def by_neighbours(shot: int) -> Document:
-        means = _means(nearest_neighbour(features, episodes("val", shot)))
-        distance = max(means, key=means.__getitem__)
-        accuracies = nearest_neighbour(features, episodes("test", shot))[distance]
-        return _result({"distance": distance}, accuracies)
-
-    def by_fine_tuning(shot: int) -> Document:
-        tried: dict[FineTuning, float] = {}
-        for step_size in STEP_SIZES:
-            tried |= _means(fine_tune(features, episodes("val", shot), step_size))
-        best = max(tried, key=tried.__getitem__)
-        accuracies = fine_tune(features, episodes("test", shot), best.step_size)[best]
-        return _result(best._asdict(), accuracies)
-
     done = folders.workdir / f"baselines-{data}"
-    untrained = feature_extractor(classifier(source.input_shape, 1, plan.config.num_filters))
-    features, curve = _stored_features(done / "features.npz", untrained, trained)
+
+    measuring = _Measuring(plan, source, done)
     document: Document = {
         "held_out_tasks": HELD_OUT_TASKS,
         "data": data,
         "epochs": plan.epochs,
-        "validation_accuracy": np.round(curve, 4).tolist(),
+        "validation_accuracy": np.round(measuring.curve, 4).tolist(),
     }
-    measure = {"nearest_neighbour": by_neighbours, "fine_tuning": by_fine_tuning}
     for name, baseline, shot in plan.results:
-        file = done / f"{name}.json"
-        found = read_document(file)
-        if found is None:
-            found = measure[baseline](shot)
-            write_document(file, found)
-        document[name] = found
+        document[name] = measuring.result(name, BASELINES[baseline], shot)
     return document
 
 
-def _stored_features(
-    file: Path, features: keras.Model, train: Callable[[], tuple[keras.Model, list[float]]]
-) -> tuple[keras.Model, list[float]]:
-    """Train and store the features and their learning curve, unless the file has them.
+class _Measuring:
+    """Measures baselines of the same features, and keeps what is done.
 
-    Raises:
-        UsageError: the file is damaged, or of other features.
+    Args:
+        plan: of the baselines.
+        source: of the tasks.
+        done: folder of what is done.
+
+    Attributes:
+        curve: validation accuracy of the features after every epoch of their training.
     """
-    if not file.exists():
-        trained, curve = train()
-        with atomic_write(file) as output:
-            np.savez(output, np.array(curve), *trained.get_weights())
-    try:
-        with file.open("rb") as content, np.load(content) as stored:
-            curve, *weights = (stored[name] for name in stored.files)
-        features.set_weights(weights)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(
-            f"{file} does not hold the trained features ({one_line(error)}): remove it, and they "
-            "are trained again"
-        ) from error
-    return features, curve
 
+    def __init__(self, plan: BaselinesPlan, source: MiniImagenet, done: Path):
+        self._plan, self._source, self._done = plan, source, done
+        self._training = done / "training.npz"
+        filters = plan.config.num_filters
+        untrained = feature_extractor(classifier(source.input_shape, 1, filters))
+        self._features, self.curve = stored_features(
+            done / "features.npz", untrained, self._train_features
+        )
+        self._training.unlink(missing_ok=True)
 
-def _means(accuracies: Mapping[Choice, np.ndarray]) -> dict[Choice, float]:
-    return {choice: float(np.mean(found)) for choice, found in accuracies.items()}
+    def _train_features(self) -> tuple[keras.Model, list[float]]:
+        return train_features(
+            *self._source.labelled_images("train"),
+            self._episodes("val", 1, self._plan.validation_tasks),
+            filters=self._plan.config.num_filters,
+            epochs=self._plan.epochs,
+            seed=self._plan.config.seed,
+            state=self._training,
+        )
 
+    def _episodes(self, split: str, shot: int, tasks: int, first: int = 0) -> Iterator[Episode]:
+        drawn = held_out_episodes(
+            self._source,
+            split,
+            tasks=tasks,
+            batch=EVALUATION_BATCH[self._plan.config.datasource],
+            shot=shot,
+            query=shot,
+            first=first,
+        )
+        return (episode for _, episode in drawn)
 
-def _result(choice: Document, accuracies: np.ndarray) -> Document:
-    return {"chosen on validation": choice, "accuracy": np.round(accuracies, 4).tolist()}
+    def result(self, name: str, baseline: Baseline, shot: int) -> Document:
+        """What is chosen for a K, and the accuracy of every test task."""
+        return self._kept(name, lambda: self._measure(name, baseline, shot))
+
+    def _measure(self, name: str, baseline: Baseline, shot: int) -> Document:
+        def chosen() -> Document:
+            tasks = self._plan.validation_tasks
+            return baseline.choose(self._features, lambda: self._episodes("val", shot, tasks))
+
+        choice = self._kept(f"{name}-chosen", chosen)
+        accuracies: list[float] = []
+        for first in range(0, self._plan.test_tasks, PART):
+            tasks = min(PART, self._plan.test_tasks - first)
+            episodes = self._episodes("test", shot, tasks, first)
+
+            def part(tasks: int = tasks, episodes: Iterator[Episode] = episodes) -> Document:
+                found = baseline.test(self._features, episodes, choice)[:tasks]
+                return {"accuracy": np.round(found, 4).tolist()}
+
+            accuracies += self._kept(f"{name}-{first}", part)["accuracy"]
+        return {"chosen on validation": choice, "accuracy": accuracies}
+
+    def _kept(self, name: str, make: Callable[[], Document]) -> Document:
+        """What a file has, which is made where it is not there."""
+        file = self._done / f"{name}.json"
+        found = read_document(file)
+        if found is None:
+            found = make()
+            write_document(file, found)
+        return found

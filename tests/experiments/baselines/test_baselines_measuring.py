@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from experiments.baselines import fine_tuning, measuring
+from experiments.baselines import measuring
 from experiments.baselines.document import accuracies, baselines_file, chosen, read_baselines
 from experiments.baselines.measuring import finish_baselines, measure_baselines
 from experiments.baselines.plan import BaselinesPlan
@@ -18,14 +18,15 @@ from system.errors import FileError
 from utils.errors import UsageError
 
 CONFIG = Experiment("", ("--datasource=miniimagenet", "--num_filters=2")).config
-PLAN = BaselinesPlan(CONFIG, shots=(1, 5), test_tasks=4, validation_tasks=4, epochs=1)
+PLAN = BaselinesPlan(CONFIG, shots=(1, 5), test_tasks=6, validation_tasks=4, epochs=1)
 
 
 @pytest.fixture(scope="module", autouse=True)
 def short():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(measuring, "STEP_SIZES", (0.01, 0.1))
-        patch.setattr(fine_tuning, "STEPS", (2, 5))
+        patch.setattr(measuring, "PART", 4)
+        patch.setattr(measuring, "STEPS", (2, 5))
         yield
 
 
@@ -57,13 +58,14 @@ def without_checksum(document):
 
 
 def test_every_task_is_measured_and_what_was_chosen_is_said(document, folders):
+    assert not (kept(folders) / "training.npz").exists()
     found = accuracies(read_baselines(folders.records), PLAN)
     assert list(found) == [
         "nearest_neighbour-1shot", "fine_tuning-1shot", "nearest_neighbour-5shot",
         "fine_tuning-5shot",
     ]  # fmt: skip
     for name, values in found.items():
-        assert len(values) == 4
+        assert len(values) == 6
         np.testing.assert_array_equal(values, document[name]["accuracy"])
     lines = chosen(document, PLAN).splitlines()
     distance = document["nearest_neighbour-5shot"]["chosen on validation"]["distance"]
@@ -76,7 +78,9 @@ def test_every_task_is_measured_and_what_was_chosen_is_said(document, folders):
 
 def test_baselines_that_were_stopped_go_on(document, folders, monkeypatch):
     monkeypatch.setattr(measuring, "train_features", lambda *_, **__: pytest.fail("trained"))
-    (kept(folders) / "nearest_neighbour-5shot.json").unlink()
+    monkeypatch.setattr(measuring, "STEP_SIZES", ())  # what is chosen is not chosen again
+    for name in ("nearest_neighbour-5shot", "nearest_neighbour-5shot-4", "fine_tuning-1shot"):
+        (kept(folders) / f"{name}.json").unlink()
     assert measure_baselines(PLAN, folders) == without_checksum(document)
 
 
