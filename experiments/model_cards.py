@@ -20,6 +20,7 @@ from experiments import omniglot
 from experiments.experiment import Experiment
 from experiments.exports import ORIGIN
 from experiments.image_tables import cell
+from experiments.miniimagenet import plan as miniimagenet
 from experiments.photographs.plan import EXPERIMENTS as OF_PHOTOGRAPHS
 from experiments.record import NOT_OF_THIS_FORM, Document, read_document, read_record
 from experiments.single_pictures.domains import AS_TRAINED
@@ -103,8 +104,18 @@ def models(results: Path) -> Iterator[Model]:
         yield _papers_form(experiment, results, "omniglot", DRAWINGS, "photographs")
     for experiment in OF_PHOTOGRAPHS.values():
         yield _papers_form(experiment, results, "photographs", CALTECH, "drawings")
+    for experiment in _of_miniimagenet(results / "miniimagenet"):
+        yield _papers_form(experiment, results, "miniimagenet", MINIIMAGENET, "drawings")
     yield _alone("drawings", results, "single_pictures", DRAWINGS, "Photographs")
     yield _alone("photographs", results, "single_pictures/photographs", MINIIMAGENET, "Drawings")
+
+
+def _of_miniimagenet(records: Path) -> Iterator[Experiment]:
+    """The runs of miniImagenet's table, each after as many iterations as its record says."""
+    for name in miniimagenet.table(miniimagenet.ITERATIONS).experiments:
+        document = read_document(records / f"{name}.json") or {}
+        iterations = document.get("configuration", {}).get("metatrain_iterations")
+        yield miniimagenet.table(iterations or miniimagenet.ITERATIONS).experiments[name]
 
 
 def _papers_form(experiment: Experiment, results: Path, part: str, data: str, others: str) -> Model:

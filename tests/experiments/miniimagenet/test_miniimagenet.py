@@ -31,10 +31,9 @@ from utils.runs.used_data import used_data
 pytestmark = pytest.mark.usefixtures("eagerly", "two_blocks")
 
 ITERATIONS, LATER = 2, 3
-TASKS, FIRST, STEPS = 5, 3, 2
+TASKS, FIRST, STEPS = 3, 2, 1
 SHORT = (
     "--num_filters=2",
-    "--query_batch_size=1",
     f"--num_updates={STEPS}",
     f"--num_test_tasks={TASKS}",
 )
@@ -114,13 +113,18 @@ def copied(folders, tmp_path):
     return replace(folders, records=tmp_path / "results/miniimagenet", workdir=tmp_path / "runs")
 
 
-def learner_of(name, folders):
-    """The learner of a run with the weights that are to be measured, and its source."""
-    config = EXPERIMENTS[name].config
-    source = build_source(config, folders.data_path, folders.cache_dir)
-    learner = build_learner(config, source, evaluation_updates=STEPS)
-    Checkpoints(Run.named_by(config, str(folders.workdir)), learner).restore_iteration(ITERATIONS)
-    return learner, source
+@pytest.fixture(scope="module")
+def learners(folders):
+    """By name of the run, with the weights that are to be measured, and their sources."""
+    found = {}
+    for name in ("mtnet-1shot", "maml-1shot"):
+        config = EXPERIMENTS[name].config
+        source = build_source(config, folders.data_path, folders.cache_dir)
+        learner = build_learner(config, source, evaluation_updates=STEPS)
+        run = Run.named_by(config, str(folders.workdir))
+        Checkpoints(run, learner).restore_iteration(ITERATIONS)
+        found[name] = learner, source
+    return found
 
 
 def one_by_one(learner, source, shot=1):
@@ -162,14 +166,14 @@ def test_the_experiments_are_the_papers():
 
 
 @pytest.mark.parametrize(("name", "mask"), [("mtnet-1shot", "mode"), ("maml-1shot", "sample")])
-def test_every_task_is_measured_as_if_alone(folders, readme, name, mask):
+def test_every_task_is_measured_as_if_alone(folders, readme, learners, name, mask):
     found = stored(folders, name)[mask]
     assert len(found) == TASKS
-    np.testing.assert_allclose(found, one_by_one(*learner_of(name, folders)), atol=1e-4)
+    np.testing.assert_allclose(found, one_by_one(*learners[name]), atol=1e-4)
 
 
-def test_drawn_masks_are_those_of_the_tasks_number(folders, readme):
-    learner, source = learner_of("mtnet-1shot", folders)
+def test_drawn_masks_are_those_of_the_tasks_number(folders, readme, learners):
+    learner, source = learners["mtnet-1shot"]
     found = stored(folders, "mtnet-1shot")
     for task in range(TASKS):
         numbers = tf.constant([task])
@@ -213,8 +217,8 @@ def test_differences_are_paired(folders, readme):
     assert f"| maml-1shot - nearest_neighbour-1shot | {(low + high) / 2:+.2f} ± {half} |" in readme
 
 
-def test_update_probabilities_are_of_the_layers(folders, readme):
-    learner, _ = learner_of("mtnet-1shot", folders)
+def test_update_probabilities_are_of_the_layers(folders, readme, learners):
+    learner, _ = learners["mtnet-1shot"]
     for layer in learner.network.transform_layers:
         probability = np.mean(1 / (1 + np.exp(-layer.mask_logits[0].numpy())))
         assert f"| mtnet-1shot | {layer.name} | {probability:.3f} |" in readme
@@ -230,34 +234,38 @@ def test_a_measurement_that_is_stopped_goes_on(folders, readme, copied, monkeypa
     measured = []
 
     def measure(config, learner, source, settings, first):
-        if len(measured) == 4:  # of three parts of either mask
-            monkeypatch.setattr(parts, "measure", measure_all)
+        if measured:
             raise KeyboardInterrupt
-        measured.append(first)
-        return measure_all(config, learner, source, settings, first)
+        return later(config, learner, source, settings, first)
 
-    measure_all = parts.measure
+    def later(config, learner, source, settings, first):
+        measured.append(first)
+        return measure_part(config, learner, source, settings, first)
+
+    measure_part = parts.measure
     monkeypatch.setattr(parts, "measure", measure)
     with pytest.raises(KeyboardInterrupt):
-        do(["mtnet-1shot"], TABLE, copied, None)
-    assert measured == [0, 2, 4, 0]
-    kept = copied.workdir / EXPERIMENTS["mtnet-1shot"].run / "evaluation"
-    assert len(list(kept.glob("after2-*/test-1shot-*.json"))) == 4
-    do(["mtnet-1shot"], TABLE, copied, None)
+        do(["maml-1shot"], TABLE, copied, None)
+    kept = copied.workdir / EXPERIMENTS["maml-1shot"].run / "evaluation"
+    assert [file.name for file in kept.glob("*/*")] == ["test-1shot-sample-0.json"]
+    monkeypatch.setattr(parts, "measure", later)
+    do(["maml-1shot"], TABLE, copied, None)
+    assert measured == [0, 2]
     whole, again = (
-        json.loads((each.records / "mtnet-1shot.json").read_text()) for each in (folders, copied)
+        json.loads((each.records / "maml-1shot.json").read_text()) for each in (folders, copied)
     )
     assert again["evaluations"] == whole["evaluations"]
     assert not list(kept.iterdir())
 
 
 def test_other_photographs_beside_networks_that_learned_there(
-    folders, readme, tmp_path, monkeypatch
+    folders, readme, learners, tmp_path, monkeypatch
 ):
+    mtnet = Table3({"mtnet-1shot": EXPERIMENTS["mtnet-1shot"]}, TABLE.baselines)
     other_path = tmp_path / "other"
     shutil.copytree(folders.data_path, other_path)
     shutil.copy(other_path / "test/test0/0.png", other_path / "test/test1/0.png")
-    learner, _ = learner_of("mtnet-1shot", folders)
+    learner, _ = learners["mtnet-1shot"]
     config = EXPERIMENTS["mtnet-1shot"].config
     source = build_source(config, str(other_path), folders.cache_dir)
     trained_there = shortened(OF_PHOTOGRAPHS)
@@ -266,22 +274,22 @@ def test_other_photographs_beside_networks_that_learned_there(
     made = record(trained_there["mtnet-5shot"], lambda _: own, steps=range(STEPS + 1))
     made = replace(made, data=fingerprint_of(source))
     made.write(folders.records.parent / "photographs")
-    do(["other"], TABLE, folders, str(other_path))
+    do(["other"], mtnet, folders, str(other_path))
     document = json.loads((folders.records / "other/mtnet-1shot.json").read_text())
     for evaluation, shot in zip(document["evaluations"], (1, 5), strict=True):
         assert (evaluation["settings"]["mask"], evaluation["settings"]["query"]) == ("mode", shot)
         expected = one_by_one(learner, source, shot)
         np.testing.assert_allclose(evaluation["per_task"], expected, atol=1e-4)
     text = (folders.records / "README.md").read_text()
-    assert text.startswith(readme)
+    assert "| maml-1shot |" not in text
     here, there = expected[:, STEPS], own[:, STEPS]
     mean = 100 * np.mean(here - there)
     assert f"| MT-net, 5-shot | {percent(here)} | {percent(there)} | {mean:+.2f} ± " in text
-    (row,) = (line for line in text.splitlines() if line.startswith("| MAML, 1-shot | "))
-    assert row.endswith(" |  |  |")  # nothing of that data is on record
+    (row,) = (line for line in text.splitlines() if line.startswith("| MT-net, 1-shot | "))
+    assert row.endswith(" |  |  |")  # no network that learned there is on record
     assert read_record(EXPERIMENTS["mtnet-1shot"], folders.records) is not None
     with pytest.raises(UsageError, match=r"mtnet-1shot\.json was measured on other data: give"):
-        do(["other"], TABLE, folders, folders.data_path)
+        do(["other"], mtnet, folders, folders.data_path)
 
 
 def test_what_is_not_given_is_left_out(folders, readme, capsys):
