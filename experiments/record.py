@@ -219,14 +219,16 @@ def read_records(experiments: Iterable[Experiment], folder: Path) -> dict[str, R
     return {name: record for name, record in found if record is not None}
 
 
-def earlier_versions(experiment: Experiment, folder: Path) -> dict[str, Any]:
-    """The versions with which a run was trained, if an earlier file says so.
+def earlier_versions(
+    experiment: Experiment, folder: Path
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The versions with which a run was trained, and went on, if an earlier file says so.
 
     For weights that come from a SavedModel, whose run is gone.
     """
     document = read_document(_file(experiment, folder)) or {}
     versions = document.get("trained_with", document.get("versions"))
-    return versions if isinstance(versions, dict) else {}
+    return versions if isinstance(versions, dict) else {}, document.get("went_on_with", [])
 
 
 def write_document(path: Path, document: Document) -> None:

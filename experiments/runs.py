@@ -192,7 +192,7 @@ def trained_run(experiment: Experiment, folders: Folders) -> Trained:
             say_whose_weights(export)
             restore_export(learner, export)
             versions = earlier_versions(experiment, folders.records)
-            return Trained(learner, source, config.total_iterations, None, versions)
+            return Trained(learner, source, config.total_iterations, None, *versions)
     if experiment.initialize:
         experiment.initialize(learner)
     diverged_at = None

@@ -94,7 +94,7 @@ def test_masks_at_their_mode_have_a_row_of_steps(records):
 def test_the_command_says_what_differed_where_training_went_on(records):
     record = records["a"]
     began = record.trained_with
-    later = {**began, "iteration": 400, "git_commit": "another"}
+    later = {"iteration": 400, **began, "git_commit": "another"}
     line = commands({"a": dataclasses.replace(record, went_on_with=[later])})
     assert line.endswith("; went on with iteration 400, git_commit another")
     assert line.startswith("- a: `main.py --datasource=omniglot --num_updates=2 --use_M`; python ")
