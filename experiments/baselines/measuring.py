@@ -3,9 +3,9 @@
 Stopped at any moment, the same call goes on with what is not done yet.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 from tensorflow import keras
@@ -31,49 +31,46 @@ from experiments.runs import Folders
 from utils.errors import UsageError
 from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes
 
-Key = TypeVar("Key", bound=Hashable)
+Tried = Iterable[tuple[Document, np.ndarray]]
+"""Every choice and its accuracies [tasks]."""
 
 
 class Baseline(NamedTuple):
     """One of the two.
 
     Attributes:
-        choose: (features, draws the validation tasks) -> what is best on these.
-        test: (features, tasks, what was chosen) -> accuracy of every task.
+        rounds: in which choices are tried, each a part of these.
+        choices: (features, tasks, a round) -> its choices.
+        chosen: (features, tasks, a choice) -> its accuracies [tasks].
     """
 
-    choose: Callable[[keras.Model, Callable[[], Iterable[Episode]]], Document]
-    test: Callable[[keras.Model, Iterable[Episode], Document], np.ndarray]
+    rounds: Callable[[], Sequence[Any]]
+    choices: Callable[[keras.Model, Iterable[Episode], Any], Tried]
+    chosen: Callable[[keras.Model, Iterable[Episode], Document], np.ndarray]
 
 
-def _best_distance(features: keras.Model, validation: Callable[[], Iterable[Episode]]) -> Document:
-    return {"distance": _best(nearest_neighbour(features, validation()))}
+def _distances(features: keras.Model, tasks: Iterable[Episode], _: None) -> Tried:
+    for distance, accuracies in nearest_neighbour(features, tasks).items():
+        yield {"distance": distance}, accuracies
 
 
-def _nearest(features: keras.Model, tasks: Iterable[Episode], choice: Document) -> np.ndarray:
+def _of_distance(features: keras.Model, tasks: Iterable[Episode], choice: Document) -> np.ndarray:
     return nearest_neighbour(features, tasks)[choice["distance"]]
 
 
-def _best_steps(features: keras.Model, validation: Callable[[], Iterable[Episode]]) -> Document:
-    tried: dict[FineTuning, np.ndarray] = {}
-    for step_size in STEP_SIZES:
-        tried |= fine_tune(features, validation(), step_size, STEPS)
-    return _best(tried)._asdict()
+def _numbers_of_steps(features: keras.Model, tasks: Iterable[Episode], step_size: float) -> Tried:
+    for choice, accuracies in fine_tune(features, tasks, step_size, STEPS).items():
+        yield choice._asdict(), accuracies
 
 
-def _fine_tuned(features: keras.Model, tasks: Iterable[Episode], choice: Document) -> np.ndarray:
-    best = FineTuning(**choice)
-    return fine_tune(features, tasks, best.step_size, [best.steps])[best]
-
-
-def _best(accuracies: Mapping[Key, np.ndarray]) -> Key:
-    means = {choice: float(np.mean(found)) for choice, found in accuracies.items()}
-    return max(means, key=means.__getitem__)
+def _of_steps(features: keras.Model, tasks: Iterable[Episode], choice: Document) -> np.ndarray:
+    tuning = FineTuning(**choice)
+    return fine_tune(features, tasks, tuning.step_size, [tuning.steps])[tuning]
 
 
 BASELINES = {
-    "nearest_neighbour": Baseline(_best_distance, _nearest),
-    "fine_tuning": Baseline(_best_steps, _fine_tuned),
+    "nearest_neighbour": Baseline(lambda: [None], _distances, _of_distance),
+    "fine_tuning": Baseline(lambda: STEP_SIZES, _numbers_of_steps, _of_steps),
 }
 
 
@@ -104,9 +101,7 @@ def measure_baselines(plan: BaselinesPlan, folders: Folders) -> Document:
     source = _source(plan, folders)
     data = source.data_record.fingerprint
     check_same_data(folders.records, data)
-    done = folders.workdir / f"baselines-{data}"
-
-    measuring = _Measuring(plan, source, done)
+    measuring = _Measuring(plan, source, folders.workdir / f"baselines-{data}")
     document: Document = {
         "held_out_tasks": HELD_OUT_TASKS,
         "data": data,
@@ -167,22 +162,32 @@ class _Measuring:
         return self._kept(name, lambda: self._measure(name, baseline, shot))
 
     def _measure(self, name: str, baseline: Baseline, shot: int) -> Document:
-        def chosen() -> Document:
-            tasks = self._plan.validation_tasks
-            return baseline.choose(self._features, lambda: self._episodes("val", shot, tasks))
-
-        choice = self._kept(f"{name}-chosen", chosen)
+        choice = self._best_choice(name, baseline, shot)
         accuracies: list[float] = []
         for first in range(0, self._plan.test_tasks, PART):
             tasks = min(PART, self._plan.test_tasks - first)
             episodes = self._episodes("test", shot, tasks, first)
 
             def part(tasks: int = tasks, episodes: Iterator[Episode] = episodes) -> Document:
-                found = baseline.test(self._features, episodes, choice)[:tasks]
+                found = baseline.chosen(self._features, episodes, choice)[:tasks]
                 return {"accuracy": np.round(found, 4).tolist()}
 
             accuracies += self._kept(f"{name}-{first}", part)["accuracy"]
         return {"chosen on validation": choice, "accuracy": accuracies}
+
+    def _best_choice(self, name: str, baseline: Baseline, shot: int) -> Document:
+        """By the mean accuracy on validation tasks."""
+        means: list[tuple[Document, float]] = []
+        for number, part in enumerate(baseline.rounds()):
+            episodes = self._episodes("val", shot, self._plan.validation_tasks)
+
+            def tried(part: Any = part, episodes: Iterator[Episode] = episodes) -> Document:
+                found = baseline.choices(self._features, episodes, part)
+                return {"means": [[choice, float(np.mean(values))] for choice, values in found]}
+
+            means += self._kept(f"{name}-tried-{number}", tried)["means"]
+        choice, _ = max(means, key=lambda choice_and_mean: choice_and_mean[1])
+        return choice
 
     def _kept(self, name: str, make: Callable[[], Document]) -> Document:
         """What a file has, which is made where it is not there."""

@@ -13,6 +13,7 @@ SHOTS = (1,)
 TEST_TASKS = 4000  # of the MT-net code
 FIRST_TASKS = 600  # as many as MAML's paper has
 TASKS_FLAG = "--num_test_tasks="
+EPOCHS = 20  # of the baselines' features, of 38,400 images each
 # What --only chooses from beside the table's: the same networks on other photographs.
 OTHER_PART = "other"
 
@@ -32,7 +33,7 @@ def table(iterations: int) -> Table3:
         for name, experiment in meta_learners(common, SHOTS).items()
     }
     config = experiments["maml-1shot"].config
-    return Table3(experiments, BaselinesPlan(config, SHOTS, TEST_TASKS))
+    return Table3(experiments, BaselinesPlan(config, SHOTS, TEST_TASKS, epochs=EPOCHS))
 
 
 PARTS = (*table(ITERATIONS).experiments, BASELINES_PART, OTHER_PART)

@@ -9,6 +9,7 @@ import pytest
 
 from experiments.baselines import measuring
 from experiments.baselines.document import accuracies, baselines_file, chosen, read_baselines
+from experiments.baselines.fine_tuning import fine_tune
 from experiments.baselines.measuring import finish_baselines, measure_baselines
 from experiments.baselines.plan import BaselinesPlan
 from experiments.experiment import Experiment
@@ -78,10 +79,31 @@ def test_every_task_is_measured_and_what_was_chosen_is_said(document, folders):
 
 def test_baselines_that_were_stopped_go_on(document, folders, monkeypatch):
     monkeypatch.setattr(measuring, "train_features", lambda *_, **__: pytest.fail("trained"))
-    monkeypatch.setattr(measuring, "STEP_SIZES", ())  # what is chosen is not chosen again
     for name in ("nearest_neighbour-5shot", "nearest_neighbour-5shot-4", "fine_tuning-1shot"):
         (kept(folders) / f"{name}.json").unlink()
+    (kept(folders) / "fine_tuning-1shot-tried-1.json").unlink()
+    tuned = []
+
+    def tune(features, tasks, step_size, steps):
+        tuned.append(step_size)
+        return fine_tune(features, tasks, step_size, steps)
+
+    monkeypatch.setattr(measuring, "fine_tune", tune)
     assert measure_baselines(PLAN, folders) == without_checksum(document)
+    assert tuned == [0.1]  # what was tried and what was tested is not done again
+
+
+def test_the_best_of_validation_is_chosen(document, folders):
+    tried = [kept(folders) / f"fine_tuning-5shot-tried-{number}.json" for number in range(2)]
+    means = [mean for file in tried for mean in json.loads(file.read_text())["means"]]
+    assert [(c["step_size"], c["steps"]) for c, _ in means] == [
+        (0.01, 2),
+        (0.01, 5),
+        (0.1, 2),
+        (0.1, 5),
+    ]
+    best = max(mean for _, mean in means)
+    assert [document["fine_tuning-5shot"]["chosen on validation"], best] in means
 
 
 def test_a_damaged_baseline_is_named(document, folders):
