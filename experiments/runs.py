@@ -269,7 +269,8 @@ def _trained_with(run: Run, iterations: int) -> tuple[dict[str, Any], list[dict[
         run: its folder.
         iterations: behind the weights; later starts do not count.
     """
-    first, others = {}, {}
+    first: dict[str, Any] = {}
+    others: dict[str, dict[str, Any]] = {}
     for number, start in enumerate(run.starts()):
         done = start.get("iteration")  # earlier versions did not note it
         versions = _versions(start)

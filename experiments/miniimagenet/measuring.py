@@ -35,9 +35,9 @@ def do(parts: Sequence[str], table: Table3, folders: Folders, other_path: str | 
             if other_path is None:
                 print("other: left out, --other_path names no photographs", flush=True)
                 continue
-            for experiment in table.experiments.values():
-                if read_record(experiment, folders.records):
-                    finish_on_other_photographs(experiment, folders, other_path)
+            for finished in table.experiments.values():
+                if read_record(finished, folders.records):
+                    finish_on_other_photographs(finished, folders, other_path)
                     write_readme(table, folders.records)
             continue
         experiment = table.experiments.get(part)
