@@ -36,12 +36,19 @@ def define(
     return flag_values
 
 
-def define_images(flag_values: flags.FlagValues = flags.FLAGS) -> flags.FlagValues:
-    """Define the flags of an experiment on images on `flag_values`, and return it."""
+def define_images(
+    flag_values: flags.FlagValues = flags.FLAGS, pretrained: str | None = "pretrained"
+) -> flags.FlagValues:
+    """Define the flags of an experiment on images on `flag_values`, and return it.
+
+    Args:
+        flag_values: where they are defined.
+        pretrained: default of the folder of the SavedModels; None to make none.
+    """
     to = {"flag_values": flag_values}
     define_path("data_path", None, "folder or archive of the images", **to)
     define_path("cache_dir", "logs/cache", "for the resized images", **to)
-    define_path("pretrained", "pretrained", "folder of the SavedModels", **to)
+    define_path("pretrained", pretrained, "folder of the SavedModels", **to)
     return flag_values
 
 
@@ -56,7 +63,7 @@ def image_folders(prefix: str) -> Folders:
         workdir=Path(FLAGS.workdir),
         data_path=FLAGS.data_path,
         cache_dir=FLAGS.cache_dir,
-        pretrained=Path(FLAGS.pretrained),
+        pretrained=None if FLAGS.pretrained is None else Path(FLAGS.pretrained),
         prefix=prefix,
     )
 
@@ -87,7 +94,7 @@ def main(argv: Sequence[str], parts: Iterable[str], do: Callable[[Sequence[str]]
                 raise UsageError(
                     f"--{name}={folder} cannot be written: {error.strerror}"
                 ) from error
-        if "pretrained" in FLAGS:
+        if "pretrained" in FLAGS and FLAGS.pretrained is not None:
             model = Path(os.path.realpath(FLAGS.pretrained), "model")
             check_writable(model, f"--pretrained={FLAGS.pretrained}")
         do([part for part in parts if part in FLAGS.only])

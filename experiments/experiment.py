@@ -9,7 +9,7 @@ from absl.flags import FlagValues
 from maml_tnet import MetaLearner
 from utils.command.configuration import Config
 from utils.command.evaluation_flags import evaluation_settings
-from utils.command.evaluation_settings import EvaluationSettings
+from utils.command.evaluation_settings import EvaluationSettings, usual_queries
 from utils.command.flags import config_from_flags, define, parse
 
 
@@ -23,6 +23,7 @@ class Experiment:
         shots: the numbers K of support examples that it is evaluated with.
         splits: that it is evaluated on.
         masks: how evaluation has M: "sample", and where there are masks "mode".
+        run: name of its run's folder, where that is not the experiment's.
         initialize: gives the network other initial weights than its own.
         hopeless: asked after a trial of the first `TRIAL` iterations: whether training can be
             left there, as more of it would change nothing.
@@ -33,6 +34,7 @@ class Experiment:
     shots: tuple[int, ...] = (10,)
     splits: tuple[str, ...] = ("test",)
     masks: tuple[str, ...] = ("sample",)
+    run: str | None = None
     initialize: Callable[[MetaLearner], None] | None = None
     hopeless: Callable[[MetaLearner], bool] | None = None
 
@@ -50,7 +52,9 @@ class Experiment:
     def settings(self, shot: int, split: str = "test", mask: str = "sample") -> EvaluationSettings:
         """How it is evaluated with `shot` support examples."""
         settings = evaluation_settings(self._parsed, self.config)
-        return replace(settings, shot=shot, split=split, mask=mask)
+        if shot != settings.shot:
+            settings = replace(settings, shot=shot, query=usual_queries(self.config, shot))
+        return replace(settings, split=split, mask=mask)
 
     @property
     def evaluations(self) -> list[EvaluationSettings]:

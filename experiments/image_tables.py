@@ -1,7 +1,8 @@
 """Tables and figures of experiments on images, made of their records."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -12,10 +13,24 @@ from system.csv_file import read_columns
 from utils.reports.plots import save_figure
 
 
-def cell(record: Record, split: str = "test", mask: str = "sample") -> str:
-    """Accuracy in % after the inner steps of training; empty if it was not measured."""
-    found = record.find(split=split, mask=mask)
-    return percent(found.after(record.experiment.config.num_updates)) if found else ""
+def cell(
+    record: Record,
+    split: str = "test",
+    mask: str = "sample",
+    shot: int | None = None,
+    tasks: int | None = None,
+) -> str:
+    """Accuracy in % after the inner steps of training; empty if it was not measured.
+
+    Args:
+        record: of a run.
+        split: of the tasks.
+        mask: how M was had.
+        shot: support examples; those of its first evaluation where none is given.
+        tasks: the first so many, or all.
+    """
+    found = record.find(shot=shot, split=split, mask=mask)
+    return percent(found.after(record.experiment.config.num_updates)[:tasks]) if found else ""
 
 
 def at_mode(name: str) -> str:
@@ -56,15 +71,21 @@ def differences(found: Mapping[str, np.ndarray], pairs: Iterable[tuple[str, str]
     return markdown(["difference on the same test tasks, points", ""], rows) if rows else ""
 
 
-def steps_table(records: Mapping[str, Record]) -> str:
-    """Test accuracy after every number of inner steps, the trained number of them in bold."""
+def steps_table(records: Mapping[str, Record], masks: Sequence[str] = ("sample",)) -> str:
+    """Test accuracy after every number of inner steps, the trained number of them in bold.
+
+    Args:
+        records: of the runs.
+        masks: how M was had: a row for each that was measured.
+    """
     rows = []
     for name, record in records.items():
-        measured, trained = record.find(), record.experiment.config.num_updates
-        if measured:
-            cells = {step: percent(measured.after(step)) for step in measured.steps}
-            cells[trained] = f"**{cells[trained]}**"
-            rows.append([name, *cells.values()])
+        trained = record.experiment.config.num_updates
+        for mask in masks:
+            if measured := record.find(mask=mask):
+                cells = {step: percent(measured.after(step)) for step in measured.steps}
+                cells[trained] = f"**{cells[trained]}**"
+                rows.append([at_mode(name) if mask == "mode" else name, *cells.values()])
     return markdown(["run", *map(str, range(11))], rows)
 
 
@@ -72,9 +93,16 @@ def commands(records: Mapping[str, Record]) -> str:
     """The command and the versions behind every run."""
     lines = []
     for name, record in records.items():
-        versions = ", ".join(f"{key} {value}" for key, value in record.trained_with.items())
-        lines.append(f"- {name}: `main.py {' '.join(record.experiment.flags)}`; {versions}")
+        first = record.trained_with
+        lines.append(f"- {name}: `main.py {' '.join(record.experiment.flags)}`; {_said(first)}")
+        for start in record.went_on_with:
+            other = {name: said for name, said in start.items() if said != first.get(name)}
+            lines[-1] += f"; went on with {_said(other)}"
     return "\n".join(lines)
+
+
+def _said(versions: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in versions.items())
 
 
 def plot_curves(records: Mapping[str, Record], folder: Path, lowest: float) -> None:

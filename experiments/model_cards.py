@@ -7,7 +7,7 @@ writes CARDS.md beside the models. A model whose accuracy is not on record says 
 """
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,10 +16,12 @@ import utils.tensorflow_environment  # noqa: F401
 import numpy as np
 from absl import flags
 
-from experiments import omniglot, photographs
+from experiments import omniglot
 from experiments.experiment import Experiment
 from experiments.exports import ORIGIN
 from experiments.image_tables import cell
+from experiments.miniimagenet import plan as miniimagenet
+from experiments.photographs.plan import EXPERIMENTS as OF_PHOTOGRAPHS
 from experiments.record import NOT_OF_THIS_FORM, Document, read_document, read_record
 from experiments.single_pictures.domains import AS_TRAINED
 from experiments.single_pictures.plan import Cell
@@ -100,10 +102,20 @@ def models(results: Path) -> Iterator[Model]:
     """
     for experiment in omniglot.EXPERIMENTS.values():
         yield _papers_form(experiment, results, "omniglot", DRAWINGS, "photographs")
-    for experiment in photographs.EXPERIMENTS.values():
+    for experiment in OF_PHOTOGRAPHS.values():
         yield _papers_form(experiment, results, "photographs", CALTECH, "drawings")
+    for experiment in _of_miniimagenet(results / "miniimagenet"):
+        yield _papers_form(experiment, results, "miniimagenet", MINIIMAGENET, "drawings")
     yield _alone("drawings", results, "single_pictures", DRAWINGS, "Photographs")
     yield _alone("photographs", results, "single_pictures/photographs", MINIIMAGENET, "Drawings")
+
+
+def _of_miniimagenet(records: Path) -> Iterator[Experiment]:
+    """The runs of miniImagenet's table, each after as many iterations as its record says."""
+    for name in miniimagenet.table(miniimagenet.ITERATIONS).experiments:
+        document = read_document(records / f"{name}.json") or {}
+        iterations = document.get("configuration", {}).get("metatrain_iterations")
+        yield miniimagenet.table(iterations or miniimagenet.ITERATIONS).experiments[name]
 
 
 def _papers_form(experiment: Experiment, results: Path, part: str, data: str, others: str) -> Model:
@@ -117,7 +129,7 @@ def _papers_form(experiment: Experiment, results: Path, part: str, data: str, ot
     return Model(
         f"{part}-{experiment.name}",
         data,
-        [] if record is None else [_versions(record.trained_with)],
+        [] if record is None else _all_versions([record.trained_with, *record.went_on_with]),
         _accuracy(" ".join(found), part),
         TOGETHER.format(others),
     )
@@ -129,13 +141,13 @@ def _alone(name: str, results: Path, part: str, data: str, others: str) -> Model
         document = read_document(file) or {}
         try:
             accuracy = _accuracies_alone(document, str(file))
-            trained_with = [_versions(start) for start in document.get("trained_with", [])]
+            trained_with = _all_versions(document.get("trained_with", []))
         except NOT_OF_THIS_FORM as error:
             raise UsageError(f"{file} is not of experiments.single_pictures") from error
     return Model(
         name,
         data,
-        list(dict.fromkeys(trained_with)),
+        trained_with,
         _accuracy(accuracy, part),
         ALONE.format(others),
     )
@@ -160,8 +172,10 @@ def _accuracy(found: str, part: str) -> str:
     return f"{found or 'not measured'}, [table](../results/{part}/README.md)"
 
 
-def _versions(start: Mapping[str, str]) -> str:
-    return "commit {git_commit}, Python {python}, TensorFlow {tensorflow}".format(**start)
+def _all_versions(starts: Iterable[Mapping[str, str]]) -> list[str]:
+    """In words, each once."""
+    words = "commit {git_commit}, Python {python}, TensorFlow {tensorflow}"
+    return list(dict.fromkeys(words.format(**start) for start in starts))
 
 
 def write_cards(pretrained: Path, results: Path) -> None:

@@ -73,9 +73,11 @@ class Record:
         diverged_at: iteration at which training met a loss that is not finite, or None.
         mask_logits: zeta by layer; empty without masks.
         measured: one for each of the experiment's evaluations.
-        trained_with: versions and machine of training.
+        trained_with: versions and machine with which training began.
         measured_with: versions and machine of the evaluation.
         data: fingerprint of the images; None of tasks without, and where it has not been noted.
+        went_on_with: other versions and machines with which training went on, in their order, and
+            under "iteration" from where, if that was noted.
     """
 
     experiment: Experiment
@@ -86,6 +88,7 @@ class Record:
     trained_with: Mapping[str, Any]
     measured_with: Mapping[str, Any]
     data: str | None = None
+    went_on_with: Sequence[Mapping[str, Any]] = ()
 
     def find(
         self, *, shot: int | None = None, split: str = "test", mask: str = "sample"
@@ -128,6 +131,7 @@ class Record:
             "iterations": self.iterations,
             "diverged_at": self.diverged_at,
             "trained_with": dict(self.trained_with),
+            "went_on_with": [dict(start) for start in self.went_on_with],
             "measured_with": dict(self.measured_with),
             "mask_logits": {name: rounded(zeta) for name, zeta in self.mask_logits.items()},
             "evaluations": [measured.to_dict() for measured in self.measured],
@@ -157,6 +161,7 @@ def read_record(experiment: Experiment, folder: Path) -> Record | None:
             trained_with=document["trained_with"],
             measured_with=document["measured_with"],
             data=document.get("data"),
+            went_on_with=document.get("went_on_with", ()),  # earlier versions did not note it
         )
         stored = Config.from_dict(document["configuration"], experiment.name)
     except NOT_OF_THIS_FORM:
@@ -217,14 +222,16 @@ def read_records(experiments: Iterable[Experiment], folder: Path) -> dict[str, R
     return {name: record for name, record in found if record is not None}
 
 
-def earlier_versions(experiment: Experiment, folder: Path) -> dict[str, Any]:
-    """The versions with which a run was trained, if an earlier file says so.
+def earlier_versions(
+    experiment: Experiment, folder: Path
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The versions with which a run was trained, and went on, if an earlier file says so.
 
     For weights that come from a SavedModel, whose run is gone.
     """
     document = read_document(_file(experiment, folder)) or {}
     versions = document.get("trained_with", document.get("versions"))
-    return versions if isinstance(versions, dict) else {}
+    return versions if isinstance(versions, dict) else {}, document.get("went_on_with", [])
 
 
 def write_document(path: Path, document: Document) -> None:

@@ -5,12 +5,12 @@ measuring after the last evaluation that is done. A finished experiment is not d
 """
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import tensorflow as tf
 from tensorflow import keras
 
 from data_generators import TaskSource
@@ -23,38 +23,29 @@ from experiments.exports import (
     restore_export,
     say_whose_weights,
 )
+from experiments.measuring import measure_all
 from experiments.record import (
-    NOT_OF_THIS_FORM,
-    Document,
-    Measured,
     Record,
     check_data,
     check_same_data,
     earlier_versions,
-    read_document,
     read_record,
-    write_document,
 )
 from maml_tnet import MetaLearner
 from maml_tnet.replacing import not_replaceable
 from system.atomic_file import write_text
-from system.errors import FileError
 from utils.command.configuration import Config
-from utils.command.evaluation_settings import EvaluationSettings
 from utils.command.memory_needs import check_memory
 from utils.errors import TrainingDiverged, UsageError
-from utils.reports.evaluation import measure
 from utils.runs.assembly import build_learner, build_source
-from utils.runs.checkpoints import Checkpoints
-from utils.runs.datasets import EVALUATION_BATCH
+from utils.runs.checkpoint_files import CheckpointFolder
+from utils.runs.checkpoints import KEPT_CHECKPOINTS, Checkpoints
 from utils.runs.environment import environment
 from utils.runs.folder import Run
 from utils.runs.log_file import LogFile
 from utils.runs.training import train
 from utils.runs.used_data import UsedData, used_data
 
-# Of regression, every task's loss is kept after these numbers of inner steps; accuracies after all.
-STORED_STEPS = (0, 1, 5, 10)
 # Iterations after which an experiment that can be hopeless is asked.
 TRIAL = 5000
 CURVE = ("iteration", "loss", "accuracy", "val_loss", "val_accuracy")
@@ -94,6 +85,7 @@ class Trained(NamedTuple):
         iterations: behind the weights.
         diverged_at: iteration at which the loss was not finite, or None.
         versions: and machine with which training began.
+        later_versions: others with which it went on, and the iterations done before.
     """
 
     learner: MetaLearner
@@ -101,6 +93,7 @@ class Trained(NamedTuple):
     iterations: int
     diverged_at: int | None
     versions: dict[str, Any]
+    later_versions: Sequence[dict[str, Any]] = ()
 
 
 def finish(experiment: Experiment, folders: Folders) -> Record:
@@ -120,12 +113,34 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
     export = folders.export(experiment)
     if export and (problem := not_replaceable(export)):
         raise UsageError(f"{export} {problem}: move it away, or name another --pretrained")
-    run = _run(experiment, folders)
     trained = trained_run(experiment, folders)
     if export and is_export_of(experiment, export):
         check_has_weights(export, trained.learner)
+    record, kept = measured(experiment, trained, folders)
+    log = _run(experiment, folders).log
+    if log.path.exists():
+        curve = _curve(log, trained.iterations)
+        write_text(folders.records / f"{experiment.name}-curve.csv", curve)
+    if export and not is_export_of(experiment, export):
+        export_with_origin(trained.learner, trained.source, experiment, export)
+    # Last, as it says that the experiment is finished.
+    return written(record, folders.records, kept)
+
+
+def measured(experiment: Experiment, trained: Trained, folders: Folders) -> tuple[Record, Path]:
+    """Measure what is not measured yet of a run's weights.
+
+    Args:
+        experiment: whose evaluations are made.
+        trained: its learner, and the source of the tasks.
+        folders: of the run.
+
+    Returns:
+        the record, and the folder that keeps what was measured until that is `written`.
+    """
     data = fingerprint_of(trained.source)
-    kept = run.evaluation_folder / "-".join(filter(None, (f"after{trained.iterations}", data)))
+    name = "-".join(filter(None, (f"after{trained.iterations}", data)))
+    kept = _run(experiment, folders).evaluation_folder / name
     record = Record(
         experiment=experiment,
         iterations=trained.iterations,
@@ -135,22 +150,29 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
             for layer in trained.learner.network.transform_layers
             if layer.mask_logits
         },
-        measured=_all_measured(experiment, trained, kept),
+        measured=measure_all(experiment, trained.learner, trained.source, kept),
         trained_with=trained.versions,
         measured_with=_versions(environment()),
         data=data,
+        went_on_with=trained.later_versions,
     )
-    if run.log.path.exists():
-        write_text(folders.records / f"{experiment.name}-curve.csv", _curve(run.log))
-    if export and not is_export_of(experiment, export):
-        export_with_origin(trained.learner, trained.source, experiment, export)
-    # Last, as it says that the experiment is finished.
-    record.write(folders.records)
+    return record, kept
+
+
+def written(record: Record, folder: Path, kept: Path) -> Record:
+    """Write a record, and return it as it is read from now on.
+
+    Args:
+        record: of a finished experiment.
+        folder: of its file.
+        kept: see `measured`.
+    """
+    record.write(folder)
     # Left there, they would be taken as measured when the record is removed to measure it again.
     shutil.rmtree(kept)
     keras.backend.clear_session()
-    # As it is read from now on: rounded, and nan where a task diverged.
-    return read_record(experiment, folders.records) or record
+    # Rounded, and nan where a task diverged.
+    return read_record(record.experiment, folder) or record
 
 
 def trained_run(experiment: Experiment, folders: Folders) -> Trained:
@@ -159,7 +181,8 @@ def trained_run(experiment: Experiment, folders: Folders) -> Trained:
     Where there is no run, but its SavedModel, the weights are taken from that.
 
     Raises:
-        UsageError: what is measured already, or the SavedModel's weights, are of other data.
+        UsageError: what is measured already, or the SavedModel's weights, are of other data; or the
+            run was trained longer, and its checkpoint of that iteration is gone.
     """
     config, run = experiment.config, _run(experiment, folders)
     check_memory(config)
@@ -173,7 +196,7 @@ def trained_run(experiment: Experiment, folders: Folders) -> Trained:
             say_whose_weights(export)
             restore_export(learner, export)
             versions = earlier_versions(experiment, folders.records)
-            return Trained(learner, source, config.total_iterations, None, versions)
+            return Trained(learner, source, config.total_iterations, None, *versions)
     if experiment.initialize:
         experiment.initialize(learner)
     diverged_at = None
@@ -184,7 +207,8 @@ def trained_run(experiment: Experiment, folders: Folders) -> Trained:
         learner = build_learner(config, source)
         iterations = Checkpoints(run, learner).restore_latest()
         diverged_at = error.iteration
-    return Trained(learner, source, iterations, diverged_at, _began_with(run))
+    began, went_on = _trained_with(run, iterations)
+    return Trained(learner, source, iterations, diverged_at, began, went_on)
 
 
 def _train(
@@ -202,13 +226,33 @@ def _train(
         if experiment.hopeless(learner):
             return TRIAL
     run.start(resume=True, data=data)
-    iterations = train(run, learner, source, log=log)
-    if iterations > experiment.config.total_iterations:
+    total, done = run.config.total_iterations, train(run, learner, source, log=log)
+    if done > total:
+        _restore(run, learner, total, done)
+    return total
+
+
+def _restore(run: Run, learner: MetaLearner, iteration: int, done: int) -> None:
+    """Give a learner the weights of an earlier iteration of a run that was trained longer.
+
+    Raises:
+        UsageError: there is no checkpoint of it any more.
+    """
+    there = CheckpointFolder(run.checkpoint_folder, KEPT_CHECKPOINTS).numbers
+    if iteration not in there:
         raise UsageError(
-            f"{run.folder} has {iterations} iterations, and {experiment.config.total_iterations} "
-            "are asked for: name another --workdir"
+            f"{run.folder} has {done} iterations and no checkpoint of iteration {iteration} any "
+            f"more; there are {', '.join(map(str, there))}"
         )
-    return iterations
+    Checkpoints(run, learner).restore_iteration(iteration)
+
+
+def begun(experiment: Experiment, folders: Folders) -> bool:
+    """Whether there are weights of a run: checkpoints, or its SavedModel."""
+    export = folders.export(experiment)
+    return _run(experiment, folders).checkpoint_folder.exists() or (
+        export is not None and is_export_of(experiment, export)
+    )
 
 
 def fingerprint(config: Config, folders: Folders) -> str | None:
@@ -222,78 +266,34 @@ def fingerprint_of(source: TaskSource) -> str | None:
     return None if record is None else record.fingerprint
 
 
-def _began_with(run: Run) -> dict[str, Any]:
-    starts = run.starts()
-    return _versions(starts[0]) if starts else {}
+def _trained_with(run: Run, iterations: int) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The versions and machine with which a run began, and others with which it went on.
+
+    Args:
+        run: its folder.
+        iterations: behind the weights; later starts do not count.
+    """
+    first: dict[str, Any] = {}
+    others: dict[str, dict[str, Any]] = {}
+    for number, start in enumerate(run.starts()):
+        done = start.get("iteration")  # earlier versions did not note it
+        versions = _versions(start)
+        if number == 0:
+            first = versions
+        elif done is None or done < iterations:
+            stack = {name: value for name, value in versions.items() if name != "time"}
+            if stack.items() - first.items():
+                since = {} if done is None else {"iteration": done}
+                others.setdefault(str(stack), since | versions)
+    return first, list(others.values())
 
 
 def _run(experiment: Experiment, folders: Folders) -> Run:
-    return Run(folders.workdir / experiment.name, experiment.config)
+    return Run(folders.workdir / (experiment.run or experiment.name), experiment.config)
 
 
-def _all_measured(experiment: Experiment, trained: Trained, kept: Path) -> list[Measured]:
-    # One kind of mask after the other, as each of them is compiled anew.
-    by_mask = sorted(experiment.evaluations, key=lambda settings: settings.mask)
-    found = {settings: _measured(experiment, trained, settings, kept) for settings in by_mask}
-    return [found[settings] for settings in experiment.evaluations]
-
-
-def _measured(
-    experiment: Experiment, trained: Trained, settings: EvaluationSettings, kept: Path
-) -> Measured:
-    """Measure, unless the folder `kept` has it, which keeps it."""
-    file = kept / f"{settings.split}-{settings.shot}shot-{settings.mask}.json"
-    document = read_document(file)
-    found = None if document is None else _stored(document, file)
-    if found is None or found.settings != settings:
-        found = _measure(experiment, trained, settings)
-        write_document(file, found.to_dict())
-    return found
-
-
-def _stored(document: Document, file: Path) -> Measured:
-    try:
-        return Measured.from_dict(document)
-    except NOT_OF_THIS_FORM as error:
-        raise FileError(f"{file} is damaged: remove it, and it is measured again") from error
-
-
-def _measure(experiment: Experiment, trained: Trained, settings: EvaluationSettings) -> Measured:
-    learner = trained.learner
-    learner.evaluation_updates = settings.num_steps
-    if not experiment.config.is_classification:
-        values = held_out_losses(learner, trained.source, settings, experiment.config)
-        return Measured(settings, STORED_STEPS, values[:, STORED_STEPS])
-    if learner.evaluation_mask != settings.mask:
-        learner.evaluation_mask = settings.mask
-        if learner.network.mask_logits:
-            learner.predict_function = None  # compiled for the other kind of mask
-    accuracies = measure(experiment.config, learner, trained.source, settings).accuracies
-    return Measured(settings, tuple(range(accuracies.shape[1])), accuracies)
-
-
-def held_out_losses(
-    learner: MetaLearner, source: TaskSource, settings: EvaluationSettings, config: Any
-) -> np.ndarray:
-    """The held-out tasks' losses after 0, 1, ... inner steps, [tasks, steps + 1].
-
-    The tasks are those of `utils.reports.evaluation.measure`. Nothing is compiled, their drawing
-    neither: for a few batches of a small network that takes a tenth of the time that compiling
-    their unrolled steps takes.
-    """
-    shot, query = settings.shot, settings.query
-    source.check(settings.split, shot=shot, query=query)
-    batch = EVALUATION_BATCH[config.datasource]
-    losses = []
-    for first in range(0, settings.num_tasks, batch):
-        numbers = tf.range(first, first + batch)
-        episode = source.held_out(settings.split, numbers, shot=shot, query=query)
-        losses.append(learner.predict_step((numbers, episode))["loss"].numpy())
-    return np.concatenate(losses)[: settings.num_tasks]
-
-
-def _curve(log: LogFile) -> str:
-    rows = zip(*log.columns(CURVE), strict=True)
+def _curve(log: LogFile, iterations: int) -> str:
+    rows = [row for row in zip(*log.columns(CURVE), strict=True) if row[0] <= iterations]
     lines = [",".join(CURVE)]
     lines += [",".join(f"{value:.6g}" for value in row) for row in rows]
     return "\n".join(lines) + "\n"
@@ -301,4 +301,4 @@ def _curve(log: LogFile) -> str:
 
 def _versions(start: dict[str, Any]) -> dict[str, Any]:
     """Machine and software; the command stands beside the configuration."""
-    return {name: value for name, value in start.items() if name != "command"}
+    return {name: value for name, value in start.items() if name not in ("command", "iteration")}

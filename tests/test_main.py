@@ -121,8 +121,10 @@ def test_environment_names_command_versions_and_commit(trained):
         "numpy",
         "git_commit",
         "machine",
+        "iteration",
         "sha256",
     }
+    assert start["iteration"] == 0
 
 
 def test_same_command_same_weights_other_seed_other_weights(trained, tmp_path):
@@ -152,7 +154,8 @@ def test_same_command_again_trains_no_further(copy, capsys):
         program.newest(folder / "checkpoints"),
         program.snapshot(folder / "checkpoints"),
     ) == before
-    assert len(json.loads((folder / "environment.json").read_text())) == 2
+    starts = json.loads((folder / "environment.json").read_text())
+    assert [start["iteration"] for start in starts] == [0, 20]
 
 
 def test_prolonged_run_equals_one_that_was_long_from_the_start(trained, tmp_path):

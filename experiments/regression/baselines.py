@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from experiments.experiment import Experiment
+from experiments.measuring import STORED_STEPS
 from experiments.regression.estimate import estimate
 from experiments.regression.plan import ALPHA, SHOTS, Plan
-from experiments.runs import STORED_STEPS, Folders, finish
+from experiments.runs import Folders, finish
 from experiments.tables import made_with, markdown
 
 BASELINES = ("oracle", "pretraining")

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from experiments.measuring import STORED_STEPS
 from experiments.paper import TABLE_1
 from experiments.record import Record
 from experiments.regression.estimate import difference, estimate, signed, verdict
 from experiments.regression.plan import ALPHA, METHODS, SHOTS, Plan
-from experiments.runs import STORED_STEPS, Folders, finish
+from experiments.runs import Folders, finish
 from experiments.tables import made_with, markdown, number
 
 PAIRS = (("T-net", "MAML"), ("MT-net", "T-net"), ("MT-net", "MAML"))

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from experiments.measuring import STORED_STEPS
 from experiments.record import Measured, Record
-from experiments.runs import STORED_STEPS
 
 VERSIONS = dict.fromkeys(
     ("python", "tensorflow", "keras", "numpy", "git_commit", "machine"), "version-x"

@@ -1,12 +1,21 @@
 """Comparing runs task by task."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from made_up import record
 from scipy import stats
 
 from experiments.experiment import Experiment
-from experiments.image_tables import as_trained, at_mode, cell, differences, steps_table
+from experiments.image_tables import (
+    as_trained,
+    at_mode,
+    cell,
+    commands,
+    differences,
+    steps_table,
+)
 from experiments.tables import percent
 
 SCALES = {("val", "sample"): 0.0, ("test", "mode"): 0.5, ("test", "sample"): 1.0}
@@ -67,6 +76,29 @@ def test_cells_are_of_the_trained_step_with_students_interval(records):
     *_, row = steps_table(records).splitlines()
     assert row.startswith("| b | 0.00 ± 0.00 | ")
     assert row.endswith(f" | **{cell(records['b'])}** |")
+
+
+def test_a_cell_may_be_of_the_first_tasks(records):
+    accuracies = 100 * records["a"].find().after(2)[:20]
+    half = stats.t.ppf(0.975, 19) * stats.sem(accuracies)
+    assert cell(records["a"], tasks=20) == f"{accuracies.mean():.2f} ± {half:.2f}"
+
+
+def test_masks_at_their_mode_have_a_row_of_steps(records):
+    rows = steps_table(records, masks=("sample", "mode")).splitlines()[2:]
+    names = [row.split(" | ")[0] for row in rows]
+    assert names == ["| a", f"| {at_mode('a')}", "| b", f"| {at_mode('b')}"]
+    assert rows[1].endswith(f" | **{cell(records['a'], 'test', 'mode')}** |")
+
+
+def test_the_command_says_what_differed_where_training_went_on(records):
+    record = records["a"]
+    began = record.trained_with
+    later = {"iteration": 400, **began, "git_commit": "another"}
+    line = commands({"a": dataclasses.replace(record, went_on_with=[later])})
+    assert line.endswith("; went on with iteration 400, git_commit another")
+    assert line.startswith("- a: `main.py --datasource=omniglot --num_updates=2 --use_M`; python ")
+    assert "went on" not in commands(records)
 
 
 def test_one_task_has_no_interval():

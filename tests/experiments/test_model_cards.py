@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up import record
 
+from experiments.miniimagenet.plan import table
 from experiments.model_cards import CARDS, write_cards
 from utils.errors import UsageError
 
@@ -52,6 +54,20 @@ def test_the_accuracy_is_that_of_the_stored_tasks():
     )
     figure = f"{100 * tasks.mean():.2f} ± {196 * tasks.std(ddof=1) / np.sqrt(len(tasks)):.2f}"
     assert figure in cards.split("## omniglot-mtnet-5way\n")[1].split("\n## ")[0]
+
+
+def test_a_model_of_miniimagenet_has_the_iterations_of_its_record(tmp_path):
+    made = tmp_path / "pretrained" / "miniimagenet-maml-1shot" / LINE
+    made.parent.mkdir(parents=True)
+    made.write_text("MAML.\n")
+    found = record(
+        table(20_000).experiments["maml-1shot"], lambda _: np.full([4000, 11], 0.4), steps=range(11)
+    )
+    found.write(tmp_path / "results" / "miniimagenet")
+    write_cards(tmp_path / "pretrained", tmp_path / "results")
+    card = (tmp_path / "pretrained" / CARDS).read_text()
+    assert "5-way 1-shot 40.00 ± 0.00 (all queries together, 4000 tasks)" in card
+    assert "Data: miniImagenet (Vinyals et al., 2016)" in card
 
 
 def test_without_a_record_nothing_is_claimed(pretrained, tmp_path):

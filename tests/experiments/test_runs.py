@@ -5,14 +5,17 @@ import json
 import numpy as np
 import pytest
 
-from experiments import runs
+from experiments import measuring, runs
 from experiments.experiment import Experiment
 from experiments.exports import export_with_origin
+from experiments.measuring import STORED_STEPS
 from experiments.record import read_record
-from experiments.runs import STORED_STEPS, Folders, finish, trained_run
+from experiments.runs import Folders, begun, finish, trained_run
 from system.errors import FileError
 from utils.errors import UsageError
+from utils.runs import folder
 from utils.runs.datasets import EVALUATION_BATCH
+from utils.runs.environment import environment
 
 TASKS = 5
 TINY = (
@@ -82,13 +85,6 @@ def test_a_finished_run_is_not_done_again_but_one_of_other_settings_is(experimen
     assert read_record(other_seed, folders.records) is None
 
 
-def test_a_run_of_more_iterations_is_not_taken_for_one_of_fewer(experiment, folders):
-    more = Experiment(experiment.name, (*TINY, "--metatrain_iterations=2"))
-    trained_run(more, folders)
-    with pytest.raises(UsageError, match=r"tiny has 2 iterations, and 1 are asked for: name an"):
-        finish(experiment, folders)
-
-
 CHANGES = [
     lambda text: text.replace('"num_tasks": 5', '"num_tasks": 600'),
     lambda text: text.replace("each by its number", "by the batch"),
@@ -152,8 +148,8 @@ def test_evaluations_that_were_stopped_go_on(folders, monkeypatch):
             raise KeyboardInterrupt
         return held_out_losses(learner, source, settings, config)
 
-    held_out_losses = runs.held_out_losses
-    monkeypatch.setattr(runs, "held_out_losses", losses)
+    held_out_losses = measuring.held_out_losses
+    monkeypatch.setattr(measuring, "held_out_losses", losses)
     with pytest.raises(KeyboardInterrupt):
         finish(experiment, folders)
     kept = folders.workdir / "tiny" / "evaluation" / "after1"
@@ -181,6 +177,38 @@ def test_other_initial_weights_are_those_that_are_trained(folders):
     assert len(seen) == 1
     for full, half in zip(*kernels, strict=True):
         np.testing.assert_array_equal(half, 0.5 * full)
+
+
+def test_a_run_that_was_trained_longer_gives_the_weights_of_the_iteration(
+    experiment, folders, monkeypatch
+):
+    def weights(trained):
+        return [variable.numpy() for variable in trained.learner.trainable_variables]
+
+    first = trained_run(experiment, folders)
+    longer = Experiment("tiny", (*TINY, "--metatrain_iterations=2"))
+    elsewhere = {**environment(), "git_commit": "another"}
+    monkeypatch.setattr(folder, "environment", lambda: elsewhere)
+    second = trained_run(longer, folders)
+    went_on = [(start["git_commit"], start["iteration"]) for start in second.later_versions]
+    assert went_on == [("another", 1)]
+    again = trained_run(experiment, folders)
+    assert again.iterations == 1
+    assert again.later_versions == []
+    for one, other in zip(weights(again), weights(first), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert any(np.any(a != b) for a, b in zip(weights(again), weights(second), strict=True))
+    none = Experiment("tiny", (*TINY, "--metatrain_iterations=0"))
+    with pytest.raises(UsageError, match="has 2 iterations and no checkpoint of iteration 0 any m"):
+        trained_run(none, folders)
+
+
+def test_a_run_may_have_another_name_than_its_experiment(folders):
+    experiment = Experiment("tiny", TINY, run="a-run")
+    assert not begun(experiment, folders)
+    trained_run(experiment, folders)
+    assert (folders.workdir / "a-run" / "checkpoints").is_dir()
+    assert begun(experiment, folders)
 
 
 @pytest.fixture

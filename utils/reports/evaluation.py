@@ -49,7 +49,11 @@ class Evaluation:
 
 
 def evaluation_episodes(
-    config: Config, source: TaskSource, settings: EvaluationSettings, replicas: int = 1
+    config: Config,
+    source: TaskSource,
+    settings: EvaluationSettings,
+    replicas: int = 1,
+    first: int = 0,
 ) -> tf.data.Dataset:
     """The split's held-out tasks and their numbers, the same for every run of the data source.
 
@@ -58,6 +62,7 @@ def evaluation_episodes(
         source: of the tasks.
         settings: of the evaluation.
         replicas: over which each batch is shared out.
+        first: number of the first task.
 
     Raises:
         DataError: the split has too few classes or images for them.
@@ -70,18 +75,30 @@ def evaluation_episodes(
         batch=EVALUATION_BATCH[config.datasource] * replicas,
         shot=settings.shot,
         query=settings.query,
+        first=first,
     )
 
 
 def measure(
-    config: Config, learner: MetaLearner, source: TaskSource, settings: EvaluationSettings
+    config: Config,
+    learner: MetaLearner,
+    source: TaskSource,
+    settings: EvaluationSettings,
+    first: int = 0,
 ) -> Evaluation:
     """Adapt to the split's held-out tasks and measure their queries after every inner step.
+
+    Args:
+        config: of the run.
+        learner: with its weights.
+        source: of the tasks.
+        settings: of the evaluation.
+        first: number of the first task.
 
     Raises:
         DataError: see `evaluation_episodes`.
     """
-    episodes = evaluation_episodes(config, source, settings, learner.replicas)
+    episodes = evaluation_episodes(config, source, settings, learner.replicas, first)
     with evaluation_weights(learner):
         results = learner.predict(episodes, verbose=0)
     found = {name: values[: settings.num_tasks] for name, values in results.items()}

@@ -30,9 +30,16 @@ def planned_spans(plan: Callable[[], Iterable[tuple[int, int]]]) -> tf.data.Data
 
 
 def held_out_episodes(
-    source: TaskSource, split: str, *, tasks: int, batch: int, shot: int, query: int
+    source: TaskSource,
+    split: str,
+    *,
+    tasks: int,
+    batch: int,
+    shot: int,
+    query: int,
+    first: int = 0,
 ) -> tf.data.Dataset:
-    """Batches of a split's first tasks, in their order, and their numbers.
+    """Batches of a split's tasks from number `first` on, in their order, and their numbers.
 
     Yields:
         (numbers, episode): int32 [batch], counted from 0, and the tasks of these numbers. The last
@@ -40,11 +47,11 @@ def held_out_episodes(
     """
 
     @tf.autograph.experimental.do_not_convert  # it is slow and finds nothing to do
-    def draw(first: tf.Tensor) -> tuple[tf.Tensor, Episode]:
-        numbers = tf.cast(first, tf.int32) + tf.range(batch)
+    def draw(start: tf.Tensor) -> tuple[tf.Tensor, Episode]:
+        numbers = tf.cast(start, tf.int32) + tf.range(batch)
         return numbers, source.held_out(split, numbers, shot=shot, query=query)
 
-    drawn = tf.data.Dataset.range(0, tasks, batch).map(draw)
+    drawn = tf.data.Dataset.range(first, first + tasks, batch).map(draw)
     return _without_autotuning(drawn.prefetch(1))
 
 

@@ -2,7 +2,7 @@
 
 config.json         the flags that determine the run; another configuration is refused
 data.json           the classes of the images that it is trained on; other data is refused
-environment.json    command, versions, git commit, one entry for each start
+environment.json    command, versions, git commit, iteration, one entry for each start
 log.csv, log.json   one row per epoch, and the checksum of these rows
 epoch.json          the sums behind the means of an epoch that was interrupted
 tensorboard/        event files
@@ -183,7 +183,9 @@ class Run:
             raise UsageError(f"{flag} is a folder of the run itself: name one that is not there")
 
     def starts(self) -> list[dict[str, Any]]:
-        """What `environment` said at every start, the first one first.
+        """What `environment` said at every start, the first one first, and the iterations done.
+
+        Earlier versions did not note these.
 
         Raises:
             FileError: the file is missing or damaged.
@@ -266,7 +268,9 @@ class Run:
 
     def _record_environment(self) -> None:
         starts = self.starts() if self._environment_file.exists() else []
-        write_json(self._environment_file, [*starts, environment()], indent=2)
+        done = CheckpointFolder(self.checkpoint_folder, 1).latest or 0
+        here = {**environment(), "iteration": done}
+        write_json(self._environment_file, [*starts, here], indent=2)
 
     def _remove_remains(self) -> None:
         for folder in (self.checkpoint_folder, self.best_folder):

@@ -36,6 +36,15 @@ def test_held_out_tasks_are_numbered_and_enough():
         np.testing.assert_array_equal(episode.query_y, expected.query_y)
 
 
+def test_held_out_tasks_may_begin_later():
+    sizes = {"batch": 20, "shot": 5, "query": 7}
+    whole = list(held_out_episodes(Sinusoid(), "test", tasks=60, **sizes))
+    drawn = list(held_out_episodes(Sinusoid(), "test", tasks=21, first=20, **sizes))
+    for (numbers, episode), (same, expected) in zip(drawn, whole[1:], strict=True):
+        np.testing.assert_array_equal(numbers, same)
+        np.testing.assert_array_equal(episode.query_y, expected.query_y)
+
+
 @pytest.mark.parametrize("batch", [1, 7, 40])
 def test_held_out_tasks_do_not_depend_on_the_batch(batch):
     sizes = {"tasks": 40, "shot": 5, "query": 5}

@@ -6,7 +6,8 @@ import tensorflow as tf
 from tensorflow import keras
 
 from data_generators.episode import Episode
-from experiments.baselines import STEPS, FineTuning, fine_tune, nearest_neighbour, train_features
+from experiments.baselines.fine_tuning import STEPS, FineTuning, fine_tune
+from experiments.baselines.nearest_neighbour import nearest_neighbour
 
 TASKS, WAY, SHOT, QUERY, SHAPE = 6, 3, 2, 4, (2, 2, 1)
 
@@ -54,7 +55,7 @@ def test_neighbours_are_the_nearest(episode, flat):
 
 
 def test_a_new_last_layer_is_trained_by_gradient_descent(episode, flat):
-    found = fine_tune(flat, [episode], step_size=0.5)
+    found = fine_tune(flat, [episode], 0.5, STEPS)
     x, y = episode.support_x.numpy().reshape([TASKS, -1, 4]), episode.support_y.numpy()
     query = episode.query_x.numpy().reshape([TASKS, -1, 4])
     assert list(found) == [FineTuning(0.5, steps) for steps in STEPS]
@@ -76,32 +77,12 @@ def test_the_features_are_tuned_too_and_end_as_they_were(episode):
         [keras.layers.Input(SHAPE), keras.layers.Flatten(), keras.layers.Dense(4)]
     )
     before = features.get_weights()
-    first = fine_tune(features, [episode], step_size=0.3)
+    first = fine_tune(features, [episode], 0.3, STEPS)
     for a, b in zip(features.get_weights(), before, strict=True):
         np.testing.assert_array_equal(a, b)
-    again = fine_tune(features, [episode, episode], step_size=0.3)
+    again = fine_tune(features, [episode, episode], 0.3, STEPS)
     for key, values in first.items():  # no task sees what another learned
         np.testing.assert_array_equal(again[key], np.tile(values, 2))
     features.trainable = False
-    frozen = fine_tune(features, [episode], step_size=0.3)
+    frozen = fine_tune(features, [episode], 0.3, STEPS)
     assert any(np.any(frozen[key] != first[key]) for key in first)
-
-
-def test_features_keep_the_epoch_that_validates_best(rng):
-    colors = rng.uniform(0, 255, size=[4, 1, 1, 1, 3])
-    noise = rng.normal(scale=20.0, size=[4, 24, 16, 16, 3])
-    images = np.clip(colors + noise, 0, 255).astype(np.uint8)
-    labels = np.repeat(np.arange(4), 24)
-    x = tf.constant(images[:3] / 255.0, tf.float32)
-    y = tf.one_hot(np.repeat(np.arange(3), 4), 3)
-    episode = Episode(
-        *(tf.reshape(x[:, :4], [1, 12, 16, 16, 3]), y[tf.newaxis]),
-        *(tf.reshape(x[:, 4:8], [1, 12, 16, 16, 3]), y[tf.newaxis]),
-    )
-    features, curve = train_features(
-        images.reshape([-1, 16, 16, 3]), labels, [episode], filters=4, epochs=3, seed=0
-    )
-    assert len(curve) == 3
-    accuracy = max(np.mean(v) for v in nearest_neighbour(features, [episode]).values())
-    np.testing.assert_allclose(accuracy, max(curve))
-    assert accuracy > 0.9
