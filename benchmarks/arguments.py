@@ -39,6 +39,14 @@ def path(text: str) -> str:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
+def data(text: str) -> str:
+    """The same, of data that must be there."""
+    found = path(text)
+    if not os.path.exists(found):
+        raise argparse.ArgumentTypeError(f"{found} does not exist")
+    return found
+
+
 def folder(text: str) -> Path:
     """The same, of a folder to write into, which need not be there."""
     found = path(text)

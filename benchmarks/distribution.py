@@ -21,6 +21,7 @@ from typing import Any
 import utils.tensorflow_environment  # noqa: F401
 
 from benchmarks.arguments import number
+from benchmarks.worker_client import WorkerError
 from benchmarks.workloads import WORKLOADS
 
 TEAMS = {"1 worker of 1 core": [{0}], "2 workers of 1 core": [{0}, {1}], "1 process": [{0, 1}]}
@@ -120,7 +121,7 @@ class Team:
     def _answers(self) -> list[float]:
         lines = [process.stdout.readline() for process in self._processes if process.stdout]
         if not all(lines):
-            raise RuntimeError("a worker has ended; see what it said")
+            raise WorkerError("a worker has ended; see what it said")
         return [json.loads(line) for line in lines]
 
 
@@ -196,4 +197,7 @@ def main(arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except (WorkerError, OSError) as error:  # `taskset` is not everywhere
+        sys.exit(f"error: {error}")

@@ -25,10 +25,14 @@ from absl import flags
 from tensorflow import keras
 
 from benchmarks import machine
-from benchmarks.arguments import folder, path
+from benchmarks.arguments import data, folder
 from data_generators import TaskSource
+from system.atomic_file import write_text
 from utils.command.configuration import Config
+from utils.command.exit_code import REFUSED
 from utils.command.flags import config_from_flags, define, parse
+from utils.command.refusals import in_words
+from utils.errors import UsageError
 from utils.runs.assembly import build_learner, build_source
 from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes, training_spans
 from utils.runs.folder import Run
@@ -65,12 +69,9 @@ def start_up_seconds(name: str, data_path: str | None, cache: str, starts: int =
     for _ in range(starts):
         with tempfile.TemporaryDirectory() as logdir:
             call = f"first_iteration({name!r}, {data_path!r}, {cache!r}, {logdir!r})"
-            command = [sys.executable, "-c", f"from benchmarks.program import *; {call}"]
             start = time.perf_counter()
-            result = subprocess.run(command, capture_output=True, text=True)
+            _output_of(call)
             seconds.append(time.perf_counter() - start)
-        if FIRST not in result.stdout:
-            raise RuntimeError(result.stderr)
     return statistics.median(seconds)
 
 
@@ -90,9 +91,17 @@ def many_inner_steps(data_path: str | None, cache: str) -> None:
 def many_steps_in_a_process(data_path: str | None, cache: str) -> list[float]:
     """What `many_inner_steps` prints, in a process of its own."""
     call = f"many_inner_steps({data_path!r}, {cache!r})"
+    return json.loads(_output_of(call).splitlines()[-1])
+
+
+def _output_of(call: str) -> str:
+    """What a function of this module prints in a process of its own."""
     command = [sys.executable, "-c", f"from benchmarks.program import *; {call}"]
-    result = subprocess.run(command, capture_output=True, text=True, check=True)
-    return json.loads(result.stdout.splitlines()[-1])
+    result = subprocess.run(command, capture_output=True, text=True)
+    if result.returncode or not result.stdout:
+        said = result.stderr.strip().splitlines() or [f"it ended with {result.returncode}"]
+        raise UsageError(f"{call}: {said[-1]}")
+    return result.stdout
 
 
 def drawing_share(config: Config, source: TaskSource, iterations: int) -> float:
@@ -168,8 +177,8 @@ def _config(name: str, *arguments: str) -> Config:
 def main() -> None:
     """Print the table and write `program-tensorflow-VERSION.json`."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.program")
-    parser.add_argument("--data_path", type=path, default=os.environ.get("OMNIGLOT_PATH"))
-    parser.add_argument("--photographs", type=path, default=os.environ.get("PHOTOS_PATH"))
+    parser.add_argument("--data_path", type=data, default=os.environ.get("OMNIGLOT_PATH") or None)
+    parser.add_argument("--photographs", type=data, default=os.environ.get("PHOTOS_PATH") or None)
     parser.add_argument("--output", type=folder, default=Path("benchmarks/results"))
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
@@ -191,8 +200,11 @@ def main() -> None:
     if share is not None:
         print(f"\nminiImagenet's meta-iteration: {share:.2g} % for its images")
     file = options.output / f"program-tensorflow-{tf.__version__}.json"
-    file.write_text(json.dumps(results, indent=1) + "\n")
+    write_text(file, json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except REFUSED as error:
+        sys.exit(f"error: {in_words(error)}")

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, operations, report, scaling, session
-from benchmarks.arguments import folder, number, path
+from benchmarks.arguments import data, folder, number
 from benchmarks.contestants import ENTRIES
 from benchmarks.timing import measure
 from benchmarks.worker_client import WorkerError
 from benchmarks.workloads import WORKLOADS, Workload
+from system.atomic_file import write_text
 
 
 def parse_flags(arguments: list[str]) -> argparse.Namespace:
@@ -50,8 +51,8 @@ def parse_flags(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--data_path",
-        type=path,
-        default=os.environ.get("OMNIGLOT_PATH"),
+        type=data,
+        default=os.environ.get("OMNIGLOT_PATH") or None,
         help="folder of Omniglot's files (default: $OMNIGLOT_PATH, or else synthetic images)",
     )
     parser.add_argument("--output", type=folder, default=Path("benchmarks/results"))
@@ -108,9 +109,11 @@ def main(arguments: list[str]) -> int:
     def publish(table: str) -> None:
         print(table, flush=True)
         tables.append(table)
-        # After every table, so that a run that is stopped leaves what it has.
-        (flags.output / "results.json").write_text(json.dumps(results, indent=1) + "\n")
-        (flags.output / "results.md").write_text("\n".join(tables))
+        # After every table, so that a run that is stopped leaves what it has; and not before there
+        # is something, as it takes the place of earlier results.
+        if results["workloads"] or any(results["scaling"].values()):
+            write_text(flags.output / "results.json", json.dumps(results, indent=1) + "\n")
+            write_text(flags.output / "results.md", "\n".join(tables))
 
     found = results["machine"]
     publish(
@@ -141,3 +144,5 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except (WorkerError, ValueError, OSError) as error:
         sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

@@ -91,7 +91,8 @@ def main() -> None:
         for line in sys.stdin:
             reply(answer(contestant, json.loads(line)))
     except Exception as error:
-        traceback.print_exc()
+        if not isinstance(error, ImportError):  # of a framework that is not here
+            traceback.print_exc()
         reply({"error": f"{type(error).__name__}: {error}"})
 
 

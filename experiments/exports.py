@@ -3,12 +3,14 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from data_generators import TaskSource
 from experiments.experiment import Experiment
 from maml_tnet import MetaLearner, verify_export
 from maml_tnet.compat import tf_variable
+from maml_tnet.patterns import readable_prefix
 from maml_tnet.replacing import EXTRA_FILES
 from system.atomic_file import write_text
 from system.errors import FileError
@@ -108,12 +110,39 @@ def restore_export(learner: MetaLearner, export: Path) -> None:
         UsageError: it is damaged, or of another network.
         ExportError: it is damaged.
     """
+    weights = _weights(export, len(learner.trainable_variables))
+    try:
+        for variable, value in zip(learner.trainable_variables, weights, strict=True):
+            tf_variable(variable).assign(value)
+    except ValueError as error:
+        raise UsageError(f"{export} does not hold the weights of its run: {error}") from error
+
+
+def check_has_weights(export: Path, learner: MetaLearner) -> None:
+    """Refuse a SavedModel whose line says a run that has other weights.
+
+    What is measured then would stand beside it as if it were its.
+
+    Raises:
+        UsageError: it has other weights, or is damaged.
+        ExportError: it is damaged.
+    """
+    weights = _weights(export, len(learner.trainable_variables))
+    pairs = zip(weights, learner.trainable_variables, strict=True)
+    if not all(np.array_equal(one, tf_variable(other).numpy()) for one, other in pairs):
+        raise UsageError(
+            f"{export} says that it is of this run, and has other weights: name another "
+            "--pretrained, or another --workdir, and its own weights are measured"
+        )
+
+
+def _weights(export: Path, number: int) -> list[np.ndarray]:
     verify_export(export)
     try:
-        reader = tf.train.load_checkpoint(str(export / "variables" / "variables"))
-        for number, variable in enumerate(learner.trainable_variables):
-            name = f"parameters/{number}/.ATTRIBUTES/VARIABLE_VALUE"
-            tf_variable(variable).assign(reader.get_tensor(name))
+        with readable_prefix(str(export / "variables" / "variables")) as files:
+            reader = tf.train.load_checkpoint(files)
+            names = [f"parameters/{i}/.ATTRIBUTES/VARIABLE_VALUE" for i in range(number)]
+            return [reader.get_tensor(name) for name in names]
     except (tf.errors.OpError, ValueError, IndexError) as error:
         raise UsageError(f"{export} does not hold the weights of its run: {error}") from error
 

@@ -31,7 +31,10 @@ from experiments.record import Record, read_record, read_records
 from experiments.runs import Folders, finish
 from experiments.tables import markdown
 from system.atomic_file import write_text
+from system.lock import hold
 from utils.command.help_flags import define_help
+from utils.errors import UsageError
+from utils.runs.folder import LOCK
 
 OMNIGLOT = "--datasource=omniglot"
 MT_NET = ("--use_T", "--use_M")
@@ -97,9 +100,12 @@ def begin_with_the_papers(experiment: Experiment, workdir: Path) -> None:
     """Let a run of the best recipe go on from the paper's, as which it begins, if that is there."""
     begun, own = workdir / experiment.name.removesuffix(BEST), workdir / experiment.name
     if begun.exists() and not own.exists():
+        if not hold(begun / LOCK):
+            raise UsageError(f"{begun} is being trained by another process: wait for its end")
         copy = workdir / f"{experiment.name}.copy"
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(begun, copy)
+        # Of the lock no copy: a process that closes the file gives it up.
+        shutil.copytree(begun, copy, ignore=shutil.ignore_patterns(LOCK))
         copy.rename(own)
 
 

@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from maml_tnet.patterns import readable_prefix
 from maml_tnet.task_network import TaskNetwork
 from utils.errors import UsageError, one_line
 
@@ -112,9 +113,13 @@ def read_original(checkpoint: str) -> OriginalNetwork:
     Raises:
         UsageError: it cannot be read, or is of something else.
     """
-    flag = f"--checkpoint={checkpoint}"
+    with readable_prefix(_prefix(checkpoint)) as prefix:
+        return _read(prefix, f"--checkpoint={checkpoint}")
+
+
+def _read(prefix: str, flag: str) -> OriginalNetwork:
     try:
-        reader = tf.train.load_checkpoint(_prefix(checkpoint))
+        reader = tf.train.load_checkpoint(prefix)
         shapes = {name: tuple(s) for name, s in reader.get_variable_to_shape_map().items()}
     except DAMAGE as error:
         raise UsageError(f"{flag} is not a TensorFlow checkpoint: {one_line(error)}") from error

@@ -17,7 +17,7 @@ from utils.errors import UsageError
 Document = dict[str, Any]
 SIGNIFICANT_DIGITS = 5
 # What `from_dict` and the like raise for a document of another form.
-NOT_OF_THIS_FORM = (AttributeError, KeyError, TypeError, ValueError, UsageError)
+NOT_OF_THIS_FORM = (AttributeError, IndexError, KeyError, TypeError, ValueError, UsageError)
 # How held-out tasks are drawn. Values of other tasks do not compare, so they count as missing.
 HELD_OUT_TASKS = "each by its number"
 OTHER_DATA = "was measured on other data: give that data, or another --output and --workdir"
@@ -53,11 +53,14 @@ class Measured:
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Measured":
         """Raises one of `NOT_OF_THIS_FORM` where it is not of this form."""
-        return cls(
+        found = cls(
             EvaluationSettings(**document["settings"]),
             tuple(document["steps"]),
             np.array(document["per_task"], np.float64),
         )
+        if found.values.shape != (found.settings.num_tasks, len(found.steps)):
+            raise ValueError(f"{found.values.shape} values of {found.settings.num_tasks} tasks")
+        return found
 
 
 @dataclass(frozen=True)

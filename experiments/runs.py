@@ -16,6 +16,7 @@ from tensorflow import keras
 from data_generators import TaskSource
 from experiments.experiment import Experiment
 from experiments.exports import (
+    check_has_weights,
     check_learned_on,
     export_with_origin,
     is_export_of,
@@ -100,7 +101,8 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
 
     Raises:
         UsageError: the run's folder holds another run, or cannot be written; the record is of other
-            data than that which is given; or something else is where the SavedModel goes.
+            data than that which is given; or something else is where the SavedModel goes,
+            or one of the same settings with other weights.
         TrainingInterrupted: a signal came; the same call goes on from there.
     """
     record = read_record(experiment, folders.records)
@@ -112,6 +114,8 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
     if export and (problem := not_replaceable(export)):
         raise UsageError(f"{export} {problem}: move it away, or name another --pretrained")
     trained = trained_run(experiment, folders)
+    if export and is_export_of(experiment, export):
+        check_has_weights(export, trained.learner)
     record, kept = measured(experiment, trained, folders)
     log = _run(experiment, folders).log
     if log.path.exists():

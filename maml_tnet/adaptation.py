@@ -5,6 +5,7 @@ from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
+from maml_tnet.second_derivatives import missing_derivatives
 from maml_tnet.task_network import TaskNetwork
 
 
@@ -77,6 +78,9 @@ def adaptation_path(
 
     Yields:
         `InnerStep` after 0, 1, ..., len(masks) steps.
+
+    Raises:
+        ValueError: TensorFlow lacks a derivative that a step needs.
     """
     weights = network.start(support.inputs, support.targets, tasks)
     yield InnerStep(weights, None)
@@ -87,9 +91,10 @@ def adaptation_path(
             # Tasks share no fast weight, so the gradient of the sum is every task's own.
             support_size = tf.shape(tf.nest.flatten(outputs)[0])[0]
             total = tf.reduce_sum(loss(outputs, support.targets, support_size))
-        gradients = tape.gradient(
-            total, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
+        with missing_derivatives():
+            gradients = tape.gradient(
+                total, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO
+            )
         # An embedding's gradient comes as slices.
         gradients = [tf.convert_to_tensor(g) for g in gradients]
         if first_order:

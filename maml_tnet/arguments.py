@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+from tensorflow import keras
 
 LEAST_INT32, LARGEST_INT32 = -(2**31), 2**31 - 1
 LARGEST_FLOAT32 = 3.4e38
@@ -103,7 +104,8 @@ def check_dataset(dataset: Any, steps: Any, what: str, argument: str) -> None:
     """Refuse no dataset, an empty one, and one without an end where nothing says how much is meant.
 
     Args:
-        dataset: given; what is no `tf.data.Dataset`, None or empty, such as [], is passed over.
+        dataset: given; what is neither a `tf.data.Dataset` nor a `keras.utils.PyDataset` is passed
+            over, but for None and what is empty, such as [].
         steps: how much of it is taken; None for all.
         what: what the dataset is for, such as "fit".
         argument: by which `steps` is given.
@@ -115,6 +117,11 @@ def check_dataset(dataset: Any, steps: Any, what: str, argument: str) -> None:
         raise ValueError(f"{what} takes a dataset, got None")
     if isinstance(dataset, tf.data.Dataset):
         size = int(dataset.cardinality())
+    elif isinstance(dataset, keras.utils.Sequence):
+        size = getattr(
+            dataset, "num_batches", 1
+        )  # which Keras 2 lacks, as sequences without an end
+        size = tf.data.INFINITE_CARDINALITY if size is None else size
     else:
         size = len(dataset) if isinstance(dataset, list | tuple | dict) else 1
     if size == 0:
@@ -126,6 +133,21 @@ def check_dataset(dataset: Any, steps: Any, what: str, argument: str) -> None:
         )
 
 
+def check_nothing_beside(options: Mapping[str, Any], what: str) -> None:
+    """Refuse targets and sample weights beside a dataset, which Keras would drop without a word.
+
+    Args:
+        options: that a method of Keras is given by name.
+        what: its dataset is for.
+
+    Raises:
+        ValueError: there are such.
+    """
+    for name in ("y", "sample_weight"):
+        if options.get(name) is not None:
+            raise ValueError(f"{what} takes a dataset alone, in whose episodes all is, got {name}")
+
+
 def check_training_data(dataset: Any, options: Mapping[str, Any], what: str) -> None:
     """`check_dataset` of what `fit` is given.
 
@@ -135,13 +157,14 @@ def check_training_data(dataset: Any, options: Mapping[str, Any], what: str) -> 
         what: `dataset` is for.
 
     Raises:
-        ValueError: see `check_dataset`; or there are weights of classes.
+        ValueError: see `check_dataset` and `check_nothing_beside`; or there are weights of classes.
     """
     if options.get("class_weight") is not None:
         raise ValueError(
             "class_weight is of one task's classes, and fit learns many tasks: leave it out "
             "(episodes for a Keras model may have support_weight and query_weight)"
         )
+    check_nothing_beside(options, what)
     check_dataset(dataset, options.get("steps_per_epoch"), what, "steps_per_epoch")
     if (validation := options.get("validation_data")) is not None:
         steps = options.get("validation_steps")

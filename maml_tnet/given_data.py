@@ -1,6 +1,7 @@
 """Keras' `fit`, `evaluate` and `predict` as both learners have them: data of nothing is refused."""
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,6 +14,23 @@ NOTHING = (
     "takes a dataset with something in it, and nothing came from this one: its filter may let "
     "nothing through, or its generator have given everything before"
 )
+
+
+# What TensorFlow's loss says of a class number, among many lines of where it was.
+OTHER_LABEL = re.compile(r"label value of (-?\d+) which is outside the valid range of \[0, (\d+)\)")
+
+
+def in_words(error: Exception) -> Exception:
+    """The error, or in its place one line, where targets are classes that a model does not have."""
+    if not (found := OTHER_LABEL.search(str(error))):
+        return error
+    label, outputs = map(int, found.groups())
+    refusal = ValueError(
+        f"targets must be class numbers from 0 to {outputs - 1}, as the model has {outputs} "
+        f"outputs, got {label}"
+    )
+    refusal.__cause__ = error
+    return refusal
 
 
 class Step:
@@ -43,7 +61,7 @@ class Step:
             raise
         except Exception as error:
             self.taken = True
-            first = as_first_raised(error)
+            first = in_words(as_first_raised(error))
             raise first from first.__cause__
         self.taken = True
         return result

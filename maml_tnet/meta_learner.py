@@ -11,6 +11,7 @@ from maml_tnet.arguments import (
     LEAST_INT32,
     check_dataset,
     check_function,
+    check_nothing_beside,
     check_training_data,
     finite_number,
     true_or_false,
@@ -30,6 +31,7 @@ from maml_tnet.kernels.parts import map_parts
 from maml_tnet.kernels.task_axis import sizes
 from maml_tnet.losses import TaskLoss, task_loss
 from maml_tnet.masks import mask_noise, most_likely_masks, sample_masks
+from maml_tnet.second_derivatives import NO_DERIVATIVE, missing_derivatives
 from maml_tnet.task_episode import (
     EpisodeLike,
     check_same_tasks,
@@ -196,26 +198,28 @@ class MetaLearner(Learner):
         ]
         self.engine = None if self.strategy is None else Engine(self, self.strategy)
 
-    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras' `fit` on a dataset of spans; under a strategy, `distribution.Engine`'s.
 
         Raises:
-            ValueError: no dataset, an empty one, one that never ends, or an episode is not what the
-                network and the loss take; see `checked_episode`.
+            ValueError: no dataset, an empty one, one that never ends, something beside it, or an
+                episode is not what the network and the loss take; see `checked_episode`.
         """
-        check_training_data(x, kwargs, "fit on spans (start, stop)")
+        check_training_data(x, {**kwargs, "y": y}, "fit on spans (start, stop)")
         # One of them here, as a graph's labels have no values.
         checked_episode(self.sample_episode(tf.constant(0)), self.network, self.task_loss)
         x = int32_spans(x)
         if self.engine is None:
-            return super().fit(x, *args, **kwargs)
+            return super().fit(x, y, *args, **kwargs)
         return self.engine.fit(x, *args, **kwargs)
 
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras' `evaluate` on a dataset of numbered tasks; see `fit`."""
-        check_dataset(x, kwargs.get("steps"), "evaluate on (numbers, episode)", "steps")
+        what = "evaluate on (numbers, episode)"
+        check_dataset(x, kwargs.get("steps"), what, "steps")
+        check_nothing_beside({**kwargs, "y": y}, what)
         if self.engine is None:
-            return super().evaluate(x, *args, **kwargs)
+            return super().evaluate(x, y, *args, **kwargs)
         return self.engine.evaluate(x, *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
@@ -395,10 +399,18 @@ class MetaLearner(Learner):
         return tf.nest.map_structure(lambda values: tf.reduce_mean(values, axis=0), stacked)
 
     def gradients(self, tape: tf.GradientTape, loss: tf.Tensor) -> list[tf.Tensor]:
-        """Of the loss with respect to `trainable_variables`, zeros where it does not depend."""
-        # Of Keras 3's own variables TensorFlow cannot make the zeros.
+        """Of the loss with respect to `trainable_variables`, zeros where it does not depend.
+
+        Raises:
+            ValueError: it depends on none of them, or TensorFlow lacks a derivative.
+        """
         variables = [tf_variable(variable) for variable in self.trainable_variables]
-        return tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        with missing_derivatives():
+            gradients = tape.gradient(loss, variables)
+        pairs = list(zip(gradients, variables, strict=True))
+        if all(gradient is None for gradient, _ in pairs):
+            raise ValueError(NO_DERIVATIVE)
+        return [tf.zeros_like(v) if gradient is None else gradient for gradient, v in pairs]
 
     def iteration_gradient(self, iteration: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Draw the iteration's episode and masks, and differentiate: see `meta_gradient`."""

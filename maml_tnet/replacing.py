@@ -10,6 +10,8 @@ from maml_tnet.checksums import CHECKSUMS
 EXTRA_FILES = "assets.extra"
 # What exports of this and of earlier versions have.
 FOLDERS = ("variables", "assets", EXTRA_FILES)
+# What file managers of Windows write into folders; those of others begin with a dot.
+CLUTTER = {"thumbs.db", "desktop.ini"}
 _WRITTEN = {"saved_model.pb", "fingerprint.pb", *FOLDERS, CHECKSUMS}
 
 
@@ -39,8 +41,8 @@ def not_replaceable(folder: Path) -> str | None:
         return "holds a SavedModel of another program"
     for entry in [*sorted(folder.iterdir()), *_not_listed(folder)]:
         name = entry.relative_to(folder).as_posix()
-        is_clutter = entry.name.startswith(".") and not entry.is_dir()  # such as .DS_Store
-        if name not in _WRITTEN and not is_clutter:
+        is_clutter = entry.name.startswith(".") or entry.name.lower() in CLUTTER
+        if name not in _WRITTEN and (entry.is_dir() or not is_clutter):
             return f"holds {name!a}, which no export wrote"
     return None
 

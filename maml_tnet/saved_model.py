@@ -12,10 +12,14 @@ import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
 from maml_tnet.checksums import CHECKSUMS, ChecksumError, UnreadableError, checksums, verify
+from maml_tnet.patterns import readable_folder
 from maml_tnet.replacing import EXTRA_FILES, not_replaceable
 
 PARITY_TOLERANCE = 1e-4
 SIGNATURE = "serving_default"
+# So the names begin of what TensorFlow reads, and a file manager does not write, as it does a
+# .DS_Store. Assets are read by their names in saved_model.pb.
+READ = ("saved_model.", "variables/variables.")
 
 
 class ExportError(Exception):
@@ -73,7 +77,8 @@ def write_saved_model(
             (temporary / EXTRA_FILES).mkdir(exist_ok=True)
             (temporary / EXTRA_FILES / name).write_text(text, encoding="utf-8")
         _list_checksums(temporary)
-        check(tf.saved_model.load(str(temporary)).signatures)
+        with readable_folder(temporary) as readable:
+            check(tf.saved_model.load(readable).signatures)
         _replace(folder, temporary)
     except AssertionError as error:  # the graph refers to something that TensorFlow does not know
         raise ExportError(f"cannot save the model as {folder}: {error!s:.200}") from error
@@ -124,7 +129,7 @@ def verify_export(folder: str | os.PathLike[str]) -> set[str] | None:
     except ChecksumError as error:
         raise ExportError(f"the SavedModel {folder} is damaged: {error}") from error
     for name in _files(folder):
-        if name.startswith(("saved_model.", "variables/", "assets/")) and name not in names:
+        if name.startswith(READ) and name not in names:
             raise ExportError(f"the SavedModel {folder} is damaged: {name} has no checksum")
     return names
 

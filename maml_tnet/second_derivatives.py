@@ -1,7 +1,9 @@
 """Operations whose second derivatives TensorFlow lacks, or gets wrong without a word."""
 
 import contextlib
-from collections.abc import Container, Iterable, Iterator, Mapping
+import re
+import warnings
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -10,10 +12,12 @@ import tensorflow as tf
 WITHOUT_SECOND_DERIVATIVE = {
     "CropAndResize": "tf.image.crop_and_resize",
     "Dilation2D": "tf.nn.dilation2d",
+    "EagerPyFunc": "tf.py_function",
     "FractionalAvgPool": "tf.nn.fractional_avg_pool",
     "FractionalMaxPool": "tf.nn.fractional_max_pool",
     "LRN": "tf.nn.local_response_normalization",
     "MaxPoolWithArgmax": "tf.nn.max_pool_with_argmax",
+    "QuantizeAndDequantizeV4": "tf.quantization.quantize_and_dequantize_v2",
     "ResizeBicubic": "tf.image.resize",
     "ResizeBilinear": "tf.image.resize",
     "ResizeNearestNeighbor": "tf.image.resize",
@@ -21,6 +25,16 @@ WITHOUT_SECOND_DERIVATIVE = {
     "Softsign": "softsign",
 }
 
+INSTEAD = (
+    "take an operation that has one in place of tf.round, tf.argmax, tf.numpy_function and the like"
+)
+NO_DERIVATIVE = f"the loss has no derivative with respect to any weight: {INSTEAD}"
+MOST_NAMED = 4  # weights in one line
+
+# How TensorFlow says that it lacks a derivative of an operation, by its name or its type alone.
+NAMED = re.compile(r"operation ?'(.+?)' \(op type: (\w+)\)")
+OF_TYPE = re.compile(r"gradient registry has no entry for: (\w+)")
+PLACES = re.compile(r"(gradients|gradient_tape|map/while|while)/")
 
 # Operations that call functions, and the number of their inputs that are not the functions'.
 CALLS = {
@@ -150,7 +164,7 @@ def checked_loss(outputs: tf.Tensor, *, first_order: bool) -> Iterator[None]:
 
 @contextlib.contextmanager
 def missing_derivatives() -> Iterator[None]:
-    """Say in one line that TensorFlow has no derivative of an operation.
+    """Say in one line that TensorFlow has no derivative of an operation, and where it is.
 
     Raises:
         ValueError: the block needs one that is not there.
@@ -158,10 +172,51 @@ def missing_derivatives() -> Iterator[None]:
     try:
         yield
     except LookupError as error:
-        text = " ".join(str(error).split())
-        if isinstance(error, IndexError | KeyError) or "gradient" not in text.lower():
+        text = str(error)
+        if named := NAMED.search(text):
+            name, kind = named.groups()
+        elif of_type := OF_TYPE.search(text):
+            kind = of_type[1]
+            operations: list[Any] = getattr(
+                tf.compat.v1.get_default_graph(), "get_operations", list
+            )()
+            name = next((each.name for each in operations if each.type == kind), kind)
+        else:
             raise
+        is_second = "Grad" in kind or "Backprop" in kind
         raise ValueError(
-            f"TensorFlow lacks a derivative ({text.split(' In general', 1)[0]}): compute it by "
-            "other operations in the layer or the loss; first_order=True needs no second ones"
+            f"{PLACES.sub('', name)} ({kind}) has no derivative in TensorFlow: compute it by other "
+            "operations in this layer or loss, or "
+            + ("take first_order=True" if is_second else "freeze the layers before it")
         ) from error
+
+
+def learned_gradients(gradients: Sequence[Any], variables: Sequence[Any]) -> list[tf.Tensor]:
+    """Gradients of a loss, zeros where it does not depend on a variable, which is said.
+
+    Keras warns of that, too: what lies between, such as `tf.round` or `tf.argmax`, has no
+    derivative, and learning goes on without the layers before it.
+
+    Args:
+        gradients: of `tf.GradientTape.gradient`, with None where there is none.
+        variables: of which they are.
+
+    Raises:
+        ValueError: the loss depends on no variable.
+    """
+    pairs = list(zip(gradients, variables, strict=True))
+    unlearned = [variable.path for gradient, variable in pairs if gradient is None]
+    if len(unlearned) == len(pairs):
+        raise ValueError(NO_DERIVATIVE)
+    if unlearned:
+        warnings.warn(
+            "the loss has no derivative with respect to "
+            + ", ".join(unlearned[:MOST_NAMED])
+            + (f" and {len(unlearned) - MOST_NAMED} others" if len(unlearned) > MOST_NAMED else "")
+            + f", which learn nothing: {INSTEAD}, or freeze them",
+            stacklevel=2,
+        )
+    return [
+        tf.zeros(variable.shape, variable.dtype) if gradient is None else gradient
+        for gradient, variable in pairs
+    ]

@@ -29,7 +29,7 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with only_writer(path):
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+        temporary = path.with_name(temporary_name(path.name))
         try:
             with open(temporary, "xb") as file:
                 yield file
@@ -42,6 +42,11 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
             if isinstance(error, OSError) and error.errno in _FULL and error.filename is None:
                 error.filename = os.fspath(path)  # which a write does not say
             raise
+
+
+def temporary_name(name: str) -> str:
+    """What a file NAME is called while it is written."""
+    return f".{name}.{uuid.uuid4().hex}.part"
 
 
 def write_text(path: Path, text: str) -> None:

@@ -92,7 +92,8 @@ def exclusive(path: Path, *, wait: bool = True) -> Iterator[bool]:
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    # As `open` makes files: what a user's umask lets others write, they can go on with.
+    return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
 
 
 def _try(descriptor: int) -> bool:

@@ -18,8 +18,10 @@ for _name, _mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
 os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.pop("TF_USE_LEGACY_KERAS", None)
 os.environ["KERAS_HOME"] = os.devnull  # no folder, so that no keras.json is in it
-# Figures are written to files alone, which needs no backend; a wrong one stops the import.
-os.environ.pop("MPLBACKEND", None)
+# Figures are written to files alone, which needs no backend; a wrong one stops the import. That of
+# a notebook, a module, shows what its cells draw.
+if not os.environ.get("MPLBACKEND", "").startswith("module://"):
+    os.environ.pop("MPLBACKEND", None)
 os.environ["MATPLOTLIBRC"] = os.devnull
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # By itself TensorFlow uses oneDNN only on processors with instructions for neural networks. Others

@@ -27,6 +27,7 @@ from system.progress import Progress
 
 # So many images, a block, are written between two points that survive a machine that stops.
 SYNC_EVERY = 256
+UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 # Bytes of a cache that its user may want to know of beforehand.
 LARGE = 2 * 10**9
 # Another process that was waited for may have failed where this one can do better.
@@ -158,19 +159,21 @@ def _check_room(path: Path, count: int, record: np.dtype) -> None:
     done = part.stat().st_size if part.exists() else 0
     free = shutil.disk_usage(path.parent).free
     what = (
-        f"{count} images of {record['pixels'].shape[0]} pixels a side take {_gigabytes(bytes_due)}"
+        f"{count} images of {record['pixels'].shape[0]} pixels a side take {_in_words(bytes_due)}"
     )
     if bytes_due - done > free:
         raise DataError(
-            f"{what} in {path.parent}, where {_gigabytes(free)} are free: {ANOTHER_FOLDER}; "
+            f"{what} in {path.parent}, where {_in_words(free)} are free: {ANOTHER_FOLDER}; "
             "smaller images take less"
         )
     if bytes_due > LARGE:
         _log.warning("%s, which are kept in %s", what, path.parent)
 
 
-def _gigabytes(number: int) -> str:
-    return f"{number / 1e9:,.1f} GB"
+def _in_words(number: int) -> str:
+    """A number of bytes in the largest unit that it fills."""
+    unit, size = next((u for u in UNITS if number >= u[1]), UNITS[-1])
+    return f"{number / size:,.1f} {unit}"
 
 
 def _part(path: Path) -> Path:

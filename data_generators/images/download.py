@@ -5,6 +5,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from data_generators.errors import ANOTHER_FOLDER, DataError, reason
 from system.atomic_file import atomic_write
@@ -30,10 +31,11 @@ def download(
     """
     try:
         with (
-            urllib.request.urlopen(url, timeout=timeout) as response,
+            _open(url, timeout) as response,
             atomic_write(target) as file,
         ):
-            total = int(response.headers.get("Content-Length", 0))
+            length = response.headers.get("Content-Length", "")
+            total = int(length) if length.isdecimal() else 0
             done = 0
             with Progress(f"Downloading {url}", total, "bytes") as progress:
                 while chunk := response.read(_CHUNK):
@@ -55,3 +57,10 @@ def download(
             raise DataError(f"cannot write {target}: {reason(error)}; {ANOTHER_FOLDER}") from error
         why = getattr(error, "reason", error)
         raise DataError(f"cannot download {url} to {target}: {why}") from error
+
+
+def _open(url: str, timeout: float) -> Any:
+    try:
+        return urllib.request.urlopen(url, timeout=timeout)
+    except ValueError as error:  # of a proxy's address
+        raise DataError(f"cannot download {url}: {reason(error)}") from error

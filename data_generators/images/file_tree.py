@@ -26,6 +26,8 @@ LARGEST_FILE = 2**28  # bytes; what is larger is no image, or made to fill the m
 # one image to 100 of them. ImageNet has 544,000, which are listed before its images.
 MOST_ENTRIES, MOST_OTHERS = 5_000_000, 1_000_000
 EMPTY = "an empty folder"
+# Folders that a NAS, Windows or Linux makes, for thumbnails, what was deleted and what was saved.
+SYSTEMS = {"@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"}
 SAY_EVERY = 5.0  # seconds of listing
 
 # What zipfile raises for a damaged zip. RuntimeError: encrypted, or a compression or version that
@@ -113,7 +115,7 @@ def _check_is_no_system(root: Path) -> None:
 
 
 def _is_hidden(part: str) -> bool:
-    return part.startswith((".", "__MACOSX"))
+    return part.startswith((".", "__MACOSX")) or part.lower() in SYSTEMS
 
 
 class FolderTree:

@@ -70,7 +70,7 @@ def what_there_is(tree: FileTree) -> str:
     else:
         parts = [others] if (others := other_files(tree)) else []
     if tree.hidden:
-        parts.append(f"{tree.hidden} passed over, as a name begins with a dot or __MACOSX")
+        parts.append(f"{tree.hidden} passed over, as a name begins with a dot or is a system's own")
     if tree.left_out:
         name, why = next(iter(tree.left_out.items()))
         parts.append(f"{len(tree.left_out)} left out, such as {legible(name, 100)}: {why}")

@@ -3,6 +3,7 @@
 import csv
 import io
 import posixpath
+import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -118,6 +119,7 @@ def _rows(tree: FileTree, name: str, lines: Iterator[tuple[int, list[str]]]) -> 
             f"{printable(','.join(header)) or 'nothing'!r}"
         )
     columns = [header.index(column) for column in COLUMNS]
+    forms = {_one_form(file): file for file in tree.files}
     for line, fields in lines:
         if not fields:
             continue
@@ -131,10 +133,18 @@ def _rows(tree: FileTree, name: str, lines: Iterator[tuple[int, list[str]]]) -> 
         if not file or not label:
             missing = COLUMNS[0] if not file else COLUMNS[1]
             raise DataError(f"{path}, line {line}: the {missing} is empty")
-        yield _Row(place, printable(label), _find(tree, name, place, printable(file), label))
+        found = _find(tree, forms, name, place, printable(file), label)
+        yield _Row(place, printable(label), found)
 
 
-def _find(tree: FileTree, name: str, place: str, file: str, label: str) -> str:
+def _one_form(name: str) -> str:
+    """What all forms of a name in Unicode share: on a Mac an accent stands behind its letter."""
+    return unicodedata.normalize("NFC", name)
+
+
+def _find(
+    tree: FileTree, forms: dict[str, str], name: str, place: str, file: str, label: str
+) -> str:
     """The name in the tree of an image that a CSV file lists."""
     top = posixpath.dirname(name)
     candidates = [
@@ -144,6 +154,9 @@ def _find(tree: FileTree, name: str, place: str, file: str, label: str) -> str:
     for candidate in candidates:
         if candidate in tree.files:
             return candidate
+    for candidate in candidates:
+        if found := forms.get(_one_form(candidate)):
+            return found
     why = some([tree.left_out[c] for c in candidates if c in tree.left_out])
     raise DataError(
         f"{tree.root / candidates[0]} is missing, which {place} lists{f' ({why})' if why else ''}"

@@ -21,7 +21,7 @@ from experiments.regression.figure4 import figure4
 from experiments.regression.fits import fits
 from experiments.regression.metric import measured_metric
 from experiments.regression.original_tasks import original_tasks
-from experiments.regression.page import write_page
+from experiments.regression.page import check_command, write_page
 from experiments.regression.plan import Plan
 from experiments.regression.table1 import table1
 from experiments.regression.table2 import table2
@@ -69,7 +69,9 @@ def do(parts: Sequence[str]) -> None:
     for name, possible in COUNTS.items():
         check_range(name, FLAGS[name].value, possible)
     plan, output = Plan(FLAGS.seeds, FLAGS.networks, FLAGS.iterations), Path(FLAGS.output)
+    check_command(output, canonical_command())
     folders = Folders(records=output / "runs", workdir=Path(FLAGS.workdir))
+    folders.records.mkdir(parents=True, exist_ok=True)  # before hours of training
     for part in parts:
         write_text(output / f"{part}.md", PARTS[part](plan, folders, output) + "\n")
         write_page(output, list(PARTS), command=canonical_command(), iterations=plan.iterations)

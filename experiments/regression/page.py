@@ -1,10 +1,12 @@
 """The page that shows the regression results: every part's text, one after the other."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from system.atomic_file import write_text
 from system.files import read_text
+from utils.errors import UsageError
 
 HEAD = """# Regression: the paper's Table 1, Table 2 and Figure 4
 
@@ -21,6 +23,27 @@ over the tasks of one network, and so too narrow by what another seed would chan
 "below" say that two means differ by more than both intervals explain. A task whose loss is nan or
 infinite is counted as diverged and makes the mean so, too.
 """
+
+
+def check_command(output: Path, command: str) -> None:
+    """Refuse a folder with the results of another plan, which would come onto one page.
+
+    Args:
+        output: folder of the page.
+        command: that makes what is to be written.
+
+    Raises:
+        UsageError: its page was written by another command.
+    """
+    page = output / "README.md"
+    found = (
+        re.search(r"^Written by `(.+?)`", read_text(page), re.MULTILINE) if page.exists() else None
+    )
+    if found and found[1] != command:
+        raise UsageError(
+            f"{page} was written by {found[1]!r}: name another --output and --workdir, or remove "
+            "it to write all of its parts anew"
+        )
 
 
 def write_page(output: Path, parts: Sequence[str], *, command: str, iterations: int) -> None:

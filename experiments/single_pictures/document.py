@@ -21,6 +21,7 @@ class Results:
     """The results so far; the file and the page are written after each.
 
     Attributes:
+        other_data: fingerprint of the pictures of the other kind; None where it is not known.
         cells: accuracies, [tasks, steps + 1] by name, of each cell and of the paper's runs.
         probabilities: of each cell, what they are worth after `steps` inner steps.
         validation: accuracies of validation tasks, [tasks, steps + 1], by which `steps` is chosen.
@@ -50,9 +51,28 @@ class Results:
             )
         if stored and "trained_with" not in stored:  # version 0.5.0 did not note it
             write_document(self._file, stored | {"trained_with": head["trained_with"]})
+        self.other_data: str | None = stored.get("other_data")
         self.cells: Document = stored.get("cells", {})
         self.probabilities: Document = stored.get("probabilities", {})
         self.validation: Document = stored.get("validation", {})
+
+    def check_other(self, data: str | None) -> None:
+        """Refuse other pictures of the other kind than those of the cells that are stored.
+
+        Files of version 0.6.0 and before do not say theirs: they are taken to be these.
+
+        Args:
+            data: fingerprint of those that are given.
+
+        Raises:
+            UsageError: they are others.
+        """
+        if self.other_data not in (None, data):
+            raise UsageError(
+                f"{self._file} was measured with other pictures of the other kind: give these by "
+                "--other_path, or name another --output"
+            )
+        self.other_data = data
 
     @property
     def steps(self) -> int:
@@ -81,6 +101,7 @@ class Results:
 
     def _write(self, what: str) -> None:
         document = self._head | {
+            "other_data": self.other_data,
             "cells": self.cells,
             "probabilities": self.probabilities,
             "validation": self.validation,

@@ -1,12 +1,13 @@
 """A run of the form for single pictures, measured part by part."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_generators import TaskSource
 from data_generators.random_streams import SPLITS
-from experiments.exports import ORIGIN, list_exports, restore_export
+from experiments.exports import ORIGIN, check_learned_on, list_exports, restore_export
 from experiments.omniglot import BEST
 from experiments.omniglot import EXPERIMENTS as PAPERS
 from experiments.runs import fingerprint_of
@@ -17,6 +18,8 @@ from experiments.single_pictures.pictures import Data
 from experiments.single_pictures.plan import Cell, Plan
 from experiments.single_pictures.probabilities import ask, temperature, worth
 from maml_tnet import MetaLearner
+from maml_tnet.replacing import EXTRA_FILES
+from system.files import read_text
 from utils.command.configuration import Config
 from utils.errors import UsageError
 from utils.prediction.exporting import export_trained
@@ -84,11 +87,14 @@ def do(
         pretrained: folder of the SavedModels.
 
     Raises:
-        UsageError: `output` has results of another run, or measured otherwise; or see `opened`.
+        UsageError: `output` has results of another run, or measured otherwise, or `pretrained` its
+            model; or see `opened`.
     """
     check_page(output, Run.opened(folder).config.run_name)
     measured = opened(folder, data, plan)
     config = measured.run.config
+    if "model" in parts:
+        check_is_no_better(pretrained / MODELS[config.datasource], config, measured.iteration)
     classes = min(len(measured.source.class_ids(split)) for split in SPLITS)
     head = {
         "configuration": config.to_dict(),
@@ -131,6 +137,9 @@ def _measure_accuracies(
 ) -> None:
     config = measured.run.config
     others = [name for name, _ in OTHERS.values()]
+    of_other = [cell for cell in cells if cell.domain in others]
+    if of_other and data.other_path is not None:
+        results.check_other(fingerprint_of(data.pictures(config, of_other[0])[0]))
     for cell in cells:
         if cell.name in results.cells:
             continue
@@ -176,7 +185,9 @@ def _measure_papers(pretrained: Path, plan: Plan, data: Data, results: Results) 
         cell = Cell(config.num_classes, 1, AS_TRAINED)
         source, change = data.pictures(config, cell)
         learner = build_learner(config, source, evaluation_updates=1, evaluation_mask="mode")
-        restore_export(learner, pretrained / f"omniglot-{name}")
+        export = pretrained / f"omniglot-{name}"
+        check_learned_on(export, fingerprint_of(source))
+        restore_export(learner, export)
         results.keep_cell(name, measure(learner, cell, source, change, plan.tasks))
 
 
@@ -187,6 +198,29 @@ def _export(measured: Opened, pretrained: Path, steps: int) -> None:
     export_trained(measured.learner, measured.source, config, model, line, num_updates=steps)
     list_exports(pretrained)
     print("wrote", model)
+
+
+def check_is_no_better(model: Path, config: Config, iteration: int) -> None:
+    """Refuse to replace a SavedModel that a run like this one does not lead to.
+
+    Args:
+        model: its folder, which need not be there.
+        config: of the run.
+        iteration: of its weights.
+
+    Raises:
+        UsageError: it was made by other settings, or is of more iterations.
+    """
+    if not model.exists():
+        return
+    file = model / EXTRA_FILES / ORIGIN
+    line = read_text(file) if file.exists() else "which does not say of what run"
+    found = re.search(r" (\d+) iterations\.$", line.rstrip())
+    if not found or line != origin(config, int(found[1])) or int(found[1]) > iteration:
+        raise UsageError(
+            f"{model} has another model, {line.strip()!r}, and this run has {iteration} "
+            "iterations: name another --pretrained, or leave --only's part model out"
+        )
 
 
 def origin(config: Config, iteration: int) -> str:

@@ -1,5 +1,6 @@
 """What callbacks have counted, kept beside the backup of a run that is started again."""
 
+import json
 import os
 import zlib
 from pathlib import Path
@@ -17,6 +18,7 @@ COUNTS: dict[type, tuple[str, ...]] = {
     keras.callbacks.ReduceLROnPlateau: ("wait", "best", "cooldown_counter"),
     keras.callbacks.ModelCheckpoint: ("best",),
 }
+LEARNER = "learner.json"
 FILES = "callbacks-{epoch}.npz"
 
 
@@ -30,11 +32,15 @@ class CallbackCounts(keras.callbacks.Callback):
     Args:
         callbacks: those of a `fit`; those that do not count are passed over.
         backup_dir: the folder of `keras.callbacks.BackupAndRestore`, which removes it in the end.
+        learner: what the backup is of, as JSON has it.
     """
 
-    def __init__(self, callbacks: list[Any], backup_dir: str | os.PathLike[str]):
+    def __init__(
+        self, callbacks: list[Any], backup_dir: str | os.PathLike[str], learner: dict[str, Any]
+    ):
         super().__init__()
         self.folder = Path(backup_dir)
+        self.learner = json.loads(json.dumps(learner, default=float))  # of NumPy
         self._begun = False
         self.counting = {
             f"{number}-{type(callback).__name__}/{name}": (callback, name)
@@ -45,8 +51,28 @@ class CallbackCounts(keras.callbacks.Callback):
         }
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Begin a `fit`."""
+        """Begin a `fit`.
+
+        Raises:
+            ValueError: the backup is of another learner; those of 0.6.0 and before do not say.
+            ChecksumError: what says so is damaged.
+        """
         self._begun = False
+        path = self.folder / LEARNER
+        if not path.is_file():
+            return
+        try:
+            kept = dict(json.loads(path.read_text(encoding="utf-8")))
+        except (TypeError, ValueError) as error:
+            raise ChecksumError(
+                f"{path} is damaged: without {self.folder} the run begins anew"
+            ) from error
+        differing = [name for name, value in self.learner.items() if kept.get(name) != value]
+        if differing:
+            raise ValueError(
+                f"{self.folder} is a backup of a learner with other {', '.join(differing)}: name "
+                "another backup_dir, or remove this one to begin anew"
+            )
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
         """Give back, now that every callback has begun.
@@ -87,6 +113,8 @@ class CallbackCounts(keras.callbacks.Callback):
         unfinished = self.folder / "callbacks-unfinished.npz"
         np.savez(unfinished, **arrays)
         os.replace(unfinished, self._path(epoch + 1))
+        unfinished.write_text(json.dumps(self.learner), encoding="utf-8")
+        os.replace(unfinished, self.folder / LEARNER)
         self._path(epoch - 1).unlink(missing_ok=True)
 
     def _path(self, epoch: int) -> Path:

@@ -45,20 +45,15 @@ def model_episode(data: Any, *, answered: bool = False) -> ModelEpisode:
     Raises:
         ValueError: it is neither, lacks a part, or its parts are of different tasks or examples.
     """
-    names = ModelEpisode._fields
-    # As Keras passes a tuple of arrays on, and what `train_on_batch` is given.
-    if isinstance(data, tuple) and data and all(part is None for part in data[1:]):
-        data = data[0]
-    if isinstance(data, dict) and {*names[:3]} <= set(data) <= {*names}:
-        episode = ModelEpisode(**data)
-    elif isinstance(data, list | tuple) and 3 <= len(data) <= len(names):
-        episode = ModelEpisode(*data)
-    else:
+    parts = episode_parts(data)
+    if parts is None:
         found = sorted(data) if isinstance(data, dict) else type(data).__name__
+        names = ", ".join(ModelEpisode._fields)
         raise ValueError(
-            f"an episode must be a dict or tuple of {', '.join(names)} (what follows query_x may "
-            f"be left out), got {found}"
+            f"an episode must be a dict or tuple of {names} (what follows query_x may be left "
+            f"out), got {found}"
         )
+    episode = ModelEpisode(**parts)
     if answered and episode.query_y is None:
         raise ValueError("an episode to train or to measure on must have query_y")
     episode = episode._replace(
@@ -68,6 +63,20 @@ def model_episode(data: Any, *, answered: bool = False) -> ModelEpisode:
     check_examples("support", *support, axes=2)
     check_examples("query", episode.query_x, episode.query_y, episode.query_weight, axes=2)
     return episode
+
+
+def episode_parts(data: Any) -> dict[str, Any] | None:
+    """The parts of an episode by their names, those that are there; None if it is no episode."""
+    names = ModelEpisode._fields
+    # As Keras passes a tuple of arrays on, and what `train_on_batch` is given.
+    while isinstance(data, tuple) and data and all(part is None for part in data[1:]):
+        data = data[0]
+    if isinstance(data, list | tuple) and 3 <= len(data) <= len(names):
+        data = dict(zip(names, data, strict=False))
+    if not isinstance(data, dict) or not set(data) <= {*names}:
+        return None
+    parts = {name: part for name, part in data.items() if part is not None}
+    return parts if {*names[:3]} <= set(parts) else None
 
 
 def numbers(weight: Any) -> Any:
@@ -114,6 +123,10 @@ def check_examples(part: str, x: Any, y: Any, weight: Any, *, axes: int) -> None
                 raise ValueError(
                     f"{part}_{name} must be an array {what}, got a {type(tensor).__name__}: tasks "
                     f"of other numbers of examples are padded, with a {part}_weight of 0"
+                )
+            if name != "x" and tf.as_dtype(tensor.dtype) == tf.string:
+                raise ValueError(
+                    f"{part}_{name} must be numbers, got texts: give every class a number"
                 )
             found = tf.TensorShape(tensor.shape)
             if found.rank is None:

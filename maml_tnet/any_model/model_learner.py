@@ -26,6 +26,7 @@ from maml_tnet.any_model.episode import (
 )
 from maml_tnet.any_model.exact_normalization import check_lengths
 from maml_tnet.any_model.functional_model import FunctionalModel
+from maml_tnet.any_model.given_episodes import GivenEpisodes
 from maml_tnet.any_model.loss import ModelLoss, model_loss
 from maml_tnet.any_model.one_task import NORMALIZE_BY, OneTask
 from maml_tnet.any_model.second_derivatives import Outputs, checked_outputs
@@ -38,14 +39,15 @@ from maml_tnet.any_model.unit_groups import Adapts
 from maml_tnet.arguments import (
     LEAST_INT32,
     check_dataset,
+    check_nothing_beside,
     check_training_data,
     finite_number,
     true_or_false,
     whole_number,
 )
 from maml_tnet.compat import as_scaled, require_keras_3, tf_variable
-from maml_tnet.given_data import Learner
-from maml_tnet.second_derivatives import missing_derivatives
+from maml_tnet.given_data import Learner, in_words
+from maml_tnet.second_derivatives import learned_gradients, missing_derivatives
 
 # Offset of the first word of a seed, so that dropout and masks share no random stream.
 RANDOM_LAYER_STREAM = 2_000_003
@@ -285,8 +287,7 @@ class ModelLearner(Learner):
         query = _examples(episode.query_x, episode.query_y, episode.query_weight)
         task = self.one_task(values, seeds, training=training)
         steps = self.num_updates if steps is None else steps
-        with missing_derivatives():
-            fast_weights = task.learn(support, noise, steps=steps, first_order=self.first_order)
+        fast_weights = task.learn(support, noise, steps=steps, first_order=self.first_order)
         answers = task.answer(support.inputs, query.inputs, fast_weights)
         loss = tf.zeros([], self.adapting.dtype)
         if episode.query_y is not None:
@@ -353,9 +354,8 @@ class ModelLearner(Learner):
                 with tf.GradientTape() as tape:
                     tape.watch(values)
                     loss, outputs = self.query_loss(by_id, *task, training=True)
-                gradients = tape.gradient(
-                    loss, values, unconnected_gradients=tf.UnconnectedGradients.ZERO
-                )
+                gradients = tape.gradient(loss, values)
+            gradients = learned_gradients(gradients, self.trainable_variables)
             return [tf.convert_to_tensor(g) for g in gradients], loss, outputs
 
         gradients, losses, outputs = self._map_tasks(
@@ -433,24 +433,29 @@ class ModelLearner(Learner):
 
     def _episode(self, data: Any, *, answered: bool = False) -> ModelEpisode:
         """What a dataset yields, checked."""
-        episode = model_episode(data, answered=answered)
         # Arrays as they are come from `train_on_batch` of a learner that runs eagerly.
-        episode = tf.nest.map_structure(
-            lambda x: tf.convert_to_tensor(x) if isinstance(x, np.ndarray) else x, episode
+        return tf.nest.map_structure(
+            lambda x: tf.convert_to_tensor(x) if isinstance(x, np.ndarray) else x,
+            self._checked(data, answered=answered),
         )
+
+    def _checked(self, data: Any, *, answered: bool = False) -> ModelEpisode:
+        """The same of the types that it has."""
+        episode = model_episode(data, answered=answered)
         for name, x in (("support_x", episode.support_x), ("query_x", episode.query_x)):
-            self._check_rank(name, x, "[tasks, examples, ...]", axes=2)
+            self._check_inputs(name, x, "[tasks, examples, ...]", axes=2)
         return episode
 
-    def _check_rank(self, name: str, x: Any, what: str, *, axes: int) -> None:
-        """Check the rank of a model's only input: Keras would take a task's for a batch's."""
+    def _check_inputs(self, name: str, x: Any, what: str, *, axes: int) -> None:
+        """Check the shape of a model's only input: Keras would take a task's for a batch's."""
         inputs = getattr(self.network, "inputs", None) or []
-        if len(inputs) != 1 or tf.nest.is_nested(x) or x.shape.rank is None:
+        if len(inputs) != 1 or tf.nest.is_nested(x):
             return
         sizes = inputs[0].shape[1:]
-        if x.shape.rank != axes + len(sizes):
+        found = tf.TensorShape(x.shape)
+        if found.rank is not None and not found[axes:].is_compatible_with(sizes):
             raise ValueError(
-                f"{name} must be {what} of examples {tuple(sizes)}, got shape {tuple(x.shape)}"
+                f"{name} must be {what} of examples {tuple(sizes)}, got shape {tuple(found)}"
             )
 
     # What Keras calls.
@@ -497,16 +502,25 @@ class ModelLearner(Learner):
         y, y_pred, *weight = together
         return self.compute_metrics(None, y, y_pred, weight[0] if weight else None)
 
-    def fit(self, x: Any = None, *args: Any, callbacks: Any = None, **kwargs: Any) -> Any:
-        """Keras' `fit` on episodes.
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        *args: Any,
+        validation_data: Any = None,
+        callbacks: Any = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Keras' `fit` on episodes; see `given_episodes.GivenEpisodes`.
 
         With `keras.callbacks.BackupAndRestore`, a run that is started again goes on in its
         `tf.data.Dataset` where it stopped, and its callbacks with what they had counted.
 
         Raises:
-            ValueError: no dataset, an empty one, or one without an end and no number of steps.
+            ValueError: no dataset, an empty one, or one without an end and no number of steps; or
+                there are targets or weights beside it.
         """
-        check_training_data(x, kwargs, "fit")
+        check_training_data(x, {**kwargs, "y": y, "validation_data": validation_data}, "fit")
         given = [] if callbacks is None else tf.nest.flatten(callbacks)
         backups = [c for c in given if isinstance(c, keras.callbacks.BackupAndRestore)]
         others = [c for c in given if c not in backups]
@@ -520,26 +534,34 @@ class ModelLearner(Learner):
 
             # What is restored is known only when `fit` has begun.
             others.append(keras.callbacks.LambdaCallback(on_epoch_begin=count))
-        counts = [CallbackCounts(others, backup.backup_dir) for backup in backups]
-        return super().fit(x, *args, callbacks=[*others, *counts, *backups], **kwargs)
+        made_with = self.options | {"weights": [list(v.shape) for v in self.trainable_variables]}
+        if callable(made_with["adapt"]):
+            made_with["adapt"] = "a function"
+        counts = [CallbackCounts(others, backup.backup_dir, made_with) for backup in backups]
+        with GivenEpisodes(self._checked) as given:
+            return super().fit(
+                given(x),
+                y,
+                *args,
+                validation_data=given(validation_data),
+                callbacks=[*others, *counts, *backups],
+                **kwargs,
+            )
 
-    def evaluate(self, x: Any = None, *args: Any, steps: int | None = None, **kwargs: Any) -> Any:
-        """Keras' `evaluate` on episodes.
-
-        Raises:
-            ValueError: no dataset, an empty one, or one without an end and no number of steps.
-        """
+    def evaluate(
+        self, x: Any = None, y: Any = None, *args: Any, steps: int | None = None, **kwargs: Any
+    ) -> Any:
+        """Keras' `evaluate` on episodes; see `fit`."""
         check_dataset(x, steps, "evaluate", "steps")
-        return super().evaluate(x, *args, steps=steps, **kwargs)
+        check_nothing_beside({**kwargs, "y": y}, "evaluate")
+        with GivenEpisodes(self._checked) as given:
+            return super().evaluate(given(x), y, *args, steps=steps, **kwargs)
 
     def predict(self, x: Any, *args: Any, steps: int | None = None, **kwargs: Any) -> Any:
-        """Keras' `predict` on episodes.
-
-        Raises:
-            ValueError: no dataset, an empty one, or one without an end and no number of steps.
-        """
+        """Keras' `predict` on episodes; see `fit`."""
         check_dataset(x, steps, "predict", "steps")
-        return super().predict(x, *args, steps=steps, **kwargs)
+        with GivenEpisodes(self._checked) as given:
+            return super().predict(given(x), *args, steps=steps, **kwargs)
 
     # A model that has learned a task.
 
@@ -565,7 +587,8 @@ class ModelLearner(Learner):
             num_updates: inner steps to take; by default as many as in training.
 
         Raises:
-            ValueError: the parts are not of the same examples, or num_updates < 0.
+            ValueError: the parts are not of the same examples, targets are classes that the model
+                lacks, or num_updates < 0.
         """
         if num_updates is not None:
             whole_number("num_updates", num_updates, least=0)
@@ -574,8 +597,12 @@ class ModelLearner(Learner):
         support_x, support_y = tensors(support_x), tensors(support_y)
         support_weight = numbers(tensors(support_weight))
         check_examples("support", support_x, support_y, support_weight, axes=1)
-        self._check_rank("support_x", support_x, "[examples, ...]", axes=1)
-        values = self._learned(support_x, support_y, support_weight, num_updates)
+        self._check_inputs("support_x", support_x, "[examples, ...]", axes=1)
+        try:
+            values = self._learned(support_x, support_y, support_weight, num_updates)
+        except tf.errors.InvalidArgumentError as error:
+            refusal = in_words(error)
+            raise refusal from refusal.__cause__
         example = tf.nest.map_structure(lambda x: x[:1], support_x)
         model = plain_copy(self.network, example, keeps_batch_norms=self.normalize_by == "batch")
         places = dict(zip(map(id, self.network.variables), model.variables, strict=True))
@@ -596,8 +623,7 @@ class ModelLearner(Learner):
         seeds = tf.zeros([len(self.function.seeds), 2], tf.int32)
         task = self.one_task(values, seeds, training=False)
         steps = self.num_updates if num_updates is None else num_updates
-        with missing_derivatives():
-            fast_weights = task.learn(support, [], steps=steps, first_order=self.first_order)
+        fast_weights = task.learn(support, [], steps=steps, first_order=self.first_order)
         task.forward(support.inputs, fast_weights)  # for the statistics
         pairs = self.adapting.transformed(values, fast_weights)
         return [w for _, w in pairs] + [task.state[id(v)] for v in self.function.statistics]

@@ -3,7 +3,11 @@ import os
 
 import pytest
 
-from benchmarks.arguments import folder, number, path
+from benchmarks import run
+from benchmarks.arguments import data, folder, number, path
+from benchmarks.worker_client import WorkerError
+
+MACHINE = {"cpu": "a", "cores": 1, "sgemm_gflops": 1.0, "gpus": []}
 
 
 def parse(capsys, text, **argument):
@@ -35,6 +39,26 @@ def test_numbers_within_bounds_are_read(capsys):
 def test_home_folders_are_expanded_and_unknown_users_named(capsys):
     assert parse(capsys, "~/x", type=path) == os.path.expanduser("~/x")
     assert "there is no home folder ~nobody-here" in parse(capsys, "~nobody-here/x", type=path)
+
+
+def test_data_must_be_there(capsys, tmp_path):
+    assert parse(capsys, str(tmp_path), type=data) == str(tmp_path)
+    assert f"argument --it: {tmp_path}/x does not exist" in parse(
+        capsys, f"{tmp_path}/x", type=data
+    )
+
+
+def test_earlier_results_stay_until_there_are_others(tmp_path, monkeypatch):
+    def fail(*_):
+        raise WorkerError("no framework")
+
+    monkeypatch.setattr(run, "time_workload", fail)
+    monkeypatch.setattr(run.machine, "describe", lambda: MACHINE)
+    for name in ("results.json", "results.md"):
+        (tmp_path / name).write_text("earlier")
+    with pytest.raises(WorkerError):
+        run.main([f"--output={tmp_path}", "--workloads", next(iter(run.WORKLOADS)), "--scaling"])
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["earlier"] * 2
 
 
 def test_a_folder_that_cannot_be_made_is_named_with_its_argument(capsys, tmp_path):

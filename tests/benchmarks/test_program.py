@@ -4,6 +4,7 @@ import pytest
 
 from benchmarks import program
 from maml_tnet import MetaLearner, Regressor
+from utils.errors import UsageError
 from utils.runs.assembly import build_source
 
 
@@ -35,5 +36,6 @@ def test_start_up_ends_with_the_first_iteration(tmp_path):
 
 
 def test_a_program_that_fails_to_start_is_an_error(tmp_path):
-    with pytest.raises(RuntimeError, match="nowhere does not exist"):
+    with pytest.raises(UsageError, match=r"^first_iteration.*nowhere does not exist") as said:
         program.start_up_seconds("omniglot", str(tmp_path / "nowhere"), str(tmp_path))
+    assert "\n" not in str(said.value)

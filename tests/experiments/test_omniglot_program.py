@@ -14,6 +14,7 @@ from experiments.omniglot import EXPERIMENTS, write_readme
 from experiments.runs import Folders, finish
 from utils.command import evaluation_flags
 from utils.command.recipes import recipe
+from utils.errors import UsageError
 from utils.prediction.model_input import input_of
 from utils.runs import training
 from utils.runs.folder import Run
@@ -103,13 +104,17 @@ def test_the_saved_model_knows_its_input_and_how_it_was_made(root):
     assert signature.structured_input_signature[1]["support_y"].shape[-1] == 5
 
 
-def test_the_best_recipe_goes_on_from_a_copy_of_the_papers_run(tmp_path):
+def test_the_best_recipe_goes_on_from_a_copy_of_the_papers_run(tmp_path, monkeypatch):
     best = EXPERIMENTS["maml-5way-best"]
     omniglot.begin_with_the_papers(best, tmp_path)
     assert not list(tmp_path.iterdir())
 
     paper = Run(tmp_path / "maml-5way", EXPERIMENTS["maml-5way"].config)
     paper.start(resume=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(omniglot, "hold", lambda path: False)
+        with pytest.raises(UsageError, match=r"maml-5way is being trained by another process"):
+            omniglot.begin_with_the_papers(best, tmp_path)
     (tmp_path / "maml-5way-best.copy").mkdir()  # of an attempt that was killed
     omniglot.begin_with_the_papers(best, tmp_path)
     Run(tmp_path / "maml-5way-best", best.config).start(resume=True)  # accepts the copy

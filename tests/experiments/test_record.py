@@ -14,7 +14,7 @@ from utils.errors import UsageError
 
 @pytest.fixture
 def made():
-    experiment = Experiment("x", ("--metatrain_iterations=4",))
+    experiment = Experiment("x", ("--metatrain_iterations=4", "--num_test_tasks=3"))
     return record(experiment, lambda settings: np.ones((3, 4)))
 
 

@@ -86,6 +86,7 @@ def test_a_finished_run_is_not_done_again_but_one_of_other_settings_is(experimen
 
 
 CHANGES = [
+    lambda text: text.replace('"num_tasks": 5', '"num_tasks": 600'),
     lambda text: text.replace("each by its number", "by the batch"),
     lambda text: text.replace('"per_task"', '"values"'),
     lambda text: text.replace('"held_out_tasks"', '"tasks"'),
@@ -241,6 +242,17 @@ def test_weights_of_a_run_that_is_gone_come_from_its_saved_model(
         np.testing.assert_allclose(one["per_task"], other["per_task"], rtol=1e-4)
     assert (export / "saved_model.pb").stat().st_mtime_ns == written
     assert not list(with_exports.workdir.glob("*/checkpoints"))
+
+
+def test_a_saved_model_of_other_weights_is_not_left_beside_the_record(experiment, with_exports):
+    trained = trained_run(experiment, with_exports)
+    export = with_exports.pretrained / "some-tiny"
+    for variable in trained.learner.trainable_variables:
+        variable.assign(variable + 1)
+    export_with_origin(trained.learner, trained.source, experiment, export)
+    with pytest.raises(UsageError, match=r"some-tiny says that it is of this run, and has other w"):
+        finish(experiment, with_exports)
+    assert not with_exports.records.exists()
 
 
 def test_a_saved_model_of_another_run_is_not_taken(experiment, with_exports):

@@ -3,6 +3,7 @@ import functools
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow import keras
 
 from maml_tnet.arguments import (
     check_dataset,
@@ -76,5 +77,13 @@ def test_a_dataset_without_an_end_needs_a_number_of_steps():
     check_dataset(endless, 5, "fit", "steps")
     check_dataset(endless.take(5), None, "fit", "steps")
     check_dataset([1, 2], None, "fit", "steps")
+
+    class Batches(keras.utils.Sequence):
+        num_batches = None
+
+    if hasattr(keras.utils, "PyDataset"):  # Keras 2 has none without an end
+        with pytest.raises(ValueError, match="fit would never end"):
+            check_dataset(Batches(), None, "fit", "steps")
+        check_dataset(Batches(), 5, "fit", "steps")
     with pytest.raises(ValueError, match="fit takes a dataset, got None"):
         check_dataset(None, None, "fit", "steps")

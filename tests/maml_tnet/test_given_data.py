@@ -118,6 +118,19 @@ def test_what_is_refused_while_a_step_is_traced_is_said_in_its_own_line():
     ) as error:
         learner.fit(tf.data.Dataset.from_tensors((0, 1)), verbose=0)
     assert "\n" not in str(error.value)
+    for loss, message in (
+        (
+            lambda y, p: tf.round(p - y)[..., 0],
+            "^the loss has no derivative with respect to any wei",
+        ),
+        (
+            lambda y, p: tf.image.resize(p - y, [3, 2], "area")[..., 0],
+            r"^resize/ResizeArea .* loss, or freeze",
+        ),
+    ):
+        learner.compile("sgd", loss=loss)
+        with pytest.raises(ValueError, match=message):
+            learner.fit(tf.data.Dataset.from_tensors((0, 1)), verbose=0)
     with pytest.raises(
         ValueError, match=r"^fit takes a dataset of spans \(start, stop\), two whole"
     ):

@@ -53,7 +53,8 @@ def test_one_that_is_damaged_stays(earlier):
 
 
 def test_files_beside_an_export_that_it_did_not_write_stay(earlier):
-    (earlier / ".DS_Store").touch()  # of a file manager
+    for name in (".DS_Store", "Thumbs.db", "variables/desktop.ini"):  # of file managers
+        (earlier / name).touch()
     assert not_replaceable(earlier) is None
     (earlier / ".git").mkdir()
     assert not_replaceable(earlier) == "holds '.git', which no export wrote"

@@ -1,12 +1,14 @@
 """Locks, each way that a system has them; who holds one is a process of its own."""
 
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from system.lock import hold
+from system.lock import hold, let_go
 
 # A stand-in for Windows' module on this system: its locks belong to the open file and raise what
 # Windows raises. `fcntl` itself is hidden from the program.
@@ -94,3 +96,14 @@ def test_a_folder_that_was_moved_away_does_not_hold_its_successor(tmp_path):
     assert hold(tmp_path / "run" / ".lock")
     with start(TRY, tmp_path / "run" / ".lock") as other:
         assert other.communicate()[0] == "False False\n"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of Windows are others")
+def test_a_lock_may_be_written_by_whom_the_umask_lets(tmp_path):
+    before = os.umask(0o002)
+    try:
+        assert hold(tmp_path / "lock")
+    finally:
+        os.umask(before)
+        let_go(tmp_path / "lock")
+    assert stat.S_IMODE((tmp_path / "lock").stat().st_mode) == 0o664

@@ -86,6 +86,20 @@ assert "TF_USE_LEGACY_KERAS" not in os.environ
     assert subprocess.run(command, cwd=ROOT, env=os.environ | others).returncode == 0
 
 
+def test_the_backend_of_a_notebook_shows_its_figures():
+    look = "import os, utils.tensorflow_environment; print(os.environ['MPLBACKEND'])"
+    of_jupyter = "module://matplotlib_inline.backend_inline"
+    done = subprocess.run(
+        [sys.executable, "-c", look],
+        cwd=ROOT,
+        env=os.environ | {"MPLBACKEND": of_jupyter},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.strip() == of_jupyter
+
+
 def test_settings_of_keras_and_matplotlib_that_a_user_has_are_not_read(tmp_path):
     (tmp_path / "matplotlibrc").write_bytes(b"\xff\xfe")
     look = """

@@ -1,5 +1,6 @@
 """Paths that a command line names, read the same way by every program."""
 
+import contextlib
 import os
 import re
 import tempfile
@@ -8,6 +9,7 @@ from pathlib import Path
 from absl import flags
 
 from maml_tnet.replacing import not_replaceable
+from system.atomic_file import temporary_name
 from utils.errors import UsageError
 
 LONGEST, LONGEST_PART = 4000, 255  # bytes that systems take, of a path and of each of its parts
@@ -181,7 +183,15 @@ def check_writable(path: Path, flag: str) -> None:
         path: of it, without links.
         flag: that names it, with its value.
     """
-    above = next(parent for parent in path.parents if parent.exists())
+    above = next(parent for parent in path.parents if os.path.exists(parent))
+    try:
+        if os.path.islink(Path(above, *path.relative_to(above).parts[:1])):
+            raise UsageError(f"{flag} cannot be written: {path} is a link to itself")
+        for part in path.relative_to(above).parts:  # each of which is made under a longer name
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                os.lstat(above / temporary_name(part))
+    except OSError as error:
+        raise UsageError(f"{flag} cannot be written: {error.strerror}") from error
     try:
         # Not by what the permissions say: of some folders, such as /proc, they say too much.
         tempfile.TemporaryFile(dir=above).close()

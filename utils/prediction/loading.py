@@ -10,6 +10,7 @@ from tensorflow.core.protobuf import saved_model_pb2
 
 from maml_tnet import ExportError, verify_export
 from maml_tnet.checksums import CHECKSUMS
+from maml_tnet.patterns import readable_folder
 from maml_tnet.saved_model import SIGNATURE
 from system.errors import FileError
 from system.files import read_bytes
@@ -61,7 +62,8 @@ def load_model(model: Path, *, has_learned: bool = False) -> Any:
             CHECKSUMS,
         )
     try:
-        loaded = tf.saved_model.load(str(model))
+        with readable_folder(model) as folder:
+            loaded = tf.saved_model.load(folder)
         inputs = loaded.signatures[SIGNATURE].structured_input_signature[1]
         _ = inputs["images" if has_learned else "support_y"].shape[-1]
     except (PermissionError, tf.errors.PermissionDeniedError) as error:

@@ -6,6 +6,7 @@ import tensorflow as tf
 from maml_tnet import MetaLearner
 from maml_tnet.checksums import ChecksumError, UnreadableError
 from maml_tnet.compat import optimizer_variables, tf_variable
+from maml_tnet.patterns import readable_prefix
 from utils.errors import TrainingDiverged, UsageError, one_line
 from utils.runs.checkpoint_files import CheckpointFolder
 from utils.runs.folder import Run
@@ -145,7 +146,8 @@ class Checkpoints:
         prefix = folder.prefix(number)
         try:
             folder.verify(number)
-            self._checkpoint.restore(prefix).assert_consumed()
+            with readable_prefix(prefix) as files:
+                self._checkpoint.restore(files).assert_consumed()
         except UnreadableError as error:
             raise UsageError(f"checkpoint {prefix} is not to be read: {one_line(error)}") from error
         except DAMAGED as error:
@@ -162,9 +164,10 @@ class Checkpoints:
     def _is_readable(self, number: int) -> bool:
         try:
             self._latest.verify(number)
-            reader = tf.train.load_checkpoint(self._latest.prefix(number))
-            for name in reader.get_variable_to_shape_map():
-                reader.get_tensor(name)  # verifies its checksum
+            with readable_prefix(self._latest.prefix(number)) as files:
+                reader = tf.train.load_checkpoint(files)
+                for name in reader.get_variable_to_shape_map():
+                    reader.get_tensor(name)  # verifies its checksum
         except UnreadableError as error:
             raise UsageError(str(error)) from error
         except DAMAGED:

@@ -32,6 +32,7 @@ from utils.runs.environment import environment
 from utils.runs.log_file import LogFile
 from utils.runs.used_data import UsedData
 
+LOCK = ".lock"
 OTHER_LOGDIR = "another --logdir, or --noresume, which moves it aside and trains anew"
 
 
@@ -220,7 +221,7 @@ class Run:
 
     @property
     def _lock_file(self) -> Path:
-        return self.folder / ".lock"
+        return self.folder / LOCK
 
     def _hold(self) -> None:
         if not hold(self._lock_file):

@@ -5,10 +5,10 @@ process can: `python start_watch.py SECONDS PROCESS ADDRESS ...`. It ends when i
 """
 
 import os
-import select
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Sequence
 
 ANSWER_WITHIN = 2.0  # seconds
@@ -30,9 +30,17 @@ def silent(addresses: Sequence[str]) -> str:
     return " and ".join(numbered)
 
 
+def input_ends(seconds: float) -> bool:
+    """Wait for the end of the input, so long; on Windows `select` waits for sockets alone."""
+    waiting = threading.Thread(target=os.read, args=(sys.stdin.fileno(), 1), daemon=True)
+    waiting.start()
+    waiting.join(seconds)
+    return not waiting.is_alive()
+
+
 if __name__ == "__main__":
     seconds, process, *addresses = sys.argv[1:]
-    if not select.select([sys.stdin], [], [], float(seconds))[0]:
+    if not input_ends(float(seconds)):
         missing = silent(addresses)
         why = f"{missing} cannot be reached" if missing else "another worker is stuck in its start"
         print(

@@ -3,6 +3,7 @@
 import http.server
 import threading
 import time
+import urllib.request
 
 import numpy as np
 import pytest
@@ -26,7 +27,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.send_error(404)
             return
         self.send_response(200)
-        if manner != "unsized":
+        if manner == "odd":
+            self.send_header("Content-Length", "abc")
+        elif manner != "unsized":
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if manner == "slow":
@@ -66,7 +69,7 @@ def right_content(path):
     return None if path.read_bytes() == BODY else "it is something else"
 
 
-@pytest.mark.parametrize("manner", ["good", "slow", "unsized"])
+@pytest.mark.parametrize("manner", ["good", "slow", "unsized", "odd"])
 def test_a_complete_answer_makes_the_file_however_slowly_it_comes(server, tmp_path, manner, capsys):
     target = tmp_path / "new" / "file"
     download(f"{server.url}/{manner}/file", target, verify=right_content, timeout=1.4)
@@ -109,6 +112,15 @@ def test_no_server_is_one_line_naming_the_url(server, tmp_path):
     with pytest.raises(DataError, match=f"cannot download {server.url}/good/file to .*refused"):
         download(f"{server.url}/good/file", tmp_path / "file", verify=right_content)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_proxy_that_is_none_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(urllib.request, "_opener", None)  # which has the proxies of its first use
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setenv("http_proxy", "http:/proxy:3128")
+    url = "http://127.0.0.1:1/file"
+    with pytest.raises(DataError, match=f"^cannot download {url}: proxy URL with no authority"):
+        download(url, tmp_path / "file", verify=right_content)
 
 
 def test_a_folder_that_cannot_be_written_is_named(server, tmp_path):

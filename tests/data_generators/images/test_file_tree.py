@@ -28,6 +28,7 @@ def zipped(path, files, compression=zipfile.ZIP_DEFLATED):
 
 def test_files_below_a_folder_are_listed_and_read(tmp_path):
     fill(tmp_path, "a", "b/c", "b/d/e", ".hidden", "b/.git/f", "__MACOSX/a")
+    fill(tmp_path, "b/@eaDir/c/THUMB.jpg", "$RECYCLE.BIN/S-1/x.png", "System Volume Information/x")
     tree = FolderTree(tmp_path)
     assert set(tree.files) == {"a", "b/c", "b/d/e"}
     assert tree.left_out == {}

@@ -289,7 +289,7 @@ def test_a_disk_without_room_is_said_before_an_image_is_read(tmp_path, caplog, m
     monkeypatch.setattr(cache, "LARGE", bytes_due - 1)
     monkeypatch.setattr(cache, "read_image", lambda *_: pytest.fail("an image is read"))
     said = (
-        r"^24 images of 20 pixels a side take 0.0 GB in .*/cache, where 0.0 GB are free: name ano"
+        r"^24 images of 20 pixels a side take 28.8 kB in .*/cache, where 28.8 kB are free: name ano"
     )
     with pytest.raises(DataError, match=said):
         load(tmp_path, class_folders(6))
@@ -298,7 +298,7 @@ def test_a_disk_without_room_is_said_before_an_image_is_read(tmp_path, caplog, m
     monkeypatch.setattr(cache.shutil, "disk_usage", lambda folder: usage)
     monkeypatch.setattr(cache, "LARGE", bytes_due - 1)
     load(tmp_path, class_folders(6))
-    assert caplog.messages[0].startswith("24 images of 20 pixels a side take 0.0 GB, which are")
+    assert caplog.messages[0].startswith("24 images of 20 pixels a side take 28.8 kB, which are")
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,13 @@ def test_images_may_lie_in_class_folders(tmp_path):
     }
 
 
+@pytest.mark.parametrize(("listed", "there"), [("é", "e\u0301"), ("e\u0301", "é")])
+def test_names_in_another_form_of_unicode_are_found(tmp_path, listed, there):
+    images = [*IMAGES, f"images/{there}.jpg"]
+    found = read(tmp_path, {"val": f"filename,label\n{listed}.jpg,c\n"}, images)
+    assert found.splits["val"] == {"c": [f"images/{there}.jpg"]}
+
+
 def test_labels_that_differ_in_blanks_are_one_class(tmp_path):
     text = "filename,label\na0.jpg,a\na1.jpg,a \na2.jpg, a\n"
     assert list(read(tmp_path, {"train": text}).splits["train"]) == ["a"]

@@ -12,10 +12,12 @@ from experiments.experiment import Experiment
 from experiments.regression import __main__ as program
 from experiments.regression import bounds, figure4, fits, metric, original_tasks, table2
 from experiments.regression.baselines import BASELINES, baseline
+from experiments.regression.page import check_command
 from experiments.regression.plan import ALPHA, METHODS, Plan
 from experiments.regression.table2 import ALPHAS
 from experiments.runs import Folders
 from utils.command.flags import parse
+from utils.errors import UsageError
 from utils.reports import evaluation
 from utils.runs.datasets import EVALUATION_BATCH
 
@@ -98,6 +100,14 @@ def test_the_page_has_every_part_and_its_figures(results):
         assert (results / image).stat().st_size > 1000
         assert (results / image).with_suffix(".pdf").read_bytes().startswith(b"%PDF")
     assert "± nan" not in page
+
+
+def test_results_of_two_plans_do_not_come_onto_one_page(tmp_path):
+    check_command(tmp_path, "the command --seeds=1")
+    program.write_page(tmp_path, [], command="the command", iterations=ITERATIONS)
+    check_command(tmp_path, "the command")
+    with pytest.raises(UsageError, match=r"README\.md was written by 'the command': name another"):
+        check_command(tmp_path, "the command --seeds=1")
 
 
 def test_every_run_left_a_record(results):

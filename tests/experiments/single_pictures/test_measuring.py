@@ -9,13 +9,14 @@ from absl import flags
 from PIL import Image
 
 from data_generators.data_record import DataRecord
+from experiments.record import write_document
 from experiments.single_pictures.calibration import (
     expected_calibration_error,
     margins,
     strangers_below,
 )
-from experiments.single_pictures.document import check_page
-from experiments.single_pictures.measuring import do, opened
+from experiments.single_pictures.document import MEASURED, Results, check_page
+from experiments.single_pictures.measuring import check_is_no_better, do, opened, origin
 from experiments.single_pictures.page import page
 from experiments.single_pictures.pictures import Data
 from experiments.single_pictures.plan import Plan
@@ -55,6 +56,37 @@ def data(omniglot_path, omniglot_cache):
 def outputs(tmp_path):
     """Of the results, and of the SavedModels."""
     return tmp_path / "results", tmp_path / "pretrained"
+
+
+def test_pictures_of_the_other_kind_are_the_same_for_all_cells(tmp_path):
+    values = define(flags.FlagValues())
+    parse(["main.py", *FLAGS, "--queries=alone"], values)
+    config = config_from_flags(values)
+    head = dict.fromkeys(MEASURED)
+    results = Results(tmp_path, config, PLAN, head)
+    results.check_other("a")
+    document = head | {"trained_with": [], "other_data": "a"}
+    write_document(tmp_path / f"{config.run_name}.json", document)
+    results = Results(tmp_path, config, PLAN, head)
+    results.check_other("a")
+    with pytest.raises(UsageError, match=r"was measured with other pictures of the other kind"):
+        results.check_other("b")
+
+
+def test_a_model_that_another_run_made_stays(tmp_path):
+    values = define(flags.FlagValues())
+    parse(["main.py", *FLAGS, "--queries=alone"], values)
+    config = config_from_flags(values)
+    model = tmp_path / "drawings"
+    check_is_no_better(model, config, 100)
+    file = model / "assets.extra" / "README.md"
+    file.parent.mkdir(parents=True)
+    for line in ("", origin(config, 101), origin(replace(config, num_classes=7), 50)):
+        file.write_text(line)
+        with pytest.raises(UsageError, match=r"drawings has another model, .*100 iterations: name"):
+            check_is_no_better(model, config, 100)
+    file.write_text(origin(config, 100))
+    check_is_no_better(model, config, 100)
 
 
 def test_a_run_is_measured_cell_by_cell_and_goes_on(

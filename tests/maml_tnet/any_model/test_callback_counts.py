@@ -95,11 +95,26 @@ def test_counts_of_callbacks_that_are_no_longer_there_are_passed_over(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path, stop_at=4)
     other = callbacks.EarlyStopping("measure")
-    counts = CallbackCounts([other], tmp_path / "backup")
+    counts = CallbackCounts([other], tmp_path / "backup", {})
     counts.on_train_begin()
     other.on_train_begin()
     counts.on_epoch_begin(4)
     assert other.best is None
+
+
+def test_a_backup_of_another_learner_is_named(tmp_path):
+    made_with = {"update_lr": np.float32(0.5), "mask": None, "weights": [[1, 1], [1]]}
+    counts = CallbackCounts([], tmp_path, made_with)
+    counts.on_train_begin()
+    counts.on_epoch_end(0)
+    CallbackCounts([], tmp_path, made_with).on_train_begin()
+    other = made_with | {"mask": "unit", "weights": [[1, 2], [2]]}
+    message = f"^{tmp_path} is a backup of a learner with other mask, weights: name another backup"
+    with pytest.raises(ValueError, match=message):
+        CallbackCounts([], tmp_path, other).on_train_begin()
+    (tmp_path / "learner.json").write_text("[1")
+    with pytest.raises(ChecksumError, match=r"learner\.json is damaged: without .* anew$"):
+        counts.on_train_begin()
 
 
 def test_counts_that_are_damaged_are_named(tmp_path):
@@ -111,6 +126,6 @@ def test_counts_that_are_damaged_are_named(tmp_path):
     turned[content.index(b"NUMPY") + 130] ^= 255  # in what the first entry holds
     for damaged in (content[:20], b"", bytes(turned)):
         file.write_bytes(damaged)
-        counts = CallbackCounts([callbacks.EarlyStopping("measure")], tmp_path / "backup")
+        counts = CallbackCounts([callbacks.EarlyStopping("measure")], tmp_path / "backup", {})
         with pytest.raises(ChecksumError, match=r"callbacks-4\.npz is damaged: without "):
             counts.on_epoch_begin(4)

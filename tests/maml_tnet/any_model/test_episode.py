@@ -101,6 +101,7 @@ def test_dicts_and_tuples_are_episodes():
         ({"support_y": np.ones([2])}, r"support_y must .* got \(2,\)"),
         ({"query_y": {"a": np.ones([2, 5]), "b": np.ones([2, 4])}}, r"query_y .* got \(2, 4\)"),
         ({"support_weight": np.ones([2, 4])}, r"support_weight must .* got \(2, 4\)"),
+        ({"support_y": np.full([2, 5], "a")}, "support_y must be numbers, got texts: give every"),
         ({"query_x": np.ones([2, 0, 3]), "query_y": np.ones([2, 0])}, "query_x has no examples"),
     ],
 )

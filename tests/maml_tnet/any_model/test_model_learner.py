@@ -664,6 +664,52 @@ def test_one_episode_is_a_batch(eager):
         np.testing.assert_allclose(one, same, rtol=1e-5, atol=1e-6)
 
 
+def test_episodes_may_come_from_python(eager):
+    def broken():
+        yield tuple(episode(0).values())
+        yield episode(1)
+        raise KeyError("no such picture")
+
+    def run(episodes):
+        before = int(eager.optimizer.iterations)
+        tuples = tuple(episode(0).values())
+        assert "val_loss" in eager.fit(episodes, validation_data=tuples, verbose=0).history
+        return int(eager.optimizer.iterations) - before
+
+    assert run(map(episode, range(2))) == 2
+    with pytest.raises(KeyError, match=r"^'no such picture'$"):
+        run(broken())
+    with pytest.raises(
+        ValueError, match=r"^support_x must be .* of examples \(2,\), got shape \(3, 5"
+    ):
+        run({k: x[..., :1] for k, x in episode(i).items()} for i in range(2))
+    assert eager.predict(map(episode, range(1)), verbose=0).shape == (TASKS, QUERY, 1)
+
+
+def test_classes_that_the_model_lacks_are_said():
+    model = keras.Sequential([keras.Input([2]), layers.Dense(3)])
+    learner = learner_of(model, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    x, y = np.ones([1, 2, 2], "float32"), np.array([[0, 7]])
+    for call in (
+        lambda: learner.adapt(x[0], y[0]),
+        lambda: learner.fit(tf.data.Dataset.from_tensors((x, y, x, y)), verbose=0),
+    ):
+        with pytest.raises(
+            ValueError, match=r"^targets must be class numbers from 0 to 2, as .* 7$"
+        ):
+            call()
+
+
+def test_targets_and_weights_beside_episodes_are_refused(eager):
+    ones = np.ones([TASKS, QUERY])
+    for call in (eager.fit, eager.evaluate):
+        for name in ("y", "sample_weight"):
+            with pytest.raises(
+                ValueError, match=rf"^{call.__name__} takes a dataset alone.* {name}$"
+            ):
+                call(episode(0), **{name: ones}, verbose=0)
+
+
 def test_weights_of_classes_are_of_no_episode(eager):
     with pytest.raises(ValueError, match=r"^class_weight is of one task's classes"):
         eager.fit(dataset([0]), class_weight={0: 1.0, 1: 100.0}, verbose=0)
@@ -884,20 +930,52 @@ def cropped(x):
     return tf.image.crop_and_resize(tf.reshape(x, [-1, 1, 3, 1]), boxes, places, [1, 3])[:, 0, :, 0]
 
 
+def by_python(x):
+    return tf.ensure_shape(tf.py_function(tf.square, [x], tf.float32), [None, 3])
+
+
+def igamma(x):
+    return tf.math.igamma(tf.abs(x) + 1, tf.square(x))
+
+
+def with_function(function, **options):
+    parts = [layers.Dense(3), layers.Lambda(function, name="mine"), layers.Dense(1)]
+    return learner_of(keras.Sequential([keras.Input([2]), *parts]), **options)
+
+
 @pytest.mark.parametrize(
     ("function", "message"),
     [
         (cropped, r"mine.*crop_and_resize.*no right second derivative"),
         (resized("lanczos3"), r"mine.*tf\.image\.resize.*no right second derivative"),
-        (resized("area"), r"^TensorFlow lacks a derivative \(.*ResizeArea.*other operations"),
+        (by_python, r"mine.*tf\.py_function.*no right second derivative"),
+        (resized("area"), r"^ResizeArea \(ResizeArea\) has no derivative.*, or freeze the layers"),
+        (igamma, r"^IgammaGradA \(IgammaGradA\) has no derivative.*, or take first_order=True$"),
     ],
 )
 def test_derivatives_that_tensorflow_lacks_are_one_line(function, message):
-    parts = [layers.Dense(3), layers.Lambda(function, name="mine"), layers.Dense(1)]
-    learner = learner_of(keras.Sequential([keras.Input([2]), *parts]))
+    learner = with_function(function)
     with pytest.raises(ValueError, match=message) as said:
         learner.fit(dataset([0]), verbose=0)
     assert "\n" not in str(said.value)
+
+
+def test_where_a_derivative_is_missing_is_said_of_a_graph():
+    learner = with_function(igamma, run_eagerly=False)
+    with pytest.raises(ValueError, match=r"^\S*mine\S* \(IgammaGradA\) has no derivative"):
+        learner.fit(dataset([0]), verbose=0)
+
+
+@pytest.mark.parametrize("function", [tf.round, tf.stop_gradient])
+def test_weights_that_no_gradient_reaches_are_named(function):
+    learner = with_function(function, transform=False, mask=None)
+    first = learner.network.layers[0]
+    message = f"no derivative with respect to {first.kernel.path}, {first.bias.path}, which learn n"
+    with pytest.warns(UserWarning, match=message):
+        learner.fit(dataset([0]), verbose=0)
+    at_the_end = keras.Sequential([keras.Input([2]), layers.Dense(1), layers.Lambda(function)])
+    with pytest.raises(ValueError, match=r"^the loss has no derivative with respect to any weight"):
+        learner_of(at_the_end).fit(dataset([0]), verbose=0)
 
 
 @pytest.mark.parametrize("kind", ["Moments", "CompiledMoments"])

@@ -169,6 +169,27 @@ def test_a_file_that_cannot_be_written_is_said_before_anything_starts(tmp_path):
         check_output_file(f"{tmp_path}/file/x.png", "picture")
 
 
+def test_names_that_grow_too_long_while_they_are_written_are_said(tmp_path):
+    check_output_file(f"{tmp_path}/{'a' * 200}", "picture")
+    export_folder(f"{tmp_path}/{'a' * 200}")
+    for path in (f"{tmp_path}/{'a' * 250}", f"{tmp_path}/new/{'a' * 250}"):
+        with pytest.raises(
+            UsageError, match=r"^--picture=.* cannot be written: File name too long"
+        ):
+            check_output_file(path, "picture")
+        with pytest.raises(UsageError, match=r"^--export_dir=.* be written: File name too long"):
+            export_folder(path)
+
+
+def test_a_link_to_itself_is_said(tmp_path):
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    for path in (loop, loop / "x"):
+        for check in (lambda p: check_output_file(p, "picture"), export_folder):
+            with pytest.raises(UsageError, match=r"be written: .*(loop|symbolic links)"):
+                check(str(path))
+
+
 @pytest.mark.parametrize(
     ("path", "why"), [("a" * 300, "File name too long"), ("/dev/null/x", "Not a directory")]
 )

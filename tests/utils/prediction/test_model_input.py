@@ -92,8 +92,15 @@ def test_damage_to_any_file_of_a_model_with_checksums_is_seen_before_it_is_loade
         assert "\n" not in str(error.value)
 
 
+def test_a_model_is_loaded_from_a_folder_whose_name_is_a_pattern(tmp_path):
+    load_model(shutil.copytree(MODEL, tmp_path / "a [1]" / "model"))
+
+
 def test_a_file_of_the_model_that_has_no_checksum_is_named(model):
     with_checksums(model)
+    for name in (".DS_Store", "Thumbs.db", "._variables.index"):  # of file managers
+        (model / "variables" / name).touch()
+    assert input_of(model) == ImageInput(**INPUT)
     (model / "variables" / "variables.data-00001-of-00002").touch()
     with pytest.raises(UsageError, match=r"variables\.data-00001-of-00002 has no checksum"):
         input_of(model)

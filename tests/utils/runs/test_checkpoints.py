@@ -72,6 +72,17 @@ def test_saved_state_comes_back(run):
     assert holds(other, 3)
 
 
+def test_a_folder_whose_name_is_a_pattern(tmp_path):
+    run = Run.named_by(config(), str(tmp_path / "runs [1]"))
+    first, of = checkpoints(run)
+    fill(of, 3)
+    first.save(7)
+    (run.checkpoint_folder / "checkpoint").unlink()  # so that the files are looked through
+    second, other = checkpoints(run)
+    assert second.restore_latest() == 7
+    assert holds(other, 3)
+
+
 def test_the_checkpoint_to_evaluate_is_the_one_that_was_chosen(run):
     saved, of = checkpoints(run)
     with pytest.raises(UsageError, match=f"{run.folder} has no checkpoint yet"):
