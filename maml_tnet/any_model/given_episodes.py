@@ -199,9 +199,7 @@ def _arrays(part: Any) -> Any:
     return array.astype(np.float32) if array.dtype.kind == "f" else array
 
 
-def _dataset(
-    episodes: Iterable[dict[str, Any]], failures: list[Exception]
-) -> tf.data.Dataset:
+def _dataset(episodes: Iterable[dict[str, Any]], failures: list[Exception]) -> tf.data.Dataset:
     """A dataset of what an iterator gives, once, of any numbers of tasks and examples.
 
     Other sizes are free where the first two episodes differ, as in Keras. An epoch of nothing,

@@ -688,7 +688,9 @@ def test_episodes_may_come_from_python(eager):
 
 @pytest.mark.parametrize("number", [3, 4])
 def test_a_list_of_episodes_is_not_taken_for_one(number, rng):
-    learner = MetaLearner(keras.Sequential([keras.Input([4]), keras.layers.Dense(4)]), update_lr=0.1)
+    learner = MetaLearner(
+        keras.Sequential([keras.Input([4]), keras.layers.Dense(4)]), update_lr=0.1
+    )
     learner.compile("sgd", "mse")
     episodes = [tuple(rng.normal(size=[4, 2, 3, 4]).astype("float32")) for _ in range(number)]
     for method in (learner.fit, learner.evaluate, learner.predict):
