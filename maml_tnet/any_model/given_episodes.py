@@ -15,6 +15,7 @@ from maml_tnet.any_model.episode import episode_parts, model_episode
 OTHER_SIZES = re.compile(
     r"yielded an element of shape (\(.*?\)) where .* shape (\(.*?\)) was expected"
 )
+OF_A_PROCESS = re.compile(r"^(.*)\nmultiprocessing\.pool\.RemoteTraceback", re.MULTILINE)
 
 
 class GivenEpisodes:
@@ -82,6 +83,8 @@ class GivenEpisodes:
             return
         if self.failures:
             raise self.failures[0] from None
+        if found := OF_A_PROCESS.search(str(error)):
+            raise RuntimeError(f"a process of a keras.utils.PyDataset raised {found[1]}") from error
         if found := OTHER_SIZES.search(str(error)):
             raise ValueError(
                 f"an episode has a part of shape {found[1]}, but {found[2]} in those before it: "

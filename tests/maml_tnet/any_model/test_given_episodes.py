@@ -159,6 +159,15 @@ def test_what_is_raised_while_episodes_are_made_is_raised_as_it_was(sums, make, 
             sums.predict(given)
 
 
+def test_what_another_process_raises_is_named():
+    text = "Detected at node PyFunc\nKeyError: 'mine'\nmultiprocessing.pool.RemoteTraceback: "
+    with (
+        pytest.raises(RuntimeError, match=r"^a process of a .*PyDataset raised KeyError: 'mine'$"),
+        GivenEpisodes(model_episode),
+    ):
+        raise tf.errors.UnknownError(None, None, f'{text}\n"""\nTraceback')
+
+
 @pytest.mark.parametrize(
     ("first", "later", "message"),
     [
