@@ -10,6 +10,7 @@ from pathlib import Path
 from absl import flags
 
 from experiments.runs import Folders
+from system.files import read_text
 from utils.command.exit_code import exit_code
 from utils.command.flags import parse
 from utils.command.paths import check_writable, define_path
@@ -68,6 +69,24 @@ def image_folders(prefix: str) -> Folders:
     )
 
 
+def check_page(page: Path, name: str) -> None:
+    """Refuse a folder whose README.md is not this experiment's, which it would replace.
+
+    Args:
+        page: the file, which need not be there.
+        name: of the experiment.
+
+    Raises:
+        UsageError: it is another.
+        FileError: it cannot be read.
+    """
+    if page.exists() and f"Written by `python -m experiments.{name}" not in read_text(page):
+        raise UsageError(
+            f"{page} is no page of experiments.{name}, which would replace it: name another "
+            "--output"
+        )
+
+
 def main(argv: Sequence[str], parts: Iterable[str], do: Callable[[Sequence[str]], None]) -> int:
     """Parse the flags, do the parts that --only names, in their order; return the exit code.
 
@@ -94,6 +113,7 @@ def main(argv: Sequence[str], parts: Iterable[str], do: Callable[[Sequence[str]]
                 raise UsageError(
                     f"--{name}={folder} cannot be written: {error.strerror}"
                 ) from error
+        check_page(Path(FLAGS.output) / "README.md", Path(FLAGS["output"].default).name)
         if "pretrained" in FLAGS and FLAGS.pretrained is not None:
             model = Path(os.path.realpath(FLAGS.pretrained), "model")
             check_writable(model, f"--pretrained={FLAGS.pretrained}")

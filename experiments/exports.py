@@ -127,13 +127,23 @@ def check_has_weights(export: Path, learner: MetaLearner) -> None:
         UsageError: it has other weights, or is damaged.
         ExportError: it is damaged.
     """
-    weights = _weights(export, len(learner.trainable_variables))
-    pairs = zip(weights, learner.trainable_variables, strict=True)
-    if not all(np.array_equal(one, tf_variable(other).numpy()) for one, other in pairs):
+    if not has_weights(export, learner):
         raise UsageError(
             f"{export} says that it is of this run, and has other weights: name another "
             "--pretrained, or another --workdir, and its own weights are measured"
         )
+
+
+def has_weights(export: Path, learner: MetaLearner) -> bool:
+    """Whether a SavedModel has a learner's weights.
+
+    Raises:
+        UsageError: it is damaged, or of another network.
+        ExportError: it is damaged.
+    """
+    weights = _weights(export, len(learner.trainable_variables))
+    pairs = zip(weights, learner.trainable_variables, strict=True)
+    return all(np.array_equal(one, tf_variable(other).numpy()) for one, other in pairs)
 
 
 def _weights(export: Path, number: int) -> list[np.ndarray]:

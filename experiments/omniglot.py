@@ -31,7 +31,7 @@ from experiments.record import Record, read_record, read_records
 from experiments.runs import Folders, finish
 from experiments.tables import markdown
 from system.atomic_file import write_text
-from system.lock import hold
+from system.lock import hold, let_go
 from utils.command.help_flags import define_help
 from utils.errors import UsageError
 from utils.runs.folder import LOCK
@@ -102,11 +102,14 @@ def begin_with_the_papers(experiment: Experiment, workdir: Path) -> None:
     if begun.exists() and not own.exists():
         if not hold(begun / LOCK):
             raise UsageError(f"{begun} is being trained by another process: wait for its end")
-        copy = workdir / f"{experiment.name}.copy"
-        shutil.rmtree(copy, ignore_errors=True)
-        # Of the lock no copy: a process that closes the file gives it up.
-        shutil.copytree(begun, copy, ignore=shutil.ignore_patterns(LOCK))
-        copy.rename(own)
+        try:
+            copy = workdir / f"{experiment.name}.copy"
+            shutil.rmtree(copy, ignore_errors=True)
+            # Of the lock no copy: a process that closes the file gives it up.
+            shutil.copytree(begun, copy, ignore=shutil.ignore_patterns(LOCK))
+            copy.rename(own)
+        finally:
+            let_go(begun / LOCK)
 
 
 def write_readme(experiments: Iterable[Experiment], output: Path) -> None:

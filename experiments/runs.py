@@ -202,7 +202,7 @@ def trained_run(experiment: Experiment, folders: Folders) -> Trained:
     diverged_at = None
     data = used_data(source, folders.data_path, folders.cache_dir)
     try:
-        iterations = _train(experiment, run, learner, source, data)
+        iterations = _train(experiment, run, learner, source, data, export)
     except TrainingDiverged as error:
         learner = build_learner(config, source)
         iterations = Checkpoints(run, learner).restore_latest()
@@ -217,6 +217,7 @@ def _train(
     learner: MetaLearner,
     source: TaskSource,
     data: UsedData | None,
+    export: Path | None,
 ) -> int:
     log = experiment.config.is_classification
     if experiment.hopeless and experiment.config.total_iterations > TRIAL:
@@ -226,7 +227,15 @@ def _train(
         if experiment.hopeless(learner):
             return TRIAL
     run.start(resume=True, data=data)
-    total, done = run.config.total_iterations, train(run, learner, source, log=log)
+    total = run.config.total_iterations
+    if export and is_export_of(experiment, export):
+        latest = CheckpointFolder(run.checkpoint_folder, KEPT_CHECKPOINTS).latest
+        if (
+            latest is not None and latest < total
+        ):  # such as where training diverged, and what it exported
+            Checkpoints(run, learner).restore_latest()
+            check_has_weights(export, learner)
+    done = train(run, learner, source, log=log)
     if done > total:
         _restore(run, learner, total, done)
     return total

@@ -1,6 +1,7 @@
 """A SavedModel as a folder: written whole or not at all, checked, and with checksums."""
 
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Mapping
@@ -20,6 +21,7 @@ SIGNATURE = "serving_default"
 # So the names begin of what TensorFlow reads, and a file manager does not write, as it does a
 # .DS_Store. Assets are read by their names in saved_model.pb.
 READ = ("saved_model.", "variables/variables.")
+NAMES = re.compile(r"\{\{.*?\}\} | \[Op:\w*\]")  # of operations, in what TensorFlow says
 
 
 class ExportError(Exception):
@@ -82,8 +84,8 @@ def write_saved_model(
         _replace(folder, temporary)
     except AssertionError as error:  # the graph refers to something that TensorFlow does not know
         raise ExportError(f"cannot save the model as {folder}: {error!s:.200}") from error
-    except (OSError, tf.errors.OpError) as error:
-        why = getattr(error, "strerror", None) or error
+    except (OSError, UnreadableError, tf.errors.OpError) as error:
+        why = getattr(error, "strerror", None) or NAMES.sub("", str(error).partition("\n")[0])
         raise ExportError(f"cannot write the SavedModel {folder}: {why}") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

@@ -69,7 +69,7 @@ def do(parts: Sequence[str]) -> None:
     for name, possible in COUNTS.items():
         check_range(name, FLAGS[name].value, possible)
     plan, output = Plan(FLAGS.seeds, FLAGS.networks, FLAGS.iterations), Path(FLAGS.output)
-    check_command(output, canonical_command())
+    check_command(output, list(PARTS), canonical_command())
     folders = Folders(records=output / "runs", workdir=Path(FLAGS.workdir))
     folders.records.mkdir(parents=True, exist_ok=True)  # before hours of training
     for part in parts:

@@ -25,24 +25,32 @@ infinite is counted as diverged and makes the mean so, too.
 """
 
 
-def check_command(output: Path, command: str) -> None:
+def check_command(output: Path, parts: Sequence[str], command: str) -> None:
     """Refuse a folder with the results of another plan, which would come onto one page.
 
     Args:
         output: folder of the page.
+        parts: that there may be, PART.md.
         command: that makes what is to be written.
 
     Raises:
-        UsageError: its page was written by another command.
+        UsageError: its page was written by another command, or there are parts without a page,
+            which alone says of what plan they are.
     """
     page = output / "README.md"
+    there = [part for part in parts if (output / f"{part}.md").exists()]
+    if there and not page.exists():
+        raise UsageError(
+            f"{page} is missing, which says of what plan {there[0]}.md beside it is: name another "
+            "--output and --workdir, or remove the parts, too"
+        )
     found = (
         re.search(r"^Written by `(.+?)`", read_text(page), re.MULTILINE) if page.exists() else None
     )
     if found and found[1] != command:
         raise UsageError(
             f"{page} was written by {found[1]!r}: name another --output and --workdir, or remove "
-            "it to write all of its parts anew"
+            "it and the parts beside it, to write all of them anew"
         )
 
 

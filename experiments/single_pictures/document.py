@@ -1,6 +1,6 @@
 """What is measured of a run, as its JSON file has it, and the page beside it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,13 +56,15 @@ class Results:
         self.probabilities: Document = stored.get("probabilities", {})
         self.validation: Document = stored.get("validation", {})
 
-    def check_other(self, data: str | None) -> None:
+    def check_other(self, data: str | None, cells: Sequence[str]) -> None:
         """Refuse other pictures of the other kind than those of the cells that are stored.
 
-        Files of version 0.6.0 and before do not say theirs: they are taken to be these.
+        Files of version 0.6.0 and before do not say theirs: they are taken to be these, and say so
+        from now on.
 
         Args:
             data: fingerprint of those that are given.
+            cells: names of those that have such pictures.
 
         Raises:
             UsageError: they are others.
@@ -72,6 +74,14 @@ class Results:
                 f"{self._file} was measured with other pictures of the other kind: give these by "
                 "--other_path, or name another --output"
             )
+        if self.other_data is None and not self.cells.keys().isdisjoint(cells):
+            print(
+                f"{self._file} does not say of what pictures of the other kind it is: they are "
+                "taken to be these",
+                flush=True,
+            )
+            stored = read_document(self._file) or {}
+            write_document(self._file, stored | {"other_data": data})
         self.other_data = data
 
     @property

@@ -1,13 +1,18 @@
 """A run of the form for single pictures, measured part by part."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from data_generators import TaskSource
 from data_generators.random_streams import SPLITS
-from experiments.exports import ORIGIN, check_learned_on, list_exports, restore_export
+from experiments.exports import (
+    ORIGIN,
+    check_learned_on,
+    has_weights,
+    list_exports,
+    restore_export,
+)
 from experiments.omniglot import BEST
 from experiments.omniglot import EXPERIMENTS as PAPERS
 from experiments.runs import fingerprint_of
@@ -94,7 +99,7 @@ def do(
     measured = opened(folder, data, plan)
     config = measured.run.config
     if "model" in parts:
-        check_is_no_better(pretrained / MODELS[config.datasource], config, measured.iteration)
+        check_is_of_this_run(pretrained / MODELS[config.datasource], measured.learner)
     classes = min(len(measured.source.class_ids(split)) for split in SPLITS)
     head = {
         "configuration": config.to_dict(),
@@ -139,7 +144,8 @@ def _measure_accuracies(
     others = [name for name, _ in OTHERS.values()]
     of_other = [cell for cell in cells if cell.domain in others]
     if of_other and data.other_path is not None:
-        results.check_other(fingerprint_of(data.pictures(config, of_other[0])[0]))
+        names = [cell.name for cell in of_other]
+        results.check_other(fingerprint_of(data.pictures(config, of_other[0])[0]), names)
     for cell in cells:
         if cell.name in results.cells:
             continue
@@ -200,26 +206,23 @@ def _export(measured: Opened, pretrained: Path, steps: int) -> None:
     print("wrote", model)
 
 
-def check_is_no_better(model: Path, config: Config, iteration: int) -> None:
-    """Refuse to replace a SavedModel that a run like this one does not lead to.
+def check_is_of_this_run(model: Path, learner: MetaLearner) -> None:
+    """Refuse to replace a SavedModel of other weights, which may have taken days.
 
     Args:
         model: its folder, which need not be there.
-        config: of the run.
-        iteration: of its weights.
+        learner: with the run's weights.
 
     Raises:
-        UsageError: it was made by other settings, or is of more iterations.
+        UsageError: it has others.
+        ExportError: it is damaged.
     """
-    if not model.exists():
-        return
-    file = model / EXTRA_FILES / ORIGIN
-    line = read_text(file) if file.exists() else "which does not say of what run"
-    found = re.search(r" (\d+) iterations\.$", line.rstrip())
-    if not found or line != origin(config, int(found[1])) or int(found[1]) > iteration:
+    if model.exists() and not has_weights(model, learner):
+        file = model / EXTRA_FILES / ORIGIN
+        line = read_text(file).strip() if file.exists() else "which does not say of what run"
         raise UsageError(
-            f"{model} has another model, {line.strip()!r}, and this run has {iteration} "
-            "iterations: name another --pretrained, or leave --only's part model out"
+            f"{model} has other weights than this run, {line!r}: name another --pretrained, move "
+            "it away, or leave --only's part model out"
         )
 
 

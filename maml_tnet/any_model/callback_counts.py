@@ -59,6 +59,8 @@ class CallbackCounts(keras.callbacks.Callback):
         """
         self._begun = False
         path = self.folder / LEARNER
+        if not self.folder.is_dir() or {file.name for file in self.folder.iterdir()} <= {LEARNER}:
+            self._write_learner()  # before the first backup, which may come within an epoch
         if not path.is_file():
             return
         try:
@@ -113,9 +115,14 @@ class CallbackCounts(keras.callbacks.Callback):
         unfinished = self.folder / "callbacks-unfinished.npz"
         np.savez(unfinished, **arrays)
         os.replace(unfinished, self._path(epoch + 1))
+        self._write_learner()
+        self._path(epoch - 1).unlink(missing_ok=True)
+
+    def _write_learner(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        unfinished = self.folder / "learner-unfinished.json"
         unfinished.write_text(json.dumps(self.learner), encoding="utf-8")
         os.replace(unfinished, self.folder / LEARNER)
-        self._path(epoch - 1).unlink(missing_ok=True)
 
     def _path(self, epoch: int) -> Path:
         return self.folder / FILES.format(epoch=epoch)

@@ -15,6 +15,7 @@ from maml_tnet.any_model.episode import episode_parts, model_episode
 OTHER_SIZES = re.compile(
     r"yielded an element of shape (\(.*?\)) where .* shape (\(.*?\)) was expected"
 )
+OF_A_PROCESS = re.compile(r"^(.*)\nmultiprocessing\.pool\.RemoteTraceback", re.MULTILINE)
 
 
 class GivenEpisodes:
@@ -44,22 +45,31 @@ class GivenEpisodes:
         if isinstance(data, keras.utils.Sequence) and not isinstance(data, EpisodeSequence):
             return EpisodeSequence(data, self.failures)
         if isinstance(data, Iterator):
-            return _dataset(self._kept(data))
+            return _dataset(self._kept(data), self.failures)
+        is_episode = episode_parts(data) is not None
         if isinstance(data, list | tuple) and any(
-            isinstance(part, dict) and episode_parts(part) for part in data[1:]
+            episode_parts(part)
+            for part in data
+            if not is_episode or (isinstance(part, dict) and part is not data[0])
         ):
             raise ValueError(
                 "episodes are given by a tf.data.Dataset, a generator or a keras.utils.PyDataset, "
                 f"got a {type(data).__name__} of {len(data)}"
             )
-        return data if episode_parts(data) is None else _with_arrays(data)
+        if not is_episode:
+            return data
+        parts = _with_arrays(data)
+        self.check(parts)
+        return parts
 
     def _kept(self, episodes: Iterator[Any]) -> Iterator[dict[str, Any]]:
         """Give checked episodes, and keep what is raised."""
+        types = Types()
         try:
             for episode in episodes:
                 parts = _with_arrays(episode)
                 self.check(parts)
+                types.check(parts)
                 yield parts
         except Exception as error:
             self.failures.append(error)
@@ -73,12 +83,57 @@ class GivenEpisodes:
             return
         if self.failures:
             raise self.failures[0] from None
+        if found := OF_A_PROCESS.search(str(error)):
+            raise RuntimeError(f"a process of a keras.utils.PyDataset raised {found[1]}") from error
         if found := OTHER_SIZES.search(str(error)):
             raise ValueError(
                 f"an episode has a part of shape {found[1]}, but {found[2]} in those before it: "
                 "give a tf.data.Dataset with None for the size that changes, or pad examples, with "
                 "a weight of 0"
             ) from error
+
+
+class Types:
+    """The types of the first episode's parts, to which TensorFlow would cut all that follow."""
+
+    def __init__(self) -> None:
+        self.first: dict[str, Any] | None = None
+
+    def check(self, parts: dict[str, Any]) -> None:
+        """Refuse an episode of other ones than those before it.
+
+        Args:
+            parts: its arrays by their names.
+
+        Raises:
+            ValueError: it has other parts, or numbers that those types cannot hold.
+        """
+        types = {
+            name: tf.nest.map_structure(lambda array: tf.as_dtype(array.dtype), part)
+            for name, part in parts.items()
+        }
+        if self.first is None:
+            self.first = types
+        if types.keys() != self.first.keys():
+            raise ValueError(
+                f"an episode has {', '.join(types)}, but those before it {', '.join(self.first)}: "
+                "give all of them the same parts"
+            )
+        for name, part in types.items():
+            try:
+                tf.nest.assert_same_structure(self.first[name], part)
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f"{name} of an episode is nested otherwise than in those before it"
+                ) from error
+            pairs = zip(tf.nest.flatten(part), tf.nest.flatten(self.first[name]), strict=True)
+            for found, expected in pairs:
+                is_number = found.is_floating or found.is_integer or found.is_bool
+                if found != expected and not (expected.is_floating and is_number):
+                    raise ValueError(
+                        f"{name} of an episode is {found.name}, but {expected.name} in those "
+                        "before it: give that of all episodes the same type"
+                    )
 
 
 class EpisodeSequence(keras.utils.Sequence):
@@ -97,10 +152,13 @@ class EpisodeSequence(keras.utils.Sequence):
         )
         self.given = given
         self.failures = failures
+        self.types = Types()
 
     def __getitem__(self, index: int) -> Any:
         try:
-            return _with_arrays(self.given[index])
+            parts = _with_arrays(self.given[index])
+            self.types.check(parts)
+            return parts
         except Exception as error:
             self.failures.append(error)
             raise
@@ -144,10 +202,11 @@ def _arrays(part: Any) -> Any:
     return array.astype(np.float32) if array.dtype.kind == "f" else array
 
 
-def _dataset(episodes: Iterable[dict[str, Any]]) -> tf.data.Dataset:
+def _dataset(episodes: Iterable[dict[str, Any]], failures: list[Exception]) -> tf.data.Dataset:
     """A dataset of what an iterator gives, once, of any numbers of tasks and examples.
 
-    Other sizes are free where the first two episodes differ, as in Keras.
+    Other sizes are free where the first two episodes differ, as in Keras. An epoch of nothing,
+    whose loss Keras would call 0, is an error, which is added to the failures, too.
     """
     episodes = iter(episodes)
     first = list(itertools.islice(episodes, 2))
@@ -161,6 +220,19 @@ def _dataset(episodes: Iterable[dict[str, Any]]) -> tf.data.Dataset:
         shape = free.concatenate(sizes.most_specific_common_supertype(others))
         return tf.TensorSpec(shape, parts[0].dtype)
 
+    def rest() -> Iterator[dict[str, Any]]:
+        episode = None
+        for episode in left:
+            yield episode
+        if episode is None:
+            failures.append(
+                ValueError(
+                    "an iterator gives its episodes once, and none is left for another epoch: give "
+                    "a tf.data.Dataset or a keras.utils.PyDataset"
+                )
+            )
+            raise failures[-1]
+
     return tf.data.Dataset.from_generator(
-        lambda: left, output_signature=tf.nest.map_structure(spec, *first)
+        rest, output_signature=tf.nest.map_structure(spec, *first)
     )

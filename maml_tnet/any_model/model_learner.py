@@ -449,6 +449,12 @@ class ModelLearner(Learner):
     def _check_inputs(self, name: str, x: Any, what: str, *, axes: int) -> None:
         """Check the shape of a model's only input: Keras would take a task's for a batch's."""
         inputs = getattr(self.network, "inputs", None) or []
+        if inputs and isinstance(x, list | tuple) and len(tf.nest.flatten(x)) != len(inputs):
+            raise ValueError(
+                f"{name} must have an array for every input of the model, {len(inputs)}, got "
+                f"{len(tf.nest.flatten(x))}: several episodes are given by a tf.data.Dataset, a "
+                "generator or a keras.utils.PyDataset"
+            )
         if len(inputs) != 1 or tf.nest.is_nested(x):
             return
         sizes = inputs[0].shape[1:]

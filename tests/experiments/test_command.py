@@ -42,3 +42,14 @@ def test_parts_are_done_in_their_order(program):
 def test_what_cannot_be_done_is_said_before_anything_starts(program, capsys, argument, line):
     assert program(argument) == (2, [])
     assert capsys.readouterr().err == f"error: {line}\n"
+
+
+def test_a_page_of_something_else_stays(program, tmp_path, capsys):
+    page = tmp_path / "new" / "README.md"
+    page.parent.mkdir()
+    for text in ("my notes", "Written by `python -m experiments.other`; nothing here"):
+        page.write_text(text)
+        assert program() == (2, [])
+        assert f"error: {page} is no page of experiments.name, which" in capsys.readouterr().err
+    page.write_text("# Title\n\nWritten by `python -m experiments.name --seeds=1`; nothing here")
+    assert program() == (0, ["a", "b"])

@@ -12,12 +12,13 @@ from experiments import omniglot
 from experiments.experiment import Experiment
 from experiments.omniglot import EXPERIMENTS, write_readme
 from experiments.runs import Folders, finish
+from system.lock import let_go
 from utils.command import evaluation_flags
 from utils.command.recipes import recipe
 from utils.errors import UsageError
 from utils.prediction.model_input import input_of
 from utils.runs import training
-from utils.runs.folder import Run
+from utils.runs.folder import LOCK, Run
 
 pytestmark = pytest.mark.usefixtures("two_blocks")
 
@@ -117,6 +118,8 @@ def test_the_best_recipe_goes_on_from_a_copy_of_the_papers_run(tmp_path, monkeyp
             omniglot.begin_with_the_papers(best, tmp_path)
     (tmp_path / "maml-5way-best.copy").mkdir()  # of an attempt that was killed
     omniglot.begin_with_the_papers(best, tmp_path)
+    with pytest.raises(KeyError):  # another process may train it again
+        let_go(paper.folder / LOCK)
     Run(tmp_path / "maml-5way-best", best.config).start(resume=True)  # accepts the copy
     assert paper.check_config().cooldown == 0
 

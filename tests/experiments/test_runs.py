@@ -1,6 +1,7 @@
 """An experiment from training to its record, stopped and gone on with, and from a SavedModel."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -253,6 +254,24 @@ def test_a_saved_model_of_other_weights_is_not_left_beside_the_record(experiment
     with pytest.raises(UsageError, match=r"some-tiny says that it is of this run, and has other w"):
         finish(experiment, with_exports)
     assert not with_exports.records.exists()
+
+
+def test_a_saved_model_of_other_weights_is_said_before_training(
+    experiment, with_exports, monkeypatch
+):
+    longer = replace(experiment, flags=(*experiment.flags, "--metatrain_iterations=2"))
+    export = with_exports.pretrained / "some-tiny"
+    trained = trained_run(experiment, with_exports)
+    export_with_origin(trained.learner, trained.source, longer, export)
+    # As where training diverged, whose SavedModel has the last checkpoint's weights.
+    monkeypatch.setattr(runs, "train", lambda *_, **__: 2)
+    trained_run(longer, with_exports)
+    for variable in trained.learner.trainable_variables:
+        variable.assign(variable + 1)
+    export_with_origin(trained.learner, trained.source, longer, export)
+    monkeypatch.setattr(runs, "train", lambda *_, **__: pytest.fail("trained"))
+    with pytest.raises(UsageError, match=r"some-tiny says that it is of this run, and has other w"):
+        finish(longer, with_exports)
 
 
 def test_a_saved_model_of_another_run_is_not_taken(experiment, with_exports):

@@ -243,6 +243,16 @@ def test_folder_that_cannot_be_made_is_named(tmp_path):
         write_soon(meta_learner("regression"), tmp_path / "file" / "model")
 
 
+def test_what_tensorflow_cannot_write_is_said_without_names_of_operations(tmp_path, monkeypatch):
+    def save(*_, **__):
+        text = "{{function_node __wrapped__SaveV2}} a/b; No space left on device [Op:SaveV2]\nmore"
+        raise tf.errors.ResourceExhaustedError(None, None, text)
+
+    monkeypatch.setattr(tf.saved_model, "save", save)
+    with pytest.raises(ExportError, match=r"SavedModel .*/model: a/b; No space left on device$"):
+        write_soon(meta_learner("regression"), tmp_path / "model")
+
+
 @pytest.mark.parametrize("earlier", [False, True])
 @pytest.mark.parametrize("failure", ["disk", "parity", "interrupt"])
 def test_failure_leaves_what_was_there(tmp_path, monkeypatch, failure, earlier):

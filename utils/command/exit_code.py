@@ -10,6 +10,7 @@ import tensorflow as tf
 from data_generators import DataError
 from data_generators.errors import legible
 from maml_tnet import ExportError
+from maml_tnet.checksums import UnreadableError
 from system.errors import FileError
 from utils.command.refusals import in_words
 from utils.errors import PeerLost, TrainingInterrupted, UsageError
@@ -19,7 +20,7 @@ from utils.errors import PeerLost, TrainingInterrupted, UsageError
 TRY_AGAIN = 138
 # Bad input, and what the system refuses.
 REFUSED = (
-    *(UsageError, DataError, ExportError, FileError),
+    *(UsageError, DataError, ExportError, FileError, UnreadableError),
     *(OSError, tf.errors.PermissionDeniedError, tf.errors.ResourceExhaustedError),
 )
 

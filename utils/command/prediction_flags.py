@@ -42,6 +42,11 @@ def check_prediction_flags(flag_values: flags.FlagValues = flags.FLAGS) -> None:
     nothing_to_do = flag_values.query is None and flag_values.save_adapted is None
     if flag_values.support is not None and nothing_to_do:
         raise UsageError("--support needs --query, the images to classify, or --save_adapted")
+    for name in ("json", "picture"):
+        if only_learns and flag_values[name].present and flag_values[name].value:
+            raise UsageError(
+                f"--{name} shows answers: give --query, the images to classify, or leave it out"
+            )
 
 
 def _check_is_not_read(picture: str, paths: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from google.protobuf.message import DecodeError
 from tensorflow.core.protobuf import saved_model_pb2
 
 from maml_tnet import ExportError, verify_export
-from maml_tnet.checksums import CHECKSUMS
+from maml_tnet.checksums import CHECKSUMS, UnreadableError
 from maml_tnet.patterns import readable_folder
 from maml_tnet.saved_model import SIGNATURE
 from system.errors import FileError
@@ -66,7 +66,7 @@ def load_model(model: Path, *, has_learned: bool = False) -> Any:
             loaded = tf.saved_model.load(folder)
         inputs = loaded.signatures[SIGNATURE].structured_input_signature[1]
         _ = inputs["images" if has_learned else "support_y"].shape[-1]
-    except (PermissionError, tf.errors.PermissionDeniedError) as error:
+    except (PermissionError, tf.errors.PermissionDeniedError, UnreadableError) as error:
         raise UsageError(f"--model={model} cannot be read: {one_line(error)}") from error
     except UNLOADABLE as error:
         raise UsageError(

@@ -103,11 +103,16 @@ def test_the_page_has_every_part_and_its_figures(results):
 
 
 def test_results_of_two_plans_do_not_come_onto_one_page(tmp_path):
-    check_command(tmp_path, "the command --seeds=1")
+    parts = list(program.PARTS)
+    check_command(tmp_path, parts, "the command --seeds=1")
     program.write_page(tmp_path, [], command="the command", iterations=ITERATIONS)
-    check_command(tmp_path, "the command")
+    check_command(tmp_path, parts, "the command")
     with pytest.raises(UsageError, match=r"README\.md was written by 'the command': name another"):
-        check_command(tmp_path, "the command --seeds=1")
+        check_command(tmp_path, parts, "the command --seeds=1")
+    (tmp_path / "README.md").unlink()
+    (tmp_path / "bounds.md").write_text("## Bounds\n")
+    with pytest.raises(UsageError, match=r"README\.md is missing, which says of what plan bounds"):
+        check_command(tmp_path, parts, "the command")
 
 
 def test_every_run_left_a_record(results):

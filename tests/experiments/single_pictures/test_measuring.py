@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from absl import flags
 from PIL import Image
 
@@ -16,10 +17,11 @@ from experiments.single_pictures.calibration import (
     strangers_below,
 )
 from experiments.single_pictures.document import MEASURED, Results, check_page
-from experiments.single_pictures.measuring import check_is_no_better, do, opened, origin
+from experiments.single_pictures.measuring import check_is_of_this_run, do, opened
 from experiments.single_pictures.page import page
 from experiments.single_pictures.pictures import Data
 from experiments.single_pictures.plan import Plan
+from maml_tnet.compat import tf_variable
 from utils.command.flags import config_from_flags, define, parse
 from utils.errors import UsageError
 from utils.prediction.model_input import input_of
@@ -58,35 +60,23 @@ def outputs(tmp_path):
     return tmp_path / "results", tmp_path / "pretrained"
 
 
-def test_pictures_of_the_other_kind_are_the_same_for_all_cells(tmp_path):
+def test_pictures_of_the_other_kind_are_the_same_for_all_cells(tmp_path, capsys):
     values = define(flags.FlagValues())
     parse(["main.py", *FLAGS, "--queries=alone"], values)
     config = config_from_flags(values)
     head = dict.fromkeys(MEASURED)
     results = Results(tmp_path, config, PLAN, head)
-    results.check_other("a")
-    document = head | {"trained_with": [], "other_data": "a"}
-    write_document(tmp_path / f"{config.run_name}.json", document)
+    results.check_other("a", ["photographs"])
+    file = tmp_path / f"{config.run_name}.json"
+    write_document(file, head | {"trained_with": [], "cells": {"photographs": {}}})
+    assert "other_data" not in json.loads(file.read_text())  # of version 0.6.0
+    Results(tmp_path, config, PLAN, head).check_other("a", ["photographs"])
+    assert "they are taken to be these" in capsys.readouterr().out
     results = Results(tmp_path, config, PLAN, head)
-    results.check_other("a")
+    results.check_other("a", ["photographs"])
     with pytest.raises(UsageError, match=r"was measured with other pictures of the other kind"):
-        results.check_other("b")
-
-
-def test_a_model_that_another_run_made_stays(tmp_path):
-    values = define(flags.FlagValues())
-    parse(["main.py", *FLAGS, "--queries=alone"], values)
-    config = config_from_flags(values)
-    model = tmp_path / "drawings"
-    check_is_no_better(model, config, 100)
-    file = model / "assets.extra" / "README.md"
-    file.parent.mkdir(parents=True)
-    for line in ("", origin(config, 101), origin(replace(config, num_classes=7), 50)):
-        file.write_text(line)
-        with pytest.raises(UsageError, match=r"drawings has another model, .*100 iterations: name"):
-            check_is_no_better(model, config, 100)
-    file.write_text(origin(config, 100))
-    check_is_no_better(model, config, 100)
+        results.check_other("b", ["photographs"])
+    assert not capsys.readouterr().out
 
 
 def test_a_run_is_measured_cell_by_cell_and_goes_on(
@@ -116,6 +106,16 @@ def test_a_run_is_measured_cell_by_cell_and_goes_on(
     assert input_of(tmp_path / "pretrained" / "drawings") == source.image_input
     listed = (tmp_path / "pretrained" / "README.md").read_text()
     assert "- `drawings`: MAML (queries alone), for any number of classes" in listed
+    model = tmp_path / "pretrained" / "drawings"
+    check_is_of_this_run(model, learner)
+    check_is_of_this_run(model.with_name("new"), learner)
+    kernel = tf_variable(learner.trainable_variables[0])
+    kernel.assign_add(tf.ones_like(kernel))
+    with pytest.raises(
+        UsageError, match=r"drawings has other weights than this run, 'MAML .* 7 it"
+    ):
+        check_is_of_this_run(model, learner)
+    kernel.assign_sub(tf.ones_like(kernel))
 
     # Tasks of twelve classes, of which the first six are learned.
     source = build_source(config_with_way(learner, folder, 12), str(omniglot_path), omniglot_cache)

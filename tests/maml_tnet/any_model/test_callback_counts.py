@@ -105,10 +105,11 @@ def test_counts_of_callbacks_that_are_no_longer_there_are_passed_over(tmp_path):
 def test_a_backup_of_another_learner_is_named(tmp_path):
     made_with = {"update_lr": np.float32(0.5), "mask": None, "weights": [[1, 1], [1]]}
     counts = CallbackCounts([], tmp_path, made_with)
-    counts.on_train_begin()
-    counts.on_epoch_end(0)
-    CallbackCounts([], tmp_path, made_with).on_train_begin()
     other = made_with | {"mask": "unit", "weights": [[1, 2], [2]]}
+    CallbackCounts([], tmp_path, other).on_train_begin()
+    counts.on_train_begin()  # there is no backup yet
+    (tmp_path / "latest.weights.h5").touch()  # by save_freq, within the first epoch
+    CallbackCounts([], tmp_path, made_with).on_train_begin()
     message = f"^{tmp_path} is a backup of a learner with other mask, weights: name another backup"
     with pytest.raises(ValueError, match=message):
         CallbackCounts([], tmp_path, other).on_train_begin()

@@ -159,11 +159,79 @@ def test_what_is_raised_while_episodes_are_made_is_raised_as_it_was(sums, make, 
             sums.predict(given)
 
 
+def test_what_another_process_raises_is_named():
+    text = "Detected at node PyFunc\nKeyError: 'mine'\nmultiprocessing.pool.RemoteTraceback: "
+    with (
+        pytest.raises(RuntimeError, match=r"^a process of a .*PyDataset raised KeyError: 'mine'$"),
+        GivenEpisodes(model_episode),
+    ):
+        raise tf.errors.UnknownError(None, None, f'{text}\n"""\nTraceback')
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "message"),
+    [
+        ("i4", "f8", "^query_y of an episode is float64, but int32 in those before it: give "),
+        ("u1", "i4", "^query_y of an episode is int32, but uint8 in those before it: give "),
+        ("i4", "i8", "^query_y of an episode is int64, but int32 in those before it: give "),
+        ("?", "f4", "^query_y of an episode is float32, but bool in those before it: give "),
+        ("f4", "i4", None),
+        ("f8", "?", None),
+    ],
+)
+@pytest.mark.parametrize("place", [1, 2])
+def test_no_number_is_cut_to_the_type_of_the_first_episode(first, later, message, place):
+    def typed(i):
+        return episode(i) | {"query_y": np.ones([TASKS, QUERY], later if i == place else first)}
+
+    def parts(given):
+        with GivenEpisodes(model_episode) as made:
+            return list(made(given))
+
+    for given in (map(typed, range(3)), Sequence(typed, 3)):
+        if message is None:
+            np.testing.assert_array_equal([each["query_y"] for each in parts(given)], 1)
+        else:
+            with pytest.raises(ValueError, match=message):
+                parts(given)
+
+
+def test_episodes_have_the_same_parts(sums):
+    def other(number):
+        whole = episode(number)
+        return whole | {"query_weight": WEIGHTS} if number == 2 else whole
+
+    def nested(number):
+        whole = episode(number)
+        return whole | {"support_x": [whole["support_x"]] * 2} if number == 1 else whole
+
+    for make, message in (
+        (other, r"^an episode has support_x, .* query_y, query_weight, but those before it supp"),
+        (nested, r"^support_x of an episode is nested otherwise than in those before it$"),
+    ):
+        for given in (map(make, range(3)), Sequence(make, 3)):
+            with pytest.raises(ValueError, match=message):
+                sums.predict(given)
+
+
+def test_an_iterator_that_is_used_up_is_no_epoch_of_nothing(sums):
+    with GivenEpisodes(model_episode) as given:
+        episodes = given(map(episode, range(3)))
+        assert len(list(episodes)) == 3
+        with pytest.raises(tf.errors.OpError):
+            list(episodes)
+        assert str(given.failures[0]).startswith("an iterator gives its episodes once, and none is")
+
+
 def test_what_gives_no_episodes_is_named(sums):
     with pytest.raises(ValueError, match=r"^episodes must come from an iterator, and nothing came"):
         sums.predict(map(episode, []))
     with pytest.raises(ValueError, match=r"^episodes are given by .* got a list of 2$"):
         sums.predict([episode(0), episode(1)])
+    with pytest.raises(ValueError, match=r"^episodes are given by .* got a list of 2$"):
+        sums.predict([as_tuple(0), as_tuple(1)])
+    with pytest.raises(ValueError, match=r"^episodes are given by .* got a list of 1$"):
+        sums.predict([episode(0)])
     less = {**episode(0), "query_y": np.ones([TASKS, QUERY - 1])}
     with pytest.raises(ValueError, match=r"^query_y must be .* with the sizes of query_x"):
         sums.predict(iter([less]))

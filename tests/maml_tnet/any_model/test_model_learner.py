@@ -686,6 +686,18 @@ def test_episodes_may_come_from_python(eager):
     assert eager.predict(map(episode, range(1)), verbose=0).shape == (TASKS, QUERY, 1)
 
 
+@pytest.mark.parametrize("number", [3, 4])
+def test_a_list_of_episodes_is_not_taken_for_one(number, rng):
+    learner = MetaLearner(
+        keras.Sequential([keras.Input([4]), keras.layers.Dense(4)]), update_lr=0.1
+    )
+    learner.compile("sgd", "mse")
+    episodes = [tuple(rng.normal(size=[4, 2, 3, 4]).astype("float32")) for _ in range(number)]
+    for method in (learner.fit, learner.evaluate, learner.predict):
+        with pytest.raises(ValueError, match=r"^support_x must have an array for every input of"):
+            method(episodes)
+
+
 def test_classes_that_the_model_lacks_are_said():
     model = keras.Sequential([keras.Input([2]), layers.Dense(3)])
     learner = learner_of(model, loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))

@@ -12,6 +12,8 @@ from utils.errors import UsageError
     [
         ("--support=a", "--support needs --query, the images to classify, or --save_adapted"),
         ("--save_adapted=b --query=c", "--save_adapted needs --support, the classes to learn"),
+        ("--support=a --save_adapted=b --json", "--json shows answers: give --query, the images"),
+        ("--support=a --save_adapted=b --picture=c.png", "--picture shows answers: give --query"),
         ("--picture=a.xyz", r"--picture must end in \.png or \.pdf, or be empty, got 'a\.xyz'"),
     ],
 )
@@ -66,11 +68,12 @@ def test_what_no_prediction_looks_at_is_refused(arguments):
 
 def test_a_picture_that_is_not_drawn_need_not_be_written(tmp_path):
     (tmp_path / "file").touch()
-    picture = f"--picture={tmp_path / 'file' / 'x.png'}"
-    learns = ("--predict", "--support=a", "--save_adapted=b", picture)
-    check_prediction_flags(parsed(*learns))
+    picture = str(tmp_path / "file" / "x.png")
+    learns = parsed("--predict", "--support=a", "--save_adapted=b")
+    learns["picture"].value = picture  # as by default
+    check_prediction_flags(learns)
     with pytest.raises(UsageError, match=r"^--picture=.* cannot be written: nothing can be made"):
-        check_prediction_flags(parsed(*learns, "--query=c"))
+        check_prediction_flags(parsed("--predict --support=a --query=c", f"--picture={picture}"))
 
 
 def test_no_picture_replaces_an_image_that_is_read(tmp_path, monkeypatch):
