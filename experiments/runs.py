@@ -230,9 +230,8 @@ def _train(
     total = run.config.total_iterations
     if export and is_export_of(experiment, export):
         latest = CheckpointFolder(run.checkpoint_folder, KEPT_CHECKPOINTS).latest
-        if (
-            latest is not None and latest < total
-        ):  # such as where training diverged, and what it exported
+        # A model of fewer iterations is of a training that diverged, and has its weights.
+        if latest is not None and latest < total:
             Checkpoints(run, learner).restore_latest()
             check_has_weights(export, learner)
     done = train(run, learner, source, log=log)
