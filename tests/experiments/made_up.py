@@ -31,7 +31,7 @@ def record(experiment, values, *, mask_logits=None, diverged_at=None, steps=STOR
     )
 
 
-def losses_of_mean(mean, tasks=101):
+def losses_of_mean(mean, tasks=600):
     """[tasks, steps] that have this mean exactly after any number of steps."""
     spread = np.linspace(-0.5, 0.5, tasks)[:, np.newaxis] * mean
     return mean + spread * np.ones(len(STORED_STEPS))
