@@ -118,9 +118,8 @@ def check_dataset(dataset: Any, steps: Any, what: str, argument: str) -> None:
     if isinstance(dataset, tf.data.Dataset):
         size = int(dataset.cardinality())
     elif isinstance(dataset, keras.utils.Sequence):
-        size = getattr(
-            dataset, "num_batches", 1
-        )  # which Keras 2 lacks, as sequences without an end
+        # Keras 2 has no such number, and no sequences without an end.
+        size = getattr(dataset, "num_batches", 1)
         size = tf.data.INFINITE_CARDINALITY if size is None else size
     else:
         size = len(dataset) if isinstance(dataset, list | tuple | dict) else 1

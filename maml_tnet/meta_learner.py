@@ -29,9 +29,10 @@ from maml_tnet.distribution import (
 from maml_tnet.given_data import Learner
 from maml_tnet.kernels.parts import map_parts
 from maml_tnet.kernels.task_axis import sizes
+from maml_tnet.loss_gradients import with_zeros
 from maml_tnet.losses import TaskLoss, task_loss
 from maml_tnet.masks import mask_noise, most_likely_masks, sample_masks
-from maml_tnet.second_derivatives import NO_DERIVATIVE, missing_derivatives
+from maml_tnet.second_derivatives import missing_derivatives
 from maml_tnet.task_episode import (
     EpisodeLike,
     check_same_tasks,
@@ -406,11 +407,7 @@ class MetaLearner(Learner):
         """
         variables = [tf_variable(variable) for variable in self.trainable_variables]
         with missing_derivatives():
-            gradients = tape.gradient(loss, variables)
-        pairs = list(zip(gradients, variables, strict=True))
-        if all(gradient is None for gradient, _ in pairs):
-            raise ValueError(NO_DERIVATIVE)
-        return [tf.zeros_like(v) if gradient is None else gradient for gradient, v in pairs]
+            return with_zeros(tape.gradient(loss, variables), variables)
 
     def iteration_gradient(self, iteration: tf.Tensor) -> tuple[list[tf.Tensor], list[tf.Tensor]]:
         """Draw the iteration's episode and masks, and differentiate: see `meta_gradient`."""

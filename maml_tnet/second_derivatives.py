@@ -2,8 +2,7 @@
 
 import contextlib
 import re
-import warnings
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import tensorflow as tf
@@ -24,12 +23,6 @@ WITHOUT_SECOND_DERIVATIVE = {
     "ScaleAndTranslate": "tf.image.resize",
     "Softsign": "softsign",
 }
-
-INSTEAD = (
-    "take an operation that has one in place of tf.round, tf.argmax, tf.numpy_function and the like"
-)
-NO_DERIVATIVE = f"the loss has no derivative with respect to any weight: {INSTEAD}"
-MOST_NAMED = 4  # weights in one line
 
 # How TensorFlow says that it lacks a derivative of an operation, by its name or its type alone.
 NAMED = re.compile(r"operation ?'(.+?)' \(op type: (\w+)\)")
@@ -177,9 +170,8 @@ def missing_derivatives() -> Iterator[None]:
             name, kind = named.groups()
         elif of_type := OF_TYPE.search(text):
             kind = of_type[1]
-            operations: list[Any] = getattr(
-                tf.compat.v1.get_default_graph(), "get_operations", list
-            )()
+            graph = tf.compat.v1.get_default_graph()
+            operations: list[Any] = getattr(graph, "get_operations", list)()  # none if eager
             name = next((each.name for each in operations if each.type == kind), kind)
         else:
             raise
@@ -189,34 +181,3 @@ def missing_derivatives() -> Iterator[None]:
             "operations in this layer or loss, or "
             + ("take first_order=True" if is_second else "freeze the layers before it")
         ) from error
-
-
-def learned_gradients(gradients: Sequence[Any], variables: Sequence[Any]) -> list[tf.Tensor]:
-    """Gradients of a loss, zeros where it does not depend on a variable, which is said.
-
-    Keras warns of that, too: what lies between, such as `tf.round` or `tf.argmax`, has no
-    derivative, and learning goes on without the layers before it.
-
-    Args:
-        gradients: of `tf.GradientTape.gradient`, with None where there is none.
-        variables: of which they are.
-
-    Raises:
-        ValueError: the loss depends on no variable.
-    """
-    pairs = list(zip(gradients, variables, strict=True))
-    unlearned = [variable.path for gradient, variable in pairs if gradient is None]
-    if len(unlearned) == len(pairs):
-        raise ValueError(NO_DERIVATIVE)
-    if unlearned:
-        warnings.warn(
-            "the loss has no derivative with respect to "
-            + ", ".join(unlearned[:MOST_NAMED])
-            + (f" and {len(unlearned) - MOST_NAMED} others" if len(unlearned) > MOST_NAMED else "")
-            + f", which learn nothing: {INSTEAD}, or freeze them",
-            stacklevel=2,
-        )
-    return [
-        tf.zeros(variable.shape, variable.dtype) if gradient is None else gradient
-        for gradient, variable in pairs
-    ]

@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet.any_model.episode import episode_parts, model_episode
+from maml_tnet.any_model.episode_types import EpisodeTypes
 
 OTHER_SIZES = re.compile(
     r"yielded an element of shape (\(.*?\)) where .* shape (\(.*?\)) was expected"
@@ -47,6 +48,8 @@ class GivenEpisodes:
         if isinstance(data, Iterator):
             return _dataset(self._kept(data), self.failures)
         is_episode = episode_parts(data) is not None
+        # A list as long as an episode is several, too, where its parts are dicts of an episode's
+        # names; but (episode, None) is one, as Keras hands it on.
         if isinstance(data, list | tuple) and any(
             episode_parts(part)
             for part in data
@@ -64,7 +67,7 @@ class GivenEpisodes:
 
     def _kept(self, episodes: Iterator[Any]) -> Iterator[dict[str, Any]]:
         """Give checked episodes, and keep what is raised."""
-        types = Types()
+        types = EpisodeTypes()
         try:
             for episode in episodes:
                 parts = _with_arrays(episode)
@@ -93,49 +96,6 @@ class GivenEpisodes:
             ) from error
 
 
-class Types:
-    """The types of the first episode's parts, to which TensorFlow would cut all that follow."""
-
-    def __init__(self) -> None:
-        self.first: dict[str, Any] | None = None
-
-    def check(self, parts: dict[str, Any]) -> None:
-        """Refuse an episode of other ones than those before it.
-
-        Args:
-            parts: its arrays by their names.
-
-        Raises:
-            ValueError: it has other parts, or numbers that those types cannot hold.
-        """
-        types = {
-            name: tf.nest.map_structure(lambda array: tf.as_dtype(array.dtype), part)
-            for name, part in parts.items()
-        }
-        if self.first is None:
-            self.first = types
-        if types.keys() != self.first.keys():
-            raise ValueError(
-                f"an episode has {', '.join(types)}, but those before it {', '.join(self.first)}: "
-                "give all of them the same parts"
-            )
-        for name, part in types.items():
-            try:
-                tf.nest.assert_same_structure(self.first[name], part)
-            except (TypeError, ValueError) as error:
-                raise ValueError(
-                    f"{name} of an episode is nested otherwise than in those before it"
-                ) from error
-            pairs = zip(tf.nest.flatten(part), tf.nest.flatten(self.first[name]), strict=True)
-            for found, expected in pairs:
-                is_number = found.is_floating or found.is_integer or found.is_bool
-                if found != expected and not (expected.is_floating and is_number):
-                    raise ValueError(
-                        f"{name} of an episode is {found.name}, but {expected.name} in those "
-                        "before it: give that of all episodes the same type"
-                    )
-
-
 class EpisodeSequence(keras.utils.Sequence):
     """A `keras.utils.PyDataset` of episodes, each a dict.
 
@@ -152,7 +112,7 @@ class EpisodeSequence(keras.utils.Sequence):
         )
         self.given = given
         self.failures = failures
-        self.types = Types()
+        self.types = EpisodeTypes()
 
     def __getitem__(self, index: int) -> Any:
         try:

@@ -47,7 +47,8 @@ from maml_tnet.arguments import (
 )
 from maml_tnet.compat import as_scaled, require_keras_3, tf_variable
 from maml_tnet.given_data import Learner, in_words
-from maml_tnet.second_derivatives import learned_gradients, missing_derivatives
+from maml_tnet.loss_gradients import warn_of_unlearned, with_zeros
+from maml_tnet.second_derivatives import missing_derivatives
 
 # Offset of the first word of a seed, so that dropout and masks share no random stream.
 RANDOM_LAYER_STREAM = 2_000_003
@@ -355,8 +356,9 @@ class ModelLearner(Learner):
                     tape.watch(values)
                     loss, outputs = self.query_loss(by_id, *task, training=True)
                 gradients = tape.gradient(loss, values)
-            gradients = learned_gradients(gradients, self.trainable_variables)
-            return [tf.convert_to_tensor(g) for g in gradients], loss, outputs
+            learned = with_zeros(gradients, self.trainable_variables)
+            warn_of_unlearned(gradients, self.trainable_variables)
+            return [tf.convert_to_tensor(g) for g in learned], loss, outputs
 
         gradients, losses, outputs = self._map_tasks(
             one_task,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from absl import flags
-from PIL import Image
+from coloured_images import write_classes
 
 from data_generators import MiniImagenet, Sinusoid
 from experiments import original_checkpoint
@@ -321,16 +321,7 @@ STEPS, ALPHA = 2, 0.01
 def photographs(tmp_path_factory):
     """Four classes a split, of 84 x 84 pixels of noise about a colour."""
     root = tmp_path_factory.mktemp("photographs")
-    random = np.random.RandomState(0)
-    for split in ("train", "val", "test"):
-        for label in range(4):
-            folder = root / split / f"{split}{label}"
-            folder.mkdir(parents=True)
-            color = random.uniform(60, 190, size=3)
-            for number in range(16):
-                pixels = color + random.normal(scale=30, size=[84, 84, 3])
-                image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
-                image.save(folder / f"{number}.png")
+    write_classes(root, classes=4, colors=(60, 190), noise=30)
     return root
 
 
