@@ -9,12 +9,15 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 VARIABLES = ("TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "TF_NUM_INTRAOP_THREADS")
-PROGRAMS = (
+PROGRAMS = [
     "main",
-    "experiments.omniglot",
-    "experiments.photographs",
-    "experiments.regression.__main__",
-)
+    "benchmarks.program",
+    *(
+        ".".join(file.relative_to(ROOT).with_suffix("").parts)
+        for file in sorted((ROOT / "experiments").rglob("*.py"))
+        if '__name__ == "__main__"' in file.read_text(encoding="utf-8")
+    ),
+]
 # Prints the variables and ends where TensorFlow would be imported, so that nothing waits for it.
 LOOK = f"""
 import os, sys
@@ -40,7 +43,7 @@ def at_import_of_tensorflow(program: str, **environment: str) -> list[str]:
     ).stdout.split()
 
 
-@pytest.mark.parametrize("program", [*PROGRAMS, "benchmarks.program"])
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_programs_are_quiet_and_compute_with_onednn_one_thread_an_operation(program):
     assert at_import_of_tensorflow(program) == ["3", "1", "1"]
 
