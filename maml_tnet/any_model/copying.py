@@ -13,6 +13,7 @@ from maml_tnet.any_model.exact_normalization import (
 )
 from maml_tnet.any_model.exact_upsampling import ExactUpSampling2D
 from maml_tnet.any_model.same_answers import check_same_answers, warn_of_other_arguments
+from maml_tnet.any_model.strided_convolutions import check_strided_convolution
 from maml_tnet.compat import is_functional, require_keras_3, sublayers
 
 EXACT: dict[Any, Any] = {
@@ -180,6 +181,7 @@ def _refuse(model: keras.Model) -> None:
             "batch"
         )
     for layer in sublayers(model):
+        check_strided_convolution(layer)
         if getattr(layer, "stateful", False) is True:
             raise ValueError(
                 f"the layer {layer.name!r} is stateful: its state would go from one task to the "

@@ -48,6 +48,11 @@ def forms() -> Forms:
     return GPU if tf.config.get_visible_devices("GPU") else CPU
 
 
+def onednn_computes() -> bool:
+    """Whether convolutions of float32 are oneDNN's."""
+    return forms() is CPU and groups_have_gradients(tf.float32)
+
+
 @functools.cache
 def groups_have_gradients(dtype: tf.DType) -> bool:
     """Whether TensorFlow can differentiate a convolution in groups on this CPU.

@@ -1,6 +1,7 @@
 """What a Keras user does with a learner: fit, evaluate, predict, callbacks, saving, a task."""
 
 import json
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from maml_tnet.any_model.episode import ModelEpisode
 from maml_tnet.any_model.functional_model import FunctionalModel
 from maml_tnet.any_model.model_learner import ModelLearner
 from maml_tnet.export import lookup_tables
+from maml_tnet.kernels import device
 
 layers = keras.layers
 TASKS, SHOT, QUERY = 3, 5, 4
@@ -874,6 +876,30 @@ def test_subclassed_models():
 def test_layers_that_cannot_be_meta_learned_are_named(part, message):
     model = keras.Sequential([keras.Input(batch_shape=[2, 3, 2]), part(), layers.Dense(1)])
     with pytest.raises(ValueError, match=message):
+        MetaLearner(model, update_lr=0.1)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "strides", "channels", "trains", "onednn", "is_refused"),
+    [
+        (1, 2, 3, True, True, True),
+        (1, 2, 15, True, True, True),
+        (1, 2, 16, True, True, False),
+        (1, 1, 3, True, True, False),
+        (3, 2, 3, True, True, False),
+        (1, 2, 3, False, True, False),
+        (1, 2, 3, True, False, False),
+    ],
+)
+def test_convolutions_whose_gradient_overwrites_memory_are_named(
+    kernel, strides, channels, trains, onednn, is_refused, monkeypatch
+):
+    monkeypatch.setattr(device, "onednn_computes", lambda: onednn)
+    shortcut = layers.Conv2D(4, kernel, strides=strides, name="shortcut", trainable=trains)
+    parts = [shortcut, layers.GlobalAveragePooling2D(), layers.Dense(2)]
+    model = keras.Sequential([keras.Input([6, 6, channels]), *parts])
+    refused = pytest.raises(ValueError, match="'shortcut' has a kernel of one pixel, strides and")
+    with refused if is_refused else nullcontext():
         MetaLearner(model, update_lr=0.1)
 
 
