@@ -9,6 +9,7 @@ how many workers pay over a network, from the bytes of the gradients and the tim
 import argparse
 import json
 import os
+import shutil
 import socket
 import statistics
 import subprocess
@@ -20,6 +21,7 @@ from typing import Any
 
 import utils.tensorflow_environment  # noqa: F401
 
+from benchmarks import machine
 from benchmarks.arguments import number
 from benchmarks.worker_client import WorkerError
 from benchmarks.workloads import WORKLOADS
@@ -97,7 +99,7 @@ class Team:
             config = json.dumps({"cluster": {"worker": addresses}, "task": task})
             command = [sys.executable, "-m", "benchmarks.distribution", "--serve", self._workload]
             process = subprocess.Popen(
-                ["taskset", "-c", ",".join(map(str, sorted(cores))), *command],
+                ["taskset", "-c", _listed(cores), *command],
                 env=os.environ | ({"TF_CONFIG": config} if len(self._cores) > 1 else {}),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -147,6 +149,25 @@ def workers_that_pay(task_ms: float, tasks: int, size: int, gigabits: float) -> 
     return best
 
 
+def check_cores() -> None:
+    """Raise a WorkerError where processes cannot be kept to the cores of `TEAMS`."""
+    needed = set().union(*(cores for team in TEAMS.values() for cores in team))
+    if shutil.which("taskset") is None:
+        raise WorkerError(
+            "nothing is measured: there is no `taskset` (Linux, package util-linux), which keeps "
+            "each process to its cores"
+        )
+    if not needed <= (found := machine.cores()):
+        raise WorkerError(
+            f"nothing is measured: the teams need the cores {_listed(needed)}, this process may "
+            f"use {_listed(found)}"
+        )
+
+
+def _listed(cores: set[int]) -> str:
+    return ",".join(map(str, sorted(cores)))
+
+
 def main(arguments: list[str]) -> None:
     """Time and print tables."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.distribution")
@@ -165,6 +186,7 @@ def main(arguments: list[str]) -> None:
     if given.serve:
         serve(given.serve)
         return
+    check_cores()
     for name in given.workloads:
         with ExitStack() as stack:
             teams = {n: stack.enter_context(Team(name, c)) for n, c in TEAMS.items()}
@@ -199,5 +221,5 @@ def main(arguments: list[str]) -> None:
 if __name__ == "__main__":
     try:
         main(sys.argv[1:])
-    except (WorkerError, OSError) as error:  # `taskset` is not everywhere
+    except (WorkerError, OSError) as error:
         sys.exit(f"error: {error}")

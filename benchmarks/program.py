@@ -9,7 +9,6 @@ Prints a table for Omniglot 5-way 1-shot and the sinusoid, MT-net, and writes it
 import argparse
 import json
 import os
-import resource
 import statistics
 import subprocess
 import sys
@@ -76,7 +75,10 @@ def start_up_seconds(name: str, data_path: str | None, cache: str, starts: int =
 
 
 def many_inner_steps(data_path: str | None, cache: str) -> None:
-    """Print milliseconds per meta-iteration and peak MB of `MANY_STEPS` inner steps."""
+    """Print milliseconds per meta-iteration and peak MB of `MANY_STEPS` inner steps.
+
+    The peak is null where it is not measured.
+    """
     config = _config("omniglot", f"--num_updates={MANY_STEPS}")
     learner = build_learner(config, build_source(config, data_path, cache))
     learner.make_train_function()
@@ -84,11 +86,10 @@ def many_inner_steps(data_path: str | None, cache: str) -> None:
         start = time.perf_counter()
         int(learner.train_function(iter(training_spans([span])))["iteration"])
     milliseconds = 1000 * (time.perf_counter() - start) / 3
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps([milliseconds, peak_mb]))
+    print(json.dumps([milliseconds, machine.peak_megabytes([os.getpid()])]))
 
 
-def many_steps_in_a_process(data_path: str | None, cache: str) -> list[float]:
+def many_steps_in_a_process(data_path: str | None, cache: str) -> list[float | None]:
     """What `many_inner_steps` prints, in a process of its own."""
     call = f"many_inner_steps({data_path!r}, {cache!r})"
     return json.loads(_output_of(call).splitlines()[-1])
@@ -197,6 +198,8 @@ def main() -> None:
     for name in SOURCES:
         print(f"| {name} | " + " | ".join(f"{results[name][c]:.3g}" for c in columns) + " |")
     print(f"\nOmniglot, {MANY_STEPS} inner steps, ms per meta-iteration and peak MB: {steps}")
+    if None in steps:
+        print(machine.NO_PEAK)
     if share is not None:
         print(f"\nminiImagenet's meta-iteration: {share:.2g} % for its images")
     file = options.output / f"program-tensorflow-{tf.__version__}.json"

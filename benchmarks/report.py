@@ -63,7 +63,7 @@ def workload_table(name: str, result: Record) -> str:
                     *(f"{row['times_ours'][label]:.2f}" for label in ours),
                     f"{row['gflops']:.1f}",
                     "" if fraction is None else f"{fraction:.1%}",
-                    f"{row['peak_mb']:.0f}",
+                    "" if row["peak_mb"] is None else f"{row['peak_mb']:.0f}",
                     f"{row['first_ms'] / 1000:.1f}",
                     "reference" if errors is None else f"{worst(errors)[1]:.1e}",
                 ]

@@ -121,6 +121,8 @@ def main(arguments: list[str]) -> int:
         f"GPUs: {', '.join(found['gpus']) or 'none'}; {results['images']} images; "
         f"{flags.repeats} rounds\n"
     )
+    if machine.peak_megabytes([os.getpid()]) is None:
+        publish(f"{machine.NO_PEAK}\n")
     publish(report.contestants_table())
     for name in flags.workloads:
         started, timings = time_workload(WORKLOADS[name], flags.contestants, flags)

@@ -17,14 +17,14 @@ class Timing:
         label: of the contestant.
         iterations: meta-iterations a sample.
         samples: milliseconds per meta-iteration, one for each round.
-        peak_mb: largest resident memory of its process.
+        peak_mb: largest resident memory of its process; None where it is not measured.
         first_ms: of the first meta-iteration, compilation included.
     """
 
     label: str
     iterations: int
     first_ms: float
-    peak_mb: float
+    peak_mb: float | None
     samples: list[float] = field(default_factory=list)
 
     @property
@@ -55,7 +55,8 @@ def measure(workers: list[Worker], *, repeats: int, seconds: float) -> list[Timi
         for worker, timing in zip(workers, timings, strict=True):
             result = worker.run(timing.iterations)
             timing.samples.append(result["milliseconds"])
-            timing.peak_mb = max(timing.peak_mb, result["peak_mb"])
+            peaks = [peak for peak in (timing.peak_mb, result["peak_mb"]) if peak is not None]
+            timing.peak_mb = max(peaks, default=None)
     return timings
 
 

@@ -7,6 +7,8 @@ to stderr. The first line out is {"ready": true, ...}. Commands:
     {"command": "draw", "seed": s, "paths": [...]} -> {}        writes meta-batches (ours only)
     {"command": "gradient", "batch": path, "output": path} -> {}
     {"command": "run", "iterations": n}           -> {"milliseconds": per iteration, "peak_mb"}
+
+"peak_mb" is null where the system does not say it.
 """
 
 import importlib.metadata
@@ -14,18 +16,16 @@ import json
 import multiprocessing
 import os
 import platform
-import re
 import sys
 import time
 import traceback
-from pathlib import Path
 from typing import Any
 
 import utils.tensorflow_environment  # noqa: F401
 
 import numpy as np
 
-from benchmarks import exchange
+from benchmarks import exchange, machine
 from benchmarks.contestants import ENTRIES, load
 from benchmarks.workloads import Workload
 
@@ -43,11 +43,10 @@ def versions() -> dict[str, str]:
     return found
 
 
-def peak_megabytes() -> float:
-    """The largest resident sets so far of this process and those that it started, added up."""
-    processes = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
-    status = "".join(Path(f"/proc/{process}/status").read_text() for process in processes)
-    return sum(map(int, re.findall(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE))) / 1024
+def peak_megabytes() -> float | None:
+    """Of this process and those that it started, added up; None where it is not measured."""
+    children = (child.pid for child in multiprocessing.active_children() if child.pid)
+    return machine.peak_megabytes([os.getpid(), *children])
 
 
 def answer(contestant: Any, request: dict[str, Any]) -> dict[str, Any]:

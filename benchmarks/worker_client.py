@@ -90,8 +90,11 @@ class Worker:
         """Write one meta-gradient at the initial weights as .npz."""
         self._ask({"command": "gradient", "batch": batch, "output": output})
 
-    def run(self, iterations: int) -> dict[str, float]:
-        """Do meta-iterations: {"milliseconds": of one of them, "peak_mb": resident so far}."""
+    def run(self, iterations: int) -> dict[str, Any]:
+        """Do meta-iterations: {"milliseconds": of one of them, "peak_mb": resident so far}.
+
+        The peak is None where it is not measured.
+        """
         return self._ask({"command": "run", "iterations": iterations})
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:

@@ -19,8 +19,15 @@ import numpy as np
 from tensorflow import keras
 
 from experiments import command
+from experiments.documents import (
+    Document,
+    numbers,
+    parsed,
+    read_document,
+    rounded,
+    write_document,
+)
 from experiments.experiment import Experiment
-from experiments.record import Document, read_document, rounded, write_document
 from experiments.runs import Folders, fingerprint, trained_run
 from experiments.tables import markdown, percent
 from system.atomic_file import write_text
@@ -47,6 +54,8 @@ PARTS = {f"{method}-{shot}shot": (method, shot) for shot in (1, 5) for method in
 # What the inner loop learns from the prototypes depends on its step size, too.
 STEP_SIZES = {"alpha-0.05": "--update_lr=0.05", "alpha-0.1": "--update_lr=0.1"}
 PARTS_OF_STEP_SIZES = {f"{name}-{shot}shot": (name, shot) for shot in (1, 5) for name in STEP_SIZES}
+# What its files of all versions have.
+KEYS = ("flags",)
 
 PAGE = """# The paper's form and the form for single pictures
 
@@ -83,14 +92,19 @@ def names(parts: Sequence[str]) -> list[str]:
 
 
 def do(parts: Sequence[str], folders: Folders) -> None:
-    """Train and measure what is not done yet on this data, and write the page after each."""
+    """Train and measure what is not done yet on this data, and write the page after each.
+
+    Raises:
+        FileError: a result that is to come onto the page is damaged, or something else.
+    """
+    page(folders.records)  # before anything is trained
     data = None
     for name in names(parts):
-        file = folders.records / f"{name}.json"
+        file = _file(folders.records, name)
         run = experiment(name)
         data = data or fingerprint(run.config, folders)
         known = {"flags": list(run.flags), "data": data}
-        stored = read_document(file) or {}
+        stored = read_document(file, KEYS) or {}
         if any(stored.get(key) != value for key, value in known.items()):
             write_document(file, known | measured(run, folders))
         write_text(folders.records / "README.md", page(folders.records))
@@ -114,6 +128,20 @@ def measured(run: Experiment, folders: Folders) -> Document:
     }
 
 
+def accuracies(file: Path) -> dict[str, np.ndarray] | None:
+    """What `measured` gave, by how the queries were asked; None if it is not there.
+
+    Raises:
+        FileError: the file is damaged, or something else.
+    """
+    document = read_document(file, KEYS)
+    if document is None:
+        return None
+    shape = (None, STEPS + 1)
+    kinds = ("together", "alone")
+    return parsed(file, lambda: {kind: numbers(document, kind, shape) for kind in kinds})
+
+
 def page(records: Path) -> str:
     """README.md of what is measured."""
     header = ["run", "queries", *(f"{steps} steps" for steps in range(STEPS + 1))]
@@ -121,13 +149,12 @@ def page(records: Path) -> str:
     def rows(names: Sequence[str]) -> list[list[str]]:
         table = []
         for name in names:
-            document = read_document(records / f"{name}.json")
-            if document is None:
+            found = accuracies(_file(records, name))
+            if found is None:
                 continue
             kinds = ("together", "alone") if name.endswith("paper") else ("alone",)
             for kind in kinds:
-                accuracies = np.array(document[kind])
-                cells = [percent(accuracies[:, steps]) for steps in range(STEPS + 1)]
+                cells = [percent(found[kind][:, steps]) for steps in range(STEPS + 1)]
                 table.append([name, kind, *cells])
         return table
 
@@ -138,6 +165,10 @@ def page(records: Path) -> str:
         table=markdown(header, rows(names(list(PARTS)))),
         step_sizes=STEP_SIZES_PAGE.format(table=markdown(header, step_sizes)) if step_sizes else "",
     )
+
+
+def _file(records: Path, name: str) -> Path:
+    return records / f"{name}.json"
 
 
 if __name__ == "__main__":

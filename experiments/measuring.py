@@ -1,5 +1,6 @@
 """A learner measured as an experiment says, in parts that are kept until all of it is recorded."""
 
+import functools
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,23 +8,15 @@ import numpy as np
 import tensorflow as tf
 
 from data_generators import TaskSource
+from experiments.documents import parsed, read_document, write_document
 from experiments.experiment import Experiment
-from experiments.record import (
-    NOT_OF_THIS_FORM,
-    Document,
-    Measured,
-    read_document,
-    write_document,
-)
+from experiments.record import STORED_STEPS, Measured
 from maml_tnet import MetaLearner
-from system.errors import FileError
 from utils.command.configuration import Config
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.reports.evaluation import measure
 from utils.runs.datasets import EVALUATION_BATCH
 
-# Of regression, every task's loss is kept after these numbers of inner steps; accuracies after all.
-STORED_STEPS = (0, 1, 5, 10)
 # Tasks of images that are measured at a time: whole batches, so that a part's tasks are computed as
 # they are among all others. Of regression all tasks take seconds.
 PART = 200
@@ -68,7 +61,9 @@ def _evaluation(
         part = replace(settings, num_tasks=last - first)
         file = kept / f"{part.split}-{part.shot}shot-{part.mask}-{first}.json"
         document = read_document(file)
-        found = None if document is None else _stored(document, file)
+        found = None
+        if document is not None:
+            found = parsed(file, functools.partial(Measured.from_dict, document))
         if found is None or found.settings != part:
             found = _measure(config, learner, source, part, first)
             write_document(file, found.to_dict())
@@ -76,13 +71,6 @@ def _evaluation(
                 print(f"{file.parent}: {last} of {settings.num_tasks} tasks", flush=True)
         parts.append(found)
     return Measured(settings, parts[0].steps, np.concatenate([part.values for part in parts]))
-
-
-def _stored(document: Document, file: Path) -> Measured:
-    try:
-        return Measured.from_dict(document)
-    except NOT_OF_THIS_FORM as error:
-        raise FileError(f"{file} is damaged: remove it, and it is measured again") from error
 
 
 def _measure(

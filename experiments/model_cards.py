@@ -3,13 +3,15 @@
 python -m experiments.model_cards
 
 Reads the lines beside the SavedModels below --pretrained and the records below --results, and
-writes CARDS.md beside the models. A model whose accuracy is not on record says so.
+writes CARDS.md beside the models. A model whose accuracy is not on record says so. The record of
+`images`, a model of one's own images, is looked for in single_pictures/images.
 """
 
+import functools
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import utils.tensorflow_environment  # noqa: F401
 
@@ -17,16 +19,20 @@ import numpy as np
 from absl import flags
 
 from experiments import omniglot
+from experiments.documents import Document, entry, parsed, read_document
 from experiments.experiment import Experiment
 from experiments.exports import ORIGIN
 from experiments.image_tables import cell
 from experiments.miniimagenet import plan as miniimagenet
 from experiments.photographs.plan import EXPERIMENTS as OF_PHOTOGRAPHS
-from experiments.record import NOT_OF_THIS_FORM, Document, read_document, read_record
+from experiments.record import KEYS as OF_RECORDS
+from experiments.record import read_record
+from experiments.single_pictures.document import KEYS as OF_SINGLE_PICTURES
+from experiments.single_pictures.document import check_form
 from experiments.single_pictures.domains import AS_TRAINED
-from experiments.single_pictures.plan import Cell
+from experiments.single_pictures.plan import Cell, Plan
 from experiments.single_pictures.steps import chosen_steps
-from experiments.tables import percent
+from experiments.tables import percent, versions
 from maml_tnet.replacing import EXTRA_FILES
 from system.atomic_file import write_text
 from system.files import read_text
@@ -47,6 +53,7 @@ MINIIMAGENET = (
     "miniImagenet (Vinyals et al., 2016), the 64 training classes of Ravi and Larochelle; its "
     "images are ImageNet's, whose terms allow non-commercial research and education alone"
 )
+OWN_IMAGES = "images of one's own (`--datasource=images`), on their owner's terms"
 TOGETHER = (
     "Pictures one at a time, as queries are answered by the statistics of all of them; other "
     "numbers of classes; {}."
@@ -98,7 +105,7 @@ def models(results: Path) -> Iterator[Model]:
     """All that may be below pretrained/, as their records below `results` have them.
 
     Raises:
-        UsageError: a record is of another form.
+        FileError: a record is damaged, or something else.
     """
     for experiment in omniglot.EXPERIMENTS.values():
         yield _papers_form(experiment, results, "omniglot", DRAWINGS, "photographs")
@@ -108,14 +115,24 @@ def models(results: Path) -> Iterator[Model]:
         yield _papers_form(experiment, results, "miniimagenet", MINIIMAGENET, "drawings")
     yield _alone("drawings", results, "single_pictures", DRAWINGS, "Photographs")
     yield _alone("photographs", results, "single_pictures/photographs", MINIIMAGENET, "Drawings")
+    yield _alone("images", results, "single_pictures/images", OWN_IMAGES, "Images of another kind")
 
 
 def _of_miniimagenet(records: Path) -> Iterator[Experiment]:
     """The runs of miniImagenet's table, each after as many iterations as its record says."""
     for name in miniimagenet.table(miniimagenet.ITERATIONS).experiments:
-        document = read_document(records / f"{name}.json") or {}
-        iterations = document.get("configuration", {}).get("metatrain_iterations")
-        yield miniimagenet.table(iterations or miniimagenet.ITERATIONS).experiments[name]
+        file, iterations = records / f"{name}.json", miniimagenet.ITERATIONS
+        if document := read_document(file, OF_RECORDS):
+            iterations = parsed(file, functools.partial(_iterations, document))
+        yield miniimagenet.table(iterations).experiments[name]
+
+
+def _iterations(document: Document) -> int:
+    return _configuration(document).metatrain_iterations
+
+
+def _configuration(document: Document) -> Config:
+    return Config.from_dict(entry(document, "configuration", dict), "configuration")
 
 
 def _papers_form(experiment: Experiment, results: Path, part: str, data: str, others: str) -> Model:
@@ -138,12 +155,9 @@ def _papers_form(experiment: Experiment, results: Path, part: str, data: str, ot
 def _alone(name: str, results: Path, part: str, data: str, others: str) -> Model:
     accuracy, trained_with = "", []
     for file in sorted((results / part).glob("*.json")):
-        document = read_document(file) or {}
-        try:
-            accuracy = _accuracies_alone(document, str(file))
-            trained_with = _all_versions(document.get("trained_with", []))
-        except NOT_OF_THIS_FORM as error:
-            raise UsageError(f"{file} is not of experiments.single_pictures") from error
+        document = read_document(file, OF_SINGLE_PICTURES) or {}
+        accuracy = parsed(file, functools.partial(_accuracies_alone, document))
+        trained_with = parsed(file, functools.partial(_versions_alone, document))
     return Model(
         name,
         data,
@@ -153,8 +167,16 @@ def _alone(name: str, results: Path, part: str, data: str, others: str) -> Model
     )
 
 
-def _accuracies_alone(document: Document, source: str) -> str:
-    config = Config.from_dict(document["configuration"], source)
+def _versions_alone(document: Document) -> list[str]:
+    """Of version 0.5.0, which did not note them, none."""
+    starts = entry({"trained_with": [], **document}, "trained_with", list)
+    return _all_versions([entry({"trained_with": start}, "trained_with", dict) for start in starts])
+
+
+def _accuracies_alone(document: Document) -> str:
+    config = _configuration(document)
+    tasks = entry(document, "tasks", int)
+    check_form(document, config, Plan(tasks))
     steps = chosen_steps(document.get("validation", {}), config.num_updates)
     measured = []
     for way, shot in ((5, 1), (5, 5), (20, 1)):
@@ -165,25 +187,25 @@ def _accuracies_alone(document: Document, source: str) -> str:
     if not measured:
         return ""
     after = f"{steps} inner step{'s' * (steps != 1)}"
-    return f"{', '.join(measured)} (each query alone, {after}, {document['tasks']} tasks)"
+    return f"{', '.join(measured)} (each query alone, {after}, {tasks} tasks)"
 
 
 def _accuracy(found: str, part: str) -> str:
-    return f"{found or 'not measured'}, [table](../results/{part}/README.md)"
+    return f"{found}, [table](../results/{part}/README.md)" if found else "not measured"
 
 
-def _all_versions(starts: Iterable[Mapping[str, str]]) -> list[str]:
-    """In words, each once."""
+def _all_versions(starts: Iterable[Mapping[str, Any]]) -> list[str]:
+    """In words, each once; of those that are not known none."""
     words = "commit {git_commit}, Python {python}, TensorFlow {tensorflow}"
-    return list(dict.fromkeys(words.format(**start) for start in starts))
+    return list(dict.fromkeys(versions(words, start) for start in starts if start))
 
 
 def write_cards(pretrained: Path, results: Path) -> None:
     """Write CARDS.md: a card for every SavedModel below `pretrained`.
 
     Raises:
-        UsageError: one of them is of no experiment, a folder is missing, or a record is of another
-            form.
+        UsageError: one of them is of no experiment, or a folder is missing.
+        FileError: a record is damaged, or something else.
     """
     for name, folder in (("pretrained", pretrained), ("results", results)):
         if not folder.is_dir():

@@ -7,17 +7,26 @@ from typing import Any
 
 import numpy as np
 
+from experiments.documents import (
+    MADE_AGAIN,
+    NOT_OF_THIS_FORM,
+    Document,
+    entry,
+    numbers,
+    parsed,
+    read_document,
+    rounded,
+    write_document,
+)
 from experiments.experiment import Experiment
-from system.errors import FileError
-from system.json_file import read_object, write_json
 from utils.command.configuration import Config
 from utils.command.evaluation_settings import EvaluationSettings
 from utils.errors import UsageError
 
-Document = dict[str, Any]
-SIGNIFICANT_DIGITS = 5
-# What `from_dict` and the like raise for a document of another form.
-NOT_OF_THIS_FORM = (AttributeError, IndexError, KeyError, TypeError, ValueError, UsageError)
+# What the records of all versions have.
+KEYS = ("configuration", "evaluations")
+# Of regression, every task's loss is kept after these numbers of inner steps; accuracies after all.
+STORED_STEPS = (0, 1, 5, 10)
 # How held-out tasks are drawn. Values of other tasks do not compare, so they count as missing.
 HELD_OUT_TASKS = "each by its number"
 OTHER_DATA = "was measured on other data: give that data, or another --output and --workdir"
@@ -53,14 +62,10 @@ class Measured:
     @classmethod
     def from_dict(cls, document: Mapping[str, Any]) -> "Measured":
         """Raises one of `NOT_OF_THIS_FORM` where it is not of this form."""
-        found = cls(
-            EvaluationSettings(**document["settings"]),
-            tuple(document["steps"]),
-            np.array(document["per_task"], np.float64),
-        )
-        if found.values.shape != (found.settings.num_tasks, len(found.steps)):
-            raise ValueError(f"{found.values.shape} values of {found.settings.num_tasks} tasks")
-        return found
+        settings = EvaluationSettings(**entry(document, "settings", dict))
+        steps = tuple(entry(document, "steps", list))
+        shape = (settings.num_tasks, len(steps))
+        return cls(settings, steps, numbers(document, "per_task", shape))
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,16 @@ class Record:
         return float(np.mean(sigmoid(np.concatenate(list(self.mask_logits.values())))))
 
     def layer_update_probability(self, layer: str) -> float:
-        """P(update) averaged over the logits of one layer."""
+        """P(update) averaged over the logits of one layer.
+
+        Raises:
+            UsageError: the record has none of this layer.
+        """
+        if layer not in self.mask_logits:
+            raise UsageError(
+                f"{self.experiment.name}.json has no mask logits of {layer}, as others have; "
+                f"{MADE_AGAIN}"
+            )
         return float(np.mean(sigmoid(self.mask_logits[layer])))
 
     def write(self, folder: Path) -> None:
@@ -136,7 +150,7 @@ class Record:
             "mask_logits": {name: rounded(zeta) for name, zeta in self.mask_logits.items()},
             "evaluations": [measured.to_dict() for measured in self.measured],
         }
-        write_document(_file(self.experiment, folder), document)
+        write_document(record_file(self.experiment, folder), document)
 
 
 def read_record(experiment: Experiment, folder: Path) -> Record | None:
@@ -146,29 +160,50 @@ def read_record(experiment: Experiment, folder: Path) -> Record | None:
     or lacks an evaluation.
 
     Raises:
-        FileError: it is damaged.
+        FileError: it is damaged, or no record of any version.
     """
-    document = read_document(_file(experiment, folder))
+    document = read_document(record_file(experiment, folder), KEYS)
     try:
         if document is None or document["held_out_tasks"] != HELD_OUT_TASKS:
             return None
-        record = Record(
-            experiment=experiment,
-            iterations=document["iterations"],
-            diverged_at=document["diverged_at"],
-            mask_logits={name: np.array(z) for name, z in document["mask_logits"].items()},
-            measured=[Measured.from_dict(found) for found in document["evaluations"]],
-            trained_with=document["trained_with"],
-            measured_with=document["measured_with"],
-            data=document.get("data"),
-            went_on_with=document.get("went_on_with", ()),  # earlier versions did not note it
-        )
+        record = _record(experiment, document)
         stored = Config.from_dict(document["configuration"], experiment.name)
     except NOT_OF_THIS_FORM:
         return None
     evaluated = [measured.settings for measured in record.measured]
     wanted = experiment.evaluations
     return record if stored == experiment.config and evaluated == wanted else None
+
+
+def _record(experiment: Experiment, document: Document) -> Record:
+    """Raises one of `NOT_OF_THIS_FORM` where the document is not of this form."""
+    config = experiment.config
+    data, diverged_at = document.get("data"), document["diverged_at"]
+    masks = entry(document, "mask_logits", dict)
+    record = Record(
+        experiment=experiment,
+        iterations=entry(document, "iterations", int),
+        diverged_at=None if diverged_at is None else entry(document, "diverged_at", int),
+        mask_logits={layer: numbers(masks, layer) for layer in masks},
+        measured=[Measured.from_dict(found) for found in entry(document, "evaluations", list)],
+        trained_with=entry(document, "trained_with", dict),
+        measured_with=entry(document, "measured_with", dict),
+        data=None if data is None else entry(document, "data", str),
+        went_on_with=_later_versions(document),
+    )
+    if bool(masks) != config.use_M:
+        raise ValueError("'mask_logits' must be there with --use_M, and only then")
+    # What tables are made of.
+    needed = {config.num_updates} if config.is_classification else {*STORED_STEPS}
+    if not all(needed.issubset(measured.steps) for measured in record.measured):
+        raise ValueError(f"'steps' must have {sorted(needed)}")
+    return record
+
+
+def _later_versions(document: Document) -> list[Document]:
+    """Those with which training went on, which earlier versions did not note."""
+    later = entry({"went_on_with": [], **document}, "went_on_with", list)
+    return [entry({"went_on_with": start}, "went_on_with", dict) for start in later]
 
 
 def check_data(record: Record, data: str | None, folder: Path) -> Record:
@@ -188,7 +223,7 @@ def check_data(record: Record, data: str | None, folder: Path) -> Record:
     Raises:
         UsageError: it is of other data.
     """
-    file = _file(record.experiment, folder)
+    file = record_file(record.experiment, folder)
     if record.data is None and data is not None:
         print(
             f"{file} does not say what data it was measured on, as earlier versions did not note "
@@ -210,9 +245,11 @@ def check_same_data(folder: Path, data: str | None) -> None:
 
     Raises:
         UsageError: one is of other data.
+        FileError: one is damaged, or no object.
     """
     for file in sorted(folder.glob("*.json")) if data is not None else ():
-        if (read_document(file) or {}).get("data") not in (None, data):
+        found = (read_document(file) or {}).get("data")
+        if isinstance(found, str) and found != data:
             raise UsageError(f"{file} {OTHER_DATA}")
 
 
@@ -228,29 +265,15 @@ def earlier_versions(
     """The versions with which a run was trained, and went on, if an earlier file says so.
 
     For weights that come from a SavedModel, whose run is gone.
-    """
-    document = read_document(_file(experiment, folder)) or {}
-    versions = document.get("trained_with", document.get("versions"))
-    return versions if isinstance(versions, dict) else {}, document.get("went_on_with", [])
-
-
-def write_document(path: Path, document: Document) -> None:
-    """Write JSON with its checksum, whole or not at all."""
-    write_json(path, document)
-
-
-def read_document(path: Path) -> Document | None:
-    """What `write_document` wrote; None if it is not there.
 
     Raises:
-        FileError: it is damaged.
+        FileError: that file is damaged, or no record of any version.
     """
-    if not path.exists():
-        return None
-    try:
-        return read_object(path)
-    except FileError as error:
-        raise FileError(f"{error}; remove it, and what it holds is made again") from error
+    file = record_file(experiment, folder)
+    document = read_document(file, KEYS) or {}
+    versions = document.get("trained_with", document.get("versions"))
+    later = parsed(file, lambda: _later_versions(document))
+    return versions if isinstance(versions, dict) else {}, later
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
@@ -258,13 +281,6 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
     return 0.5 * (1 + np.tanh(0.5 * np.asarray(logits, np.float64)))
 
 
-def rounded(values: Any) -> Any:
-    """An array or number, as nested lists, to a few significant digits; None for nan and inf."""
-    if np.ndim(values):
-        return [rounded(value) for value in values]
-    value = float(f"{float(values):.{SIGNIFICANT_DIGITS}g}")
-    return value if np.isfinite(value) else None
-
-
-def _file(experiment: Experiment, folder: Path) -> Path:
+def record_file(experiment: Experiment, folder: Path) -> Path:
+    """Where the record of an experiment stands, below the folder of the records."""
     return folder / f"{experiment.name}.json"

@@ -30,6 +30,7 @@ from experiments.record import (
     check_same_data,
     earlier_versions,
     read_record,
+    record_file,
 )
 from maml_tnet import MetaLearner
 from maml_tnet.replacing import not_replaceable
@@ -76,6 +77,14 @@ class Folders:
         return self.pretrained and self.pretrained / f"{self.prefix}{experiment.name}"
 
 
+class ExperimentRun(Run):
+    """A run as `main.py` has it, whose refusals name the flags of the experiments."""
+
+    NAMED_BY = "--run"
+    ELSEWHERE = "another --workdir"
+    ANEW = "move it away, and it is trained anew"
+
+
 class Trained(NamedTuple):
     """A run's end: its last iteration or, where training diverged, its last checkpoint.
 
@@ -103,6 +112,7 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
         UsageError: the run's folder holds another run, or cannot be written; the record is of other
             data than that which is given; or something else is where the SavedModel goes,
             or one of the same settings with other weights.
+        FileError: the record is damaged, or something else.
         TrainingInterrupted: a signal came; the same call goes on from there.
     """
     record = read_record(experiment, folders.records)
@@ -110,6 +120,8 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
         if folders.data_path is not None:
             record = check_data(record, fingerprint(experiment.config, folders), folders.records)
         return record
+    if (file := record_file(experiment, folders.records)).exists():
+        print(f"{file} is of another version or other settings: it is made anew", flush=True)
     export = folders.export(experiment)
     if export and (problem := not_replaceable(export)):
         raise UsageError(f"{export} {problem}: move it away, or name another --pretrained")
@@ -221,7 +233,7 @@ def _train(
 ) -> int:
     log = experiment.config.is_classification
     if experiment.hopeless and experiment.config.total_iterations > TRIAL:
-        trial = Run(run.folder, replace(experiment.config, metatrain_iterations=TRIAL))
+        trial = ExperimentRun(run.folder, replace(experiment.config, metatrain_iterations=TRIAL))
         trial.start(resume=True, data=data)
         train(trial, learner, source, log=log)
         if experiment.hopeless(learner):
@@ -297,7 +309,7 @@ def _trained_with(run: Run, iterations: int) -> tuple[dict[str, Any], list[dict[
 
 
 def _run(experiment: Experiment, folders: Folders) -> Run:
-    return Run(folders.workdir / (experiment.run or experiment.name), experiment.config)
+    return ExperimentRun(folders.workdir / (experiment.run or experiment.name), experiment.config)
 
 
 def _curve(log: LogFile, iterations: int) -> str:

@@ -1,11 +1,15 @@
 """Tables of means with their 95 % intervals, as Markdown."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from experiments.record import Record
 from utils.reports.intervals import half_width
+
+# What is noted of a start.
+VERSIONS = ("python", "tensorflow", "keras", "numpy", "git_commit", "machine")
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -41,17 +45,22 @@ def made_with(records: Iterable[Record]) -> str:
     ):
         commits: dict[str, dict[str, None]] = {}  # of each stack, in their order
         for start in filter(None, starts):
-            stack = (
-                "Python {python}, TensorFlow {tensorflow}, Keras {keras}, NumPy {numpy}, "
-                "{machine}".format(**start)
+            stack = versions(
+                "Python {python}, TensorFlow {tensorflow}, Keras {keras}, NumPy {numpy}, {machine}",
+                start,
             )
-            commits.setdefault(stack, {})[_short(str(start["git_commit"]))] = None
+            commits.setdefault(stack, {})[_short(versions("{git_commit}", start))] = None
         stacks = "; ".join(
             f"{stack} (commit{'s' * (len(of_stack) > 1)} {', '.join(of_stack)})"
             for stack, of_stack in commits.items()
         )
         parts.append(f"{what} with {stacks}")
     return f"{len(records)} runs, {', '.join(parts)}."
+
+
+def versions(words: str, start: Mapping[str, Any]) -> str:
+    """Words with what is known of a start, such as {python}, in them."""
+    return words.format(**dict.fromkeys(VERSIONS, "unknown") | dict(start))
 
 
 def _short(commit: str) -> str:

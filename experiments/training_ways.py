@@ -22,8 +22,17 @@ from tensorflow import keras
 
 from data_generators import TaskSource
 from experiments import command
+from experiments.documents import (
+    Document,
+    entry,
+    numbers,
+    parsed,
+    read_document,
+    rounded,
+    write_document,
+)
 from experiments.experiment import Experiment
-from experiments.record import Document, check_same_data, read_document, rounded, write_document
+from experiments.record import check_same_data
 from experiments.runs import fingerprint_of
 from experiments.single_pictures.accuracies import measure
 from experiments.single_pictures.domains import AS_TRAINED, DOMAINS
@@ -44,6 +53,8 @@ FLAGS = (
     *("--datasource=omniglot", "--queries=alone", "--use_T", "--use_M"),
     *(f"--query_batch_size={QUERIES}", "--update_lr=0.4"),
 )
+# What its files of all versions have.
+KEYS = ("flags", "ways")
 
 PAGE = """# For how many classes a model for any number of classes is best trained
 
@@ -83,7 +94,13 @@ def trained(ways: Sequence[int], sources: dict[int, TaskSource]) -> MetaLearner:
 
 
 def do(parts: Sequence[str], output: Path, data_path: str | None, cache_dir: str) -> None:
-    """Train and measure what is not done yet on this data, and write the page after each."""
+    """Train and measure what is not done yet on this data, and write the page after each.
+
+    Raises:
+        UsageError: what is measured already is of other data.
+        FileError: it is damaged, or something else.
+    """
+    page(output)  # before anything is trained
     config = Experiment("", FLAGS).config
     sources = {
         way: build_source(replace(config, num_classes=way), data_path, cache_dir)
@@ -93,9 +110,9 @@ def do(parts: Sequence[str], output: Path, data_path: str | None, cache_dir: str
     check_same_data(output, data)
     for name in parts:
         ways = PARTS[name]
-        file = output / f"{'-'.join(map(str, ways))}way.json"
+        file = _file(output, ways)
         known = {"flags": list(FLAGS), "ways": list(ways), "iterations": ITERATIONS, "data": data}
-        stored = read_document(file) or {}
+        stored = read_document(file, KEYS) or {}
         if any(stored.get(key) != value for key, value in known.items()):
             learner = trained(ways, sources)
             write_document(file, known | measured(learner, sources))
@@ -117,18 +134,38 @@ def measured(learner: MetaLearner, sources: dict[int, TaskSource]) -> Document:
     }
 
 
+def accuracies(file: Path) -> list[np.ndarray] | None:
+    """What `measured` gave, in the order of `MEASURED`; None if it is not there.
+
+    Raises:
+        FileError: the file is damaged, or something else.
+    """
+    document = read_document(file, KEYS)
+    if document is None:
+        return None
+
+    def cells() -> list[np.ndarray]:
+        found = entry(document, "cells", dict)
+        return [numbers(found, Cell(way, shot, AS_TRAINED).name) for way, shot in MEASURED]
+
+    return parsed(file, cells)
+
+
 def page(output: Path) -> str:
     """README.md of what is measured."""
     rows = []
     for name, ways in PARTS.items():
-        document = read_document(output / f"{'-'.join(map(str, ways))}way.json")
-        if document is not None:
-            accuracies = map(np.array, document["cells"].values())
-            rows.append([name, *(percent(of_tasks) for of_tasks in accuracies)])
+        found = accuracies(_file(output, ways))
+        if found is not None:
+            rows.append([name, *map(percent, found)])
     header = ["trained on", *(f"{way}-way {shot}-shot" for way, shot in MEASURED)]
     return PAGE.format(
         iterations=ITERATIONS, pictures=PICTURES, tasks=TASKS, table=markdown(header, rows)
     )
+
+
+def _file(output: Path, ways: Sequence[int]) -> Path:
+    return output / f"{'-'.join(map(str, ways))}way.json"
 
 
 if __name__ == "__main__":

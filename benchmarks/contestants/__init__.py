@@ -1,12 +1,12 @@
 """The programs that are timed; each is imported only in a worker that runs it."""
 
 import importlib
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from benchmarks.exchange import Arrays, Batch
+from benchmarks.machine import cores
 from benchmarks.workloads import Workload
 
 
@@ -59,7 +59,7 @@ class Entry:
         return workload.datasource in self.datasources and workload.method in self.methods
 
 
-CORES = len(os.sched_getaffinity(0))
+CORES = len(cores())
 
 # Every peer computes with one thread an operation and as many tasks at once as there are cores:
 # STUDY.md, "Peers at their best".

@@ -3,6 +3,7 @@
 Stopped at any moment, the same call goes on with what is not done yet.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,21 +13,21 @@ from tensorflow import keras
 
 from data_generators import MiniImagenet
 from data_generators.episode import Episode
-from experiments.baselines.document import baselines_file, read_baselines
+from experiments.baselines.document import (
+    ACCURACY,
+    CHOSEN,
+    baselines_file,
+    check_result,
+    read_baselines,
+)
 from experiments.baselines.features import classifier, feature_extractor, train_features
 from experiments.baselines.fine_tuning import STEP_SIZES, STEPS, FineTuning, fine_tune
-from experiments.baselines.nearest_neighbour import nearest_neighbour
+from experiments.baselines.nearest_neighbour import DISTANCES, nearest_neighbour
 from experiments.baselines.plan import BaselinesPlan
 from experiments.baselines.stored_features import stored_features
+from experiments.documents import Document, entry, numbers, parsed, read_document, write_document
 from experiments.measuring import PART
-from experiments.record import (
-    HELD_OUT_TASKS,
-    OTHER_DATA,
-    Document,
-    check_same_data,
-    read_document,
-    write_document,
-)
+from experiments.record import HELD_OUT_TASKS, OTHER_DATA, check_same_data
 from experiments.runs import Folders
 from utils.errors import UsageError
 from utils.runs.datasets import EVALUATION_BATCH, held_out_episodes
@@ -42,11 +43,13 @@ class Baseline(NamedTuple):
         rounds: in which choices are tried, each a part of these.
         choices: (features, tasks, a round) -> its choices.
         chosen: (features, tasks, a choice) -> its accuracies [tasks].
+        is_choice: whether something is one of its choices, stored by any version.
     """
 
     rounds: Callable[[], Sequence[Any]]
     choices: Callable[[keras.Model, Iterable[Episode], Any], Tried]
     chosen: Callable[[keras.Model, Iterable[Episode], Document], np.ndarray]
+    is_choice: Callable[[Any], bool]
 
 
 def _distances(features: keras.Model, tasks: Iterable[Episode], _: None) -> Tried:
@@ -68,9 +71,18 @@ def _of_steps(features: keras.Model, tasks: Iterable[Episode], choice: Document)
     return fine_tune(features, tasks, tuning.step_size, [tuning.steps])[tuning]
 
 
+def _is_distance(choice: Any) -> bool:
+    return choice in [{"distance": distance} for distance in DISTANCES]
+
+
+def _is_number_of_steps(choice: Any) -> bool:
+    tuning = FineTuning(**choice)
+    return isinstance(tuning.step_size, float) and isinstance(tuning.steps, int)
+
+
 BASELINES = {
-    "nearest_neighbour": Baseline(lambda: [None], _distances, _of_distance),
-    "fine_tuning": Baseline(lambda: STEP_SIZES, _numbers_of_steps, _of_steps),
+    "nearest_neighbour": Baseline(lambda: [None], _distances, _of_distance, _is_distance),
+    "fine_tuning": Baseline(lambda: STEP_SIZES, _numbers_of_steps, _of_steps, _is_number_of_steps),
 }
 
 
@@ -79,8 +91,9 @@ def finish_baselines(plan: BaselinesPlan, folders: Folders) -> None:
 
     Raises:
         UsageError: it is of other data than that which is given.
+        FileError: it, or what is kept of measuring it, is damaged, or something else.
     """
-    file, document = baselines_file(folders.records), read_baselines(folders.records)
+    file, document = baselines_file(folders.records), read_baselines(folders.records, plan)
     if document is None:
         write_document(file, measure_baselines(plan, folders))
     elif folders.data_path is not None:
@@ -159,7 +172,12 @@ class _Measuring:
 
     def result(self, name: str, baseline: Baseline, shot: int) -> Document:
         """What is chosen for a K, and the accuracy of every test task."""
-        return self._kept(name, lambda: self._measure(name, baseline, shot))
+        tasks = self._plan.test_tasks
+        return self._kept(
+            name,
+            lambda: self._measure(name, baseline, shot),
+            lambda found: check_result(found, tasks),
+        )
 
     def _measure(self, name: str, baseline: Baseline, shot: int) -> Document:
         choice = self._best_choice(name, baseline, shot)
@@ -170,10 +188,13 @@ class _Measuring:
 
             def part(tasks: int = tasks, episodes: Iterator[Episode] = episodes) -> Document:
                 found = baseline.chosen(self._features, episodes, choice)[:tasks]
-                return {"accuracy": np.round(found, 4).tolist()}
+                return {ACCURACY: np.round(found, 4).tolist()}
 
-            accuracies += self._kept(f"{name}-{first}", part)["accuracy"]
-        return {"chosen on validation": choice, "accuracy": accuracies}
+            def check(found: Document, tasks: int = tasks) -> None:
+                numbers(found, ACCURACY, (tasks,))
+
+            accuracies += self._kept(f"{name}-{first}", part, check)[ACCURACY]
+        return {CHOSEN: choice, ACCURACY: accuracies}
 
     def _best_choice(self, name: str, baseline: Baseline, shot: int) -> Document:
         """By the mean accuracy on validation tasks."""
@@ -185,15 +206,26 @@ class _Measuring:
                 found = baseline.choices(self._features, episodes, part)
                 return {"means": [[choice, float(np.mean(values))] for choice, values in found]}
 
-            means += self._kept(f"{name}-tried-{number}", tried)["means"]
+            def check(found: Document) -> None:
+                tried = entry(found, "means", list)
+                if not tried or not all(baseline.is_choice(choice) for choice, _ in tried):
+                    raise ValueError("'means' must be choices, each with its mean accuracy")
+                for _, mean in tried:
+                    numbers({"mean": mean}, "mean", ())
+
+            means += self._kept(f"{name}-tried-{number}", tried, check)["means"]
         choice, _ = max(means, key=lambda choice_and_mean: choice_and_mean[1])
         return choice
 
-    def _kept(self, name: str, make: Callable[[], Document]) -> Document:
+    def _kept(
+        self, name: str, make: Callable[[], Document], check: Callable[[Document], None]
+    ) -> Document:
         """What a file has, which is made where it is not there."""
         file = self._done / f"{name}.json"
         found = read_document(file)
         if found is None:
             found = make()
             write_document(file, found)
+        else:
+            parsed(file, functools.partial(check, found))
         return found

@@ -7,11 +7,11 @@ from experiments.experiment import Experiment
 from experiments.exports import export_with_origin, is_export_of
 from experiments.miniimagenet.page import write_readme
 from experiments.miniimagenet.plan import OTHER_PART, on_other_photographs
+from experiments.other_data import other_source
 from experiments.record import check_data, check_same_data, read_record
 from experiments.runs import Folders, begun, fingerprint_of, measured, trained_run, written
 from experiments.table3 import Table3
 from utils.errors import UsageError
-from utils.runs.assembly import build_source
 
 TNET = "tnet-1shot"
 
@@ -74,7 +74,7 @@ def finish_on_other_photographs(experiment: Experiment, folders: Folders, other_
         UsageError: the run is gone; or what is measured is of other photographs.
     """
     other, records = on_other_photographs(experiment), folders.records / OTHER_PART
-    source = build_source(other.config, other_path, folders.cache_dir)
+    source = other_source(other.config, other_path, folders.cache_dir)
     data = fingerprint_of(source)
     if record := read_record(other, records):
         check_data(record, data, records)

@@ -79,7 +79,8 @@ classes of it, with this K, for {iterations} iterations, on the same tasks:
 
 def write_readme(table: Table3, output: Path) -> None:
     """Write README.md and curves.png of what is finished."""
-    records, baselines = read_records(table.experiments.values(), output), read_baselines(output)
+    records = read_records(table.experiments.values(), output)
+    baselines = read_baselines(output, table.baselines)
     found = {} if baselines is None else accuracies(baselines, table.baselines)
     iterations = table.baselines.config.metatrain_iterations
     missing = [e.config.method for name, e in table.experiments.items() if name not in records]

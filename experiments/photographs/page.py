@@ -51,7 +51,8 @@ Test accuracy after every number of inner steps (mask drawn; training's in bold)
 
 def write_readme(table: Table3, output: Path) -> None:
     """Write README.md and curves.png of what is finished."""
-    records, baselines = read_records(table.experiments.values(), output), read_baselines(output)
+    records = read_records(table.experiments.values(), output)
+    baselines = read_baselines(output, table.baselines)
     found = {} if baselines is None else accuracies(baselines, table.baselines)
     page = PAGE.format(
         iterations=ITERATIONS,

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from experiments.experiment import Experiment
-from experiments.measuring import STORED_STEPS
+from experiments.record import STORED_STEPS
 from experiments.regression.estimate import estimate
 from experiments.regression.plan import ALPHA, SHOTS, Plan
 from experiments.runs import Folders, finish

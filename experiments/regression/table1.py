@@ -5,9 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.measuring import STORED_STEPS
 from experiments.paper import TABLE_1
-from experiments.record import Record
+from experiments.record import STORED_STEPS, Record
 from experiments.regression.estimate import difference, estimate, signed, verdict
 from experiments.regression.plan import ALPHA, METHODS, SHOTS, Plan
 from experiments.runs import Folders, finish

@@ -5,14 +5,26 @@ from pathlib import Path
 
 import numpy as np
 
-from experiments.record import Document, read_document, rounded, write_document
+from experiments.documents import (
+    Document,
+    entry,
+    numbers,
+    parsed,
+    read_document,
+    rounded,
+    write_document,
+)
+from experiments.omniglot import EXPERIMENTS as PAPERS
 from experiments.single_pictures.page import page
 from experiments.single_pictures.plan import Plan
+from experiments.single_pictures.probabilities import WORTH
 from experiments.single_pictures.steps import chosen_steps, measured_after
 from system.atomic_file import write_text
 from utils.command.configuration import Config
 from utils.errors import UsageError
 
+# What the file of all versions has.
+KEYS = ("configuration", "cells")
 # What the cells that are stored must have been measured with.
 MEASURED = ("configuration", "data", "iteration", "tasks", "fitted_ways")
 
@@ -38,17 +50,19 @@ class Results:
 
         Raises:
             UsageError: what is stored was measured otherwise.
-            FileError: the file is damaged.
+            FileError: the file is damaged, or something else.
         """
         self._output, self._config, self._plan, self._head = output, config, plan, head
         self._file = output / f"{config.run_name}.json"
-        stored = read_document(self._file) or {}
+        stored = read_document(self._file, KEYS) or {}
         differing = [key for key in MEASURED if stored and stored.get(key) != head[key]]
         if differing:  # it may have taken hours
             raise UsageError(
                 f"{self._file} was measured with other {', '.join(differing)}: name another "
                 "--output, or remove it to measure again"
             )
+        if stored:
+            parsed(self._file, lambda: check_form(stored, config, plan))
         if stored and "trained_with" not in stored:  # version 0.5.0 did not note it
             write_document(self._file, stored | {"trained_with": head["trained_with"]})
         self.other_data: str | None = stored.get("other_data")
@@ -119,6 +133,34 @@ class Results:
         write_document(self._file, document)
         write_text(self._output / "README.md", page(self._config, document, self._plan))
         print("measured", what, flush=True)
+
+
+def check_form(document: Document, config: Config, plan: Plan) -> None:
+    """Check that a file's document is one of which the page can be made.
+
+    Raises one of `NOT_OF_THIS_FORM` where it is not.
+
+    Args:
+        document: what the file has; what is not measured yet may be missing.
+        config: of its run.
+        plan: of what is measured.
+    """
+    after = max(plan.steps, config.num_updates) + 1
+    cells = entry(document, "cells", dict)
+    for name in cells:
+        found = entry(cells, name, dict)
+        for kind in ("accuracy", "accuracy_alone") if name in PAPERS else ("accuracy",):
+            numbers(found, kind, (plan.tasks, None if name in PAPERS else after))
+    validation = entry({"validation": {}, **document}, "validation", dict)
+    for name in validation:
+        numbers(validation, name, (plan.tasks, after))
+    probabilities = entry({"probabilities": {}, **document}, "probabilities", dict)
+    for name in probabilities:
+        found = {"steps": config.num_updates, **entry(probabilities, name, dict)}
+        for kind in WORTH:
+            numbers(found, kind, ())
+    if document.get("other_data") is not None:
+        entry(document, "other_data", str)
 
 
 def check_page(output: Path, name: str) -> None:

@@ -15,7 +15,7 @@ from experiments.exports import (
 )
 from experiments.omniglot import BEST
 from experiments.omniglot import EXPERIMENTS as PAPERS
-from experiments.runs import fingerprint_of
+from experiments.runs import ExperimentRun, fingerprint_of
 from experiments.single_pictures.accuracies import measure
 from experiments.single_pictures.document import Results, check_page
 from experiments.single_pictures.domains import AS_TRAINED, OTHERS
@@ -62,7 +62,7 @@ def opened(folder: Path, data: Data, plan: Plan) -> Opened:
         UsageError: there is no run, not one of `--queries=alone`, or one on other data.
         FileError: its configuration is damaged.
     """
-    run = Run.opened(folder)
+    run = ExperimentRun.opened(folder)
     config = run.config
     if not config.answers_queries_alone:
         raise UsageError(f"--run={folder} must be trained with --queries=alone")
@@ -95,7 +95,7 @@ def do(
         UsageError: `output` has results of another run, or measured otherwise, or `pretrained` its
             model; or see `opened`.
     """
-    check_page(output, Run.opened(folder).config.run_name)
+    check_page(output, ExperimentRun.opened(folder).config.run_name)
     measured = opened(folder, data, plan)
     config = measured.run.config
     if "model" in parts:

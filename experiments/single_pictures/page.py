@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from experiments.documents import Document
 from experiments.omniglot import EXPERIMENTS as PAPERS
-from experiments.record import Document
 from experiments.single_pictures.domains import AS_TRAINED, OTHERS
 from experiments.single_pictures.plan import Cell, Plan
 from experiments.single_pictures.steps import chosen_steps, measured_after

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from data_generators import TaskSource
+from experiments.other_data import other_source
 from experiments.single_pictures.domains import DOMAINS, OTHERS, Change, seen_by
 from experiments.single_pictures.plan import Cell
 from utils.command.configuration import Config
@@ -26,15 +27,22 @@ class Data:
 
     def source(self, config: Config, way: int, shot: int) -> TaskSource:
         """A run's own pictures, in tasks of another size."""
-        sizes = {"num_classes": way, "update_batch_size": shot}
-        return build_source(replace(config, **sizes), self.path, self.cache_dir)
+        return build_source(_of_size(config, way, shot), self.path, self.cache_dir)
 
     def pictures(self, config: Config, cell: Cell) -> tuple[TaskSource, Change]:
-        """The source of a cell's pictures, and what is done to them for the run's network."""
+        """The source of a cell's pictures, and what is done to them for the run's network.
+
+        Those of the other kind are of `other_path`, which must not be None.
+        """
         own = self.source(config, cell.way, cell.shot)
         if cell.domain in DOMAINS:
             return own, DOMAINS[cell.domain]
         _, datasource = OTHERS[config.datasource]
         other_config = replace(config, datasource=datasource, num_train_classes=-1)
-        other = replace(self, path=self.other_path).source(other_config, cell.way, cell.shot)
+        sized = _of_size(other_config, cell.way, cell.shot)
+        other = other_source(sized, self.other_path, self.cache_dir)
         return other, seen_by(own.image_input, other.image_input)
+
+
+def _of_size(config: Config, way: int, shot: int) -> Config:
+    return replace(config, num_classes=way, update_batch_size=shot)

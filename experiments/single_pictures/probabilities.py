@@ -24,6 +24,12 @@ from utils.command.configuration import Config
 from utils.runs.datasets import held_out_episodes
 from utils.runs.optimizers import evaluation_weights
 
+# What `worth` gives, by name.
+WORTH = (
+    *("steps", "temperature", "calibration_error", "calibration_error_tempered"),
+    *("strangers_below", "strangers_kept"),
+)
+
 
 class Answers(NamedTuple):
     """What is said of the queries of a cell's tasks.
@@ -109,16 +115,12 @@ def temperature(
 
 
 def worth(answers: Answers, temperature: float, steps: int) -> dict[str, float]:
-    """What the probabilities of a cell after a number of inner steps are worth, by name."""
+    """What the probabilities of a cell after a number of inner steps are worth, by `WORTH`."""
     known, labels, strangers = answers
     of_known, of_strangers = margins(known), margins(strangers)
-    return {
-        "steps": steps,
-        "temperature": temperature,
-        "calibration_error": expected_calibration_error(known, labels),
-        "calibration_error_tempered": expected_calibration_error(
-            tempered(known, temperature), labels
-        ),
-        "strangers_below": strangers_below(of_known, of_strangers),
-        "strangers_kept": strangers_kept(of_known, of_strangers),
-    }
+    values = (
+        *(steps, temperature, expected_calibration_error(known, labels)),
+        expected_calibration_error(tempered(known, temperature), labels),
+        *(strangers_below(of_known, of_strangers), strangers_kept(of_known, of_strangers)),
+    )
+    return dict(zip(WORTH, values, strict=True))

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from experiments.record import Document
+from experiments.documents import Document
 from utils.reports.intervals import half_width
 
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from experiments.measuring import STORED_STEPS
-from experiments.record import Measured, Record
+from experiments.record import STORED_STEPS, Measured, Record
 
 VERSIONS = dict.fromkeys(
     ("python", "tensorflow", "keras", "numpy", "git_commit", "machine"), "version-x"
@@ -16,7 +15,7 @@ def record(experiment, values, *, mask_logits=None, diverged_at=None, steps=STOR
     Args:
         experiment: of it.
         values: settings -> [tasks, steps].
-        mask_logits: layer -> zeta.
+        mask_logits: layer -> zeta; of one layer where there are masks and none is given.
         diverged_at: iteration, if it did.
         steps: numbers of inner steps.
     """
@@ -24,7 +23,7 @@ def record(experiment, values, *, mask_logits=None, diverged_at=None, steps=STOR
         experiment=experiment,
         iterations=experiment.config.total_iterations if diverged_at is None else 55000,
         diverged_at=diverged_at,
-        mask_logits=mask_logits or {},
+        mask_logits=mask_logits or ({"dense1": np.zeros(1)} if experiment.config.use_M else {}),
         measured=[Measured(s, tuple(steps), values(s)) for s in experiment.evaluations],
         trained_with=VERSIONS,
         measured_with=VERSIONS,

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from experiments import forms
-from experiments.record import rounded, write_document
+from experiments.documents import rounded, write_document
+from system.errors import FileError
 from utils.runs import training
 
 pytestmark = pytest.mark.usefixtures("two_blocks")
@@ -62,3 +63,22 @@ def test_the_papers_form_has_a_row_for_each_way_to_ask(tmp_path, monkeypatch):
     assert "| tnet-5shot-paper | together | 75.00 ± 0.00 |" in page
     assert "| tnet-5shot-paper | alone | 25.00 ± 0.00 |" in page
     assert "another alpha" not in page
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"alone": []}, "it has no 'flags'"),
+        ({"flags": []}, "it has no 'together'"),
+        ({"flags": [], "together": [[1.0]] * 2, "alone": [1.0]}, "'alone' must be numbers"),
+    ],
+)
+def test_a_file_of_another_form_is_named_before_anything_is_trained(
+    folders, monkeypatch, document, said
+):
+    monkeypatch.setattr(forms, "STEPS", 0)
+    monkeypatch.setattr(forms, "fingerprint", lambda *_: pytest.fail("begun"))
+    write_document(folders.records / "tnet-5shot-paper.json", document)
+    with pytest.raises(FileError, match=rf"tnet-5shot-paper\.json is not what .*: {said}"):
+        forms.do(["maml-1shot"], folders)
+    assert not (folders.records / "README.md").exists()

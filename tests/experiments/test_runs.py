@@ -1,16 +1,17 @@
 """An experiment from training to its record, stopped and gone on with, and from a SavedModel."""
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from experiments import measuring, runs
+from experiments.documents import write_document
 from experiments.experiment import Experiment
 from experiments.exports import export_with_origin
-from experiments.measuring import STORED_STEPS
-from experiments.record import read_record
+from experiments.record import STORED_STEPS, read_record
 from experiments.runs import Folders, begun, finish, trained_run
 from system.errors import FileError
 from utils.errors import UsageError
@@ -210,6 +211,57 @@ def test_a_run_may_have_another_name_than_its_experiment(folders):
     trained_run(experiment, folders)
     assert (folders.workdir / "a-run" / "checkpoints").is_dir()
     assert begun(experiment, folders)
+
+
+def test_refusals_name_the_flags_that_an_experiment_has(folders, monkeypatch):
+    experiment = Experiment("tiny", (*TINY, "--metatrain_iterations=0"))
+    trained_run(experiment, folders)
+    run = folders.workdir / "tiny"
+    other = Experiment("tiny", (*experiment.flags, "--seed=8"))
+    lines = []
+
+    def refused(experiment):
+        with pytest.raises(UsageError) as error:
+            trained_run(experiment, folders)
+        lines.append(str(error.value))
+
+    refused(other)
+    with monkeypatch.context() as patch:
+        patch.setattr(folder, "hold", lambda path: False)
+        refused(experiment)
+    (run / "evaluation").mkdir()
+    (run / "evaluation" / "x.csv").touch()
+    (run / "checkpoints").mkdir()
+    (run / "checkpoints" / "checkpoint").write_text("damaged")
+    refused(experiment)
+    shutil.rmtree(run / "checkpoints")
+    refused(experiment)
+    (run / "evaluation" / "x.csv").unlink()
+    (run / "config.json").unlink()
+    (run / "checkpoints").mkdir()
+    refused(experiment)
+    ends = (
+        "give those, another --workdir, or move it away, and it is trained anew",
+        "is being trained by another process: wait for its end or stop it, or choose another --wo",
+        "is corrupt: restore it, or move the run's folder away to start anew",
+        "put those back, or move it away, and it is trained anew",
+        "holds checkpoints but no config.json: choose another --workdir",
+    )
+    for line, end in zip(lines, ends, strict=True):
+        assert end in line
+        assert "--logdir" not in line
+        assert "--noresume" not in line
+
+
+def test_a_record_that_is_made_anew_is_said(experiment, folders, monkeypatch, capsys):
+    file = folders.records / "tiny.json"
+    write_document(file, {"configuration": {}, "evaluations": [], "held_out_tasks": "others"})
+    monkeypatch.setattr(runs, "trained_run", lambda *_: pytest.fail("trained"))
+    with pytest.raises(pytest.fail.Exception):
+        finish(experiment, folders)
+    assert capsys.readouterr().out == (
+        f"{file} is of another version or other settings: it is made anew\n"
+    )
 
 
 @pytest.fixture

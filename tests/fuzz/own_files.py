@@ -16,7 +16,7 @@ from PIL import Image
 from data_generators.images.cache import open_image_cache
 from data_generators.images.file_tree import FolderTree
 from data_generators.images.omniglot_files import _read_cache as _read_omniglot_cache
-from experiments.record import read_document, write_document
+from experiments.documents import read_document, write_document
 from maml_tnet import MetaLearner
 from maml_tnet.checksums import CHECKSUMS, checksums
 from system.json_file import read_objects, write_json

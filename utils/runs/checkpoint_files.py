@@ -29,6 +29,7 @@ _ENTRY = re.compile(
     r"|(?:all_model_checkpoint_timestamps|last_preserved_timestamp): [0-9.e+]+"
 )
 _CHECKSUM = "# sha256 "
+RESTORE = "restore it, or move the run's folder away to start anew"
 
 
 class CheckpointFolder:
@@ -153,9 +154,7 @@ class CheckpointFolder:
         try:
             *lines, rest = read_text(self._pointer).split("\n")
         except FileError as error:
-            raise UsageError(
-                f"{error}; it names the last checkpoint: restore it, or start anew with --noresume"
-            ) from error
+            raise UsageError(f"{error}; it names the last checkpoint: {RESTORE}") from error
         if lines and lines[-1].startswith(_CHECKSUM):
             text = "".join(f"{line}\n" for line in lines[:-1])
             if lines.pop() != _CHECKSUM + _digest(text):
@@ -182,8 +181,7 @@ class CheckpointFolder:
 
     def _corrupt(self) -> UsageError:
         return UsageError(
-            f"{self._pointer}, which names the last checkpoint, is corrupt: restore it, or start "
-            "anew with --noresume"
+            f"{self._pointer}, which names the last checkpoint, is corrupt: {RESTORE}"
         )
 
 

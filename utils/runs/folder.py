@@ -33,7 +33,6 @@ from utils.runs.log_file import LogFile
 from utils.runs.used_data import UsedData
 
 LOCK = ".lock"
-OTHER_LOGDIR = "another --logdir, or --noresume, which moves it aside and trains anew"
 
 
 class Run:
@@ -43,6 +42,11 @@ class Run:
         folder: which need not exist.
         config: of the run.
     """
+
+    # What a refusal tells to do, by the flags of main.py; another program says its own.
+    NAMED_BY = "--run, or by --logdir and its settings"
+    ELSEWHERE = "another --logdir"
+    ANEW = "--noresume, which moves it aside and trains anew"
 
     def __init__(self, folder: Path, config: Config):
         self.folder = folder
@@ -70,8 +74,7 @@ class Run:
         file = folder / "config.json"
         if not os.path.exists(file) and not _is_closed(folder):
             raise UsageError(
-                f"no run in {folder}: train it first, or name its folder by --run, or by --logdir "
-                "and its settings"
+                f"no run in {folder}: train it first, or name its folder by {cls.NAMED_BY}"
             )
         return cls(folder, Config.read(file))
 
@@ -100,16 +103,16 @@ class Run:
             for folder in filter(Path.is_dir, self._folders):
                 if not os.access(folder, os.R_OK | os.W_OK | os.X_OK):
                     raise UsageError(
-                        f"{folder} cannot be read and written: choose another --logdir"
+                        f"{folder} cannot be read and written: choose {self.ELSEWHERE}"
                     )
             if self._config_file.exists():
                 stored = self.check_config()
-                self.check_data(data, f", {OTHER_LOGDIR}")
+                self.check_data(data, f", {self.ELSEWHERE}, or {self.ANEW}")
                 self._check_goes_on()
                 prolonged = self.config.metatrain_iterations > stored.metatrain_iterations
             elif self.checkpoint_folder.exists():
                 raise UsageError(
-                    f"{self.folder} holds checkpoints but no config.json: choose another --logdir"
+                    f"{self.folder} holds checkpoints but no config.json: choose {self.ELSEWHERE}"
                 )
             else:
                 prolonged = True
@@ -127,11 +130,11 @@ class Run:
 
     def check_config(self) -> Config:
         """Return the stored configuration; raise a UsageError unless it is this run's."""
-        stored = Run.opened(self.folder).config
+        stored = self.opened(self.folder).config
         if differences := self.config.differences(stored):
             raise UsageError(
                 f"{self.folder} belongs to a run with other settings: {'; '.join(differences)}; "
-                f"give those, {OTHER_LOGDIR}"
+                f"give those, {self.ELSEWHERE}, or {self.ANEW}"
             )
         return stored
 
@@ -227,7 +230,7 @@ class Run:
         if not hold(self._lock_file):
             raise UsageError(
                 f"{self.folder} is being trained by another process: wait for its end or stop it, "
-                "or choose another --logdir"
+                f"or choose {self.ELSEWHERE}"
             )
 
     def check_evaluation_can_be_kept(self) -> None:
@@ -253,8 +256,7 @@ class Run:
         if results and checkpoints.latest is None and not checkpoints.complete():
             raise UsageError(
                 f"{self.folder} has results of a training, {results[0].name} among them, but no "
-                "checkpoint to go on from: put those back, or --noresume moves the run aside and "
-                "trains anew"
+                f"checkpoint to go on from: put those back, or {self.ANEW}"
             )
 
     def _move_aside(self) -> None:

@@ -12,8 +12,9 @@ from experiments.baselines.document import accuracies, baselines_file, chosen, r
 from experiments.baselines.fine_tuning import fine_tune
 from experiments.baselines.measuring import finish_baselines, measure_baselines
 from experiments.baselines.plan import BaselinesPlan
+from experiments.documents import write_document
 from experiments.experiment import Experiment
-from experiments.record import write_document
+from experiments.record import HELD_OUT_TASKS
 from experiments.runs import Folders
 from system.errors import FileError
 from utils.errors import UsageError
@@ -60,7 +61,7 @@ def without_checksum(document):
 
 def test_every_task_is_measured_and_what_was_chosen_is_said(document, folders):
     assert not (kept(folders) / "training.npz").exists()
-    found = accuracies(read_baselines(folders.records), PLAN)
+    found = accuracies(read_baselines(folders.records, PLAN), PLAN)
     assert list(found) == [
         "nearest_neighbour-1shot", "fine_tuning-1shot", "nearest_neighbour-5shot",
         "fine_tuning-5shot",
@@ -115,6 +116,59 @@ def test_a_damaged_baseline_is_named(document, folders):
     file.write_text(content)
 
 
+def without_accuracy(result):
+    return {name: value for name, value in result.items() if name != "accuracy"}
+
+
+NAME = "nearest_neighbour-5shot"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda stored: {"mine": 1}, "it has no 'epochs'"),
+        (lambda stored: stored | {NAME: []}, f"'{NAME}' must be an object"),
+        (lambda stored: stored | {NAME: without_accuracy(stored[NAME])}, "it has no 'accuracy'"),
+        (lambda stored: stored | {NAME: {"accuracy": [0.5]}}, r"'accuracy' must be numbers \[6\]"),
+        (lambda stored: stored | {NAME: {"accuracy": [0.5] * 6}}, "it has no 'chosen on valid"),
+        (lambda stored: stored | {"data": 1}, "'data' must be a string"),
+    ],
+)
+def test_baselines_of_another_form_are_named(tmp_path, change, said):
+    result = {"chosen on validation": {}, "accuracy": [0.5] * 6}
+    names = [name for name, *_ in PLAN.results]
+    stored = {"held_out_tasks": HELD_OUT_TASKS, "epochs": 1, **dict.fromkeys(names, result)}
+    write_document(baselines_file(tmp_path), stored)
+    assert read_baselines(tmp_path, PLAN) == stored
+    write_document(baselines_file(tmp_path), change(stored))
+    with pytest.raises(FileError, match=rf"baselines\.json is not what it should be: {said}"):
+        read_baselines(tmp_path, PLAN)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("nearest_neighbour-1shot", {"accuracy": [0.5] * 6}),
+        ("nearest_neighbour-1shot-4", {"accuracy": "0.5"}),
+        ("nearest_neighbour-1shot-tried-0", {"means": [[{"distance": "manhattan"}, 0.5]]}),
+        ("fine_tuning-1shot-tried-1", {"means": [[{"steps": 3}, 0.5]]}),
+        ("fine_tuning-1shot-tried-1", {"means": [{}]}),
+        ("fine_tuning-1shot-tried-1", {"means": []}),
+    ],
+)
+def test_what_is_kept_of_another_form_is_named(document, folders, name, content):
+    whole, file = "-".join(name.split("-")[:2]), kept(folders) / f"{name}.json"
+    before = {path: path.read_bytes() for path in (file, kept(folders) / f"{whole}.json")}
+    try:
+        (kept(folders) / f"{whole}.json").unlink()
+        write_document(file, content)
+        with pytest.raises(FileError, match=rf"{name}\.json is not what it should be: "):
+            measure_baselines(PLAN, folders)
+    finally:
+        for path, earlier in before.items():
+            path.write_bytes(earlier)
+
+
 def half(content):
     return content[: len(content) // 2]
 
@@ -141,10 +195,10 @@ def test_baselines_on_earlier_tasks_count_as_missing(document, folders, tmp_path
     del earlier["held_out_tasks"]
     elsewhere = replace(folders, records=tmp_path)
     write_document(baselines_file(tmp_path), earlier)
-    assert read_baselines(tmp_path) is None
+    assert read_baselines(tmp_path, PLAN) is None
     monkeypatch.setattr(measuring, "measure_baselines", lambda *_: measured)
     finish_baselines(PLAN, elsewhere)
-    assert read_baselines(tmp_path) == read_baselines(folders.records)
+    assert read_baselines(tmp_path, PLAN) == read_baselines(folders.records, PLAN)
 
 
 def test_what_is_finished_is_not_of_other_data(document, folders, tmp_path):

@@ -10,7 +10,7 @@ from absl import flags
 from PIL import Image
 
 from data_generators.data_record import DataRecord
-from experiments.record import write_document
+from experiments.documents import write_document
 from experiments.single_pictures.calibration import (
     expected_calibration_error,
     margins,
@@ -22,6 +22,7 @@ from experiments.single_pictures.page import page
 from experiments.single_pictures.pictures import Data
 from experiments.single_pictures.plan import Plan
 from maml_tnet.compat import tf_variable
+from system.errors import FileError
 from utils.command.flags import config_from_flags, define, parse
 from utils.errors import UsageError
 from utils.prediction.model_input import input_of
@@ -68,7 +69,8 @@ def test_pictures_of_the_other_kind_are_the_same_for_all_cells(tmp_path, capsys)
     results = Results(tmp_path, config, PLAN, head)
     results.check_other("a", ["photographs"])
     file = tmp_path / f"{config.run_name}.json"
-    write_document(file, head | {"trained_with": [], "cells": {"photographs": {}}})
+    cell = {"accuracy": [[0.5, 0.5]] * PLAN.tasks}
+    write_document(file, head | {"trained_with": [], "cells": {"photographs": cell}})
     assert "other_data" not in json.loads(file.read_text())  # of version 0.6.0
     Results(tmp_path, config, PLAN, head).check_other("a", ["photographs"])
     assert "they are taken to be these" in capsys.readouterr().out
@@ -77,6 +79,30 @@ def test_pictures_of_the_other_kind_are_the_same_for_all_cells(tmp_path, capsys)
     with pytest.raises(UsageError, match=r"was measured with other pictures of the other kind"):
         results.check_other("b", ["photographs"])
     assert not capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"cells": [1]}, "'cells' must be an object"),
+        ({"cells": {"a": {}}}, "it has no 'accuracy'"),
+        ({"cells": {"a": {"accuracy": [[0.5, 0.5]]}}}, r"'accuracy' must be numbers \[4, 2\]"),
+        ({"validation": {"a": 1}}, r"'a' must be numbers \[4, 2\]"),
+        ({"probabilities": {"a": {"temperature": 1}}}, "it has no 'calibration_error'"),
+        ({"other_data": 1}, "'other_data' must be a string"),
+    ],
+)
+def test_results_of_another_form_are_named(tmp_path, change, said):
+    values = define(flags.FlagValues())
+    parse(["main.py", *FLAGS, "--queries=alone"], values)
+    config = config_from_flags(values)
+    head = dict.fromkeys(MEASURED)
+    file = tmp_path / f"{config.run_name}.json"
+    write_document(file, head | {"trained_with": [], "cells": {}})
+    Results(tmp_path, config, PLAN, head)
+    write_document(file, head | {"trained_with": [], "cells": {}} | change)
+    with pytest.raises(FileError, match=rf"{file.name} is not what it should be: {said}"):
+        Results(tmp_path, config, PLAN, head)
 
 
 def test_a_run_is_measured_cell_by_cell_and_goes_on(
@@ -199,7 +225,7 @@ def test_a_run_of_the_papers_form_is_refused(
     folder, _ = saved_run(tmp_path, omniglot_path, omniglot_cache)
     with pytest.raises(UsageError, match=r"must be trained with --queries=alone"):
         opened(folder, data, PLAN)
-    with pytest.raises(UsageError, match=r"no run in "):
+    with pytest.raises(UsageError, match=r"no run in .*, or name its folder by --run$"):
         opened(tmp_path / "none", data, PLAN)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from experiments.record import read_document
+from experiments.documents import read_document
 from experiments.single_pictures.page import page
 from experiments.single_pictures.plan import Plan
 from utils.command.configuration import Config
