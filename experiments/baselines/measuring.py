@@ -207,10 +207,10 @@ class _Measuring:
                 return {"means": [[choice, float(np.mean(values))] for choice, values in found]}
 
             def check(found: Document) -> None:
-                tried = entry(found, "means", list)
-                if not tried or not all(baseline.is_choice(choice) for choice, _ in tried):
+                stored = entry(found, "means", list)
+                if not stored or not all(baseline.is_choice(choice) for choice, _ in stored):
                     raise ValueError("'means' must be choices, each with its mean accuracy")
-                for _, mean in tried:
+                for _, mean in stored:
                     numbers({"mean": mean}, "mean", ())
 
             means += self._kept(f"{name}-tried-{number}", tried, check)["means"]
