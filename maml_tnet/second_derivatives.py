@@ -12,6 +12,9 @@ WITHOUT_SECOND_DERIVATIVE = {
     "CropAndResize": "tf.image.crop_and_resize",
     "Dilation2D": "tf.nn.dilation2d",
     "EagerPyFunc": "tf.py_function",
+    "FakeQuantWithMinMaxArgs": "tf.quantization.fake_quant_with_min_max_args",
+    "FakeQuantWithMinMaxVars": "tf.quantization.fake_quant_with_min_max_vars",
+    "FakeQuantWithMinMaxVarsPerChannel": "tf.quantization.fake_quant_with_min_max_vars_per_channel",
     "FractionalAvgPool": "tf.nn.fractional_avg_pool",
     "FractionalMaxPool": "tf.nn.fractional_max_pool",
     "LRN": "tf.nn.local_response_normalization",
@@ -22,7 +25,10 @@ WITHOUT_SECOND_DERIVATIVE = {
     "ResizeNearestNeighbor": "tf.image.resize",
     "ScaleAndTranslate": "tf.image.resize",
     "Softsign": "softsign",
+    "SparseAdd": "tf.sparse.add",
 }
+# What `tf.nn.moments` calls its parts, whatever it is called itself; it holds its mean constant.
+MOMENTS = {"StopGradient", "mean", "SquaredDifference", "variance"}
 
 # How TensorFlow says that it lacks a derivative of an operation, by its name or its type alone.
 NAMED = re.compile(r"operation ?'(.+?)' \(op type: (\w+)\)")
@@ -46,8 +52,6 @@ class Found(NamedTuple):
 def check_operations(operations: Iterable[Found], place: str) -> None:
     """Refuse operations that would make meta-gradients wrong.
 
-    `tf.nn.moments` holds the mean constant in the variance's derivative.
-
     Args:
         operations: those that depend on what is learned.
         place: where they are, such as "this layer".
@@ -55,14 +59,22 @@ def check_operations(operations: Iterable[Found], place: str) -> None:
     Raises:
         ValueError: there is such an operation.
     """
+    operations = list(operations)
+    parts: dict[str, set[str]] = {}
     for operation in operations:
-        is_moments = operation.type == "StopGradient" and "moments" in operation.name.split("/")
+        parts.setdefault(_scope(operation), set()).add(operation.name.rpartition("/")[2])
+    for operation in operations:
+        is_moments = operation.type == "StopGradient" and parts[_scope(operation)] >= MOMENTS
         name = "tf.nn.moments" if is_moments else WITHOUT_SECOND_DERIVATIVE.get(operation.type)
         if name is not None:
             raise ValueError(
                 f"{operation.name} ({name}) has no right second derivative in TensorFlow: compute "
                 f"it by other operations in {place}, or take first_order=True"
             )
+
+
+def _scope(operation: Found) -> str:
+    return operation.name.rpartition("/")[0]
 
 
 def depending_on(

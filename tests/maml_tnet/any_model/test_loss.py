@@ -163,5 +163,11 @@ def test_a_loss_without_right_second_derivatives_is_refused_where_it_is_traced(i
         traced(inside(of_targets))
 
 
+def test_moments_are_found_whatever_they_are_called():
+    with pytest.raises(ValueError, match=r"errors/StopGradient \(tf\.nn\.moments\) has no right"):
+        traced(lambda y, p: tf.nn.moments(y - p, [-1], name="errors")[1])
+    traced(lambda y, p: tf.math.squared_difference(p, tf.stop_gradient(p + y))[:, 0])
+
+
 def test_a_function_without_a_name_is_a_loss():
     assert value(model_loss(lambda y, p: tf.reduce_mean((y - p) ** 2, -1))) == pytest.approx(5 / 3)

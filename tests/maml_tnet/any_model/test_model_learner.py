@@ -14,6 +14,7 @@ from maml_tnet import MetaLearner
 from maml_tnet.any_model.episode import ModelEpisode
 from maml_tnet.any_model.functional_model import FunctionalModel
 from maml_tnet.any_model.model_learner import ModelLearner
+from maml_tnet.any_model.second_derivatives import checked_outputs
 from maml_tnet.export import lookup_tables
 from maml_tnet.kernels import device
 
@@ -896,11 +897,55 @@ def test_convolutions_whose_gradient_overwrites_memory_are_named(
 ):
     monkeypatch.setattr(device, "onednn_computes", lambda: onednn)
     shortcut = layers.Conv2D(4, kernel, strides=strides, name="shortcut", trainable=trains)
-    parts = [shortcut, layers.GlobalAveragePooling2D(), layers.Dense(2)]
-    model = keras.Sequential([keras.Input([6, 6, channels]), *parts])
-    refused = pytest.raises(ValueError, match="'shortcut' has a kernel of one pixel, strides and")
-    with refused if is_refused else nullcontext():
-        MetaLearner(model, update_lr=0.1)
+    with refused_if(is_refused):
+        MetaLearner(convolutional([6, 6, channels], shortcut), update_lr=0.1)
+
+
+def refused_if(is_refused):
+    refused = pytest.raises(ValueError, match="has a kernel of one pixel, strides and")
+    return refused if is_refused else nullcontext()
+
+
+def convolutional(shape, layer):
+    parts = [layer, layers.Flatten(), layers.Dense(2, name="last")]
+    return keras.Sequential([keras.Input(shape), *parts])
+
+
+@pytest.mark.parametrize(
+    ("shape", "layer", "is_refused"),
+    [
+        ([6, 16], lambda: layers.Conv1DTranspose(4, 1, strides=2), True),
+        ([4, 4, 16], lambda: layers.Conv2DTranspose(4, 1, strides=2), True),
+        ([4, 4, 3], lambda: layers.Conv2DTranspose(16, 1, strides=2), False),
+        ([2, 4, 4, 3], lambda: layers.ConvLSTM2D(4, 1, strides=2), True),
+        ([2, 4, 4, 16], lambda: layers.ConvLSTM2D(4, 1, strides=2), False),
+        ([2, 4, 4, 3], lambda: layers.TimeDistributed(layers.Conv2D(4, 1, strides=2)), True),
+        ([4, 4, 3], lambda: layers.SeparableConv2D(4, 1, strides=2), False),
+    ],
+)
+def test_they_are_named_in_layers_of_every_kind(shape, layer, is_refused, monkeypatch):
+    monkeypatch.setattr(device, "onednn_computes", lambda: True)
+    with refused_if(is_refused):
+        MetaLearner(convolutional(shape, layer()), update_lr=0.1)
+
+
+class OwnConvolution(layers.Layer):
+    def build(self, shape):
+        self.kernel = self.add_weight(shape=[1, 1, shape[-1], 4], name="kernel")
+        super().build(shape)
+
+    def call(self, x):
+        return tf.nn.conv2d(x, self.kernel, 2, "SAME")
+
+
+@pytest.mark.parametrize(("channels", "is_refused"), [(3, True), (16, False)])
+@pytest.mark.parametrize("first_order", [False, True])
+def test_they_are_named_in_layers_of_ones_own(channels, is_refused, first_order, monkeypatch):
+    monkeypatch.setattr(device, "onednn_computes", lambda: True)
+    model = convolutional([4, 4, channels], OwnConvolution(name="mine"))
+    specs = tf.TensorSpec([None, 4, 4, channels])
+    with refused_if(is_refused):
+        checked_outputs(model, specs, first_order=first_order)
 
 
 def test_models_that_take_no_inputs_that_are_made_up_are_meta_learned():
@@ -968,6 +1013,10 @@ def cropped(x):
     return tf.image.crop_and_resize(tf.reshape(x, [-1, 1, 3, 1]), boxes, places, [1, 3])[:, 0, :, 0]
 
 
+def quantized(x):
+    return tf.quantization.fake_quant_with_min_max_args(x)
+
+
 def by_python(x):
     return tf.ensure_shape(tf.py_function(tf.square, [x], tf.float32), [None, 3])
 
@@ -986,6 +1035,7 @@ def with_function(function, **options):
     [
         (cropped, r"mine.*crop_and_resize.*no right second derivative"),
         (resized("lanczos3"), r"mine.*tf\.image\.resize.*no right second derivative"),
+        (quantized, r"mine.*fake_quant_with_min_max_args.*no right second derivative"),
         (by_python, r"mine.*tf\.py_function.*no right second derivative"),
         (resized("area"), r"^ResizeArea \(ResizeArea\) has no derivative.*, or freeze the layers"),
         (igamma, r"^IgammaGradA \(IgammaGradA\) has no derivative.*, or take first_order=True$"),
