@@ -163,7 +163,8 @@ def _lacks(part: str, cells: Sequence[Cell], measured: Opened, data: Data) -> st
         try:
             source = data.source(measured.run.config, way, shot)
             source.check("val" if part == "steps" else "test", shot=shot, query=query)
-            if all(_labels(source, split) <= _labels(measured.source, split) for split in SPLITS):
+            held_out = ("val", "test")
+            if all(_labels(source, each) <= _labels(measured.source, each) for each in held_out):
                 continue
         except DataError:
             pass
