@@ -9,6 +9,11 @@ import tensorflow as tf
 INSTEAD = (
     "take an operation that has one in place of tf.round, tf.argmax, tf.numpy_function and the like"
 )
+NAN = (
+    "the gradient is nan, though the loss is a number: the loss or a layer has no finite first or "
+    "second derivative, as keras.losses.Circle has none where a class has one example: compute it "
+    "otherwise, or take first_order=True"
+)
 MOST_NAMED = 4  # weights in one line
 
 
@@ -46,3 +51,17 @@ def warn_of_unlearned(gradients: Sequence[Any], variables: Sequence[Any]) -> Non
             + f", which learn nothing: {INSTEAD}, or freeze them",
             stacklevel=2,
         )
+
+
+def refuse_nan(gradients: Sequence[tf.Tensor], losses: tf.Tensor) -> list[tf.Tensor]:
+    """The same gradients, if none is nan; XLA leaves the check out.
+
+    Where the losses are no numbers themselves, they say so, and nothing is checked.
+
+    Raises:
+        tf.errors.InvalidArgumentError: one is nan.
+    """
+    found = tf.reduce_any([tf.reduce_any(tf.math.is_nan(g)) for g in gradients])
+    diverged = tf.reduce_any(~tf.math.is_finite(losses))
+    with tf.control_dependencies([tf.debugging.Assert(~found | diverged, [NAN])]):
+        return [tf.identity(gradient) for gradient in gradients]

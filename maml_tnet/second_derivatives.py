@@ -9,6 +9,8 @@ import tensorflow as tf
 
 # The gradients of these have no gradient, or none that is right.
 WITHOUT_SECOND_DERIVATIVE = {
+    "CTCLoss": "tf.nn.ctc_loss",
+    "CTCLossV2": "tf.nn.ctc_loss",
     "CropAndResize": "tf.image.crop_and_resize",
     "Dilation2D": "tf.nn.dilation2d",
     "EagerPyFunc": "tf.py_function",

@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import utils.tensorflow_environment  # noqa: F401
 
 from experiments import command
-from experiments.photographs.page import write_readme
-from experiments.photographs.plan import PARTS, TABLE
+from experiments.photographs.measuring import do
+from experiments.photographs.plan import PARTS
 from utils.command.help_flags import define_help
 
 if __name__ == "__main__":
@@ -27,6 +27,6 @@ if __name__ == "__main__":
 
     def main(parts: Sequence[str]) -> None:
         """Finish these parts."""
-        TABLE.finish(parts, command.image_folders("photographs-"), write_readme)
+        do(parts, command.image_folders("photographs-"))
 
     sys.exit(command.main(sys.argv, PARTS, main))

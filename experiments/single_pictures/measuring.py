@@ -1,10 +1,12 @@
 """A run of the form for single pictures, measured part by part."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data_generators import TaskSource
+from data_generators.errors import DataError
 from data_generators.random_streams import SPLITS
 from experiments.exports import (
     ORIGIN,
@@ -93,7 +95,7 @@ def do(
 
     Raises:
         UsageError: `output` has results of another run, or measured otherwise, or `pretrained` its
-            model; or see `opened`.
+            model; or see `opened` and `check_pictures`.
     """
     check_page(output, ExperimentRun.opened(folder).config.run_name)
     measured = opened(folder, data, plan)
@@ -110,27 +112,78 @@ def do(
         "trained_with": measured.run.starts(),
         "measured_with": {key: str(value) for key, value in environment().items()},
     }
+    cells = {part: plan.cells(part, config.datasource, classes) for part in parts}
+    check_pictures(cells, measured, data)
     results = Results(output, config, plan, head)
     if "steps" in parts:
-        _choose_steps(measured, plan, data, results)
+        _choose_steps(cells["steps"], measured, plan, data, results)
     results.forget_probabilities_after_other_steps()
     for part in parts:
         if part in ("ways", "domains", "other"):
-            cells = [cell for cell in plan.cells(part, config.datasource) if cell.way <= classes]
-            _measure_accuracies(cells, measured, plan, data, results)
+            _measure_accuracies(cells[part], measured, plan, data, results)
         elif part == "probabilities":
-            cells = plan.cells(part, config.datasource)
-            cells = [cell for cell in cells if 2 * cell.way <= classes]  # as many are strangers
-            _measure_probabilities(cells, head["fitted_ways"], measured, plan, data, results)
+            fitted_ways = head["fitted_ways"]
+            _measure_probabilities(cells[part], fitted_ways, measured, plan, data, results)
         elif part == "papers" and config.datasource == "omniglot":
             _measure_papers(pretrained, plan, data, results)
         elif part == "model":
             _export(measured, pretrained, results.steps)
 
 
-def _choose_steps(measured: Opened, plan: Plan, data: Data, results: Results) -> None:
+def check_pictures(cells: Mapping[str, Sequence[Cell]], measured: Opened, data: Data) -> None:
+    """Refuse cells for which classes have too few pictures, before any is measured.
+
+    Without these classes, others may be held out than those that the run has not learned.
+
+    Args:
+        cells: of each part that is to be measured.
+        measured: the run.
+        data: where its pictures are.
+
+    Raises:
+        UsageError: there are such cells.
+    """
+    lacking = {
+        part: line for part, of in cells.items() if (line := _lacks(part, of, measured, data))
+    }
+    if lacking:
+        line = next(iter(lacking.values()))
+        raise UsageError(
+            f"--data_path={data.path} has too few pictures for {','.join(lacking)} of --only, "
+            f"which must be left out: {line}"
+        )
+
+
+def _lacks(part: str, cells: Sequence[Cell], measured: Opened, data: Data) -> str | None:
+    """What the first of a part's cells needs that is not there."""
+    for shot in dict.fromkeys(cell.shot for cell in cells):
+        of_shot = [cell for cell in cells if cell.shot == shot]
+        way = max(cell.classes(part) for cell in of_shot)
+        query = max(measured.run.config.query_batch_size, *(cell.query for cell in of_shot))
+        try:
+            source = data.source(measured.run.config, way, shot)
+            source.check("val" if part == "steps" else "test", shot=shot, query=query)
+            held_out = ("val", "test")
+            if all(_labels(source, each) <= _labels(measured.source, each) for each in held_out):
+                continue
+        except DataError:
+            pass
+        return (
+            f"tasks of {way} classes with {shot} support pictures each need {way} classes in "
+            f"train, val and test each, and {shot + query} pictures of every class"
+        )
+    return None
+
+
+def _labels(source: Any, split: str) -> set[str]:
+    return {source.class_names[number] for number in source.class_ids(split)}
+
+
+def _choose_steps(
+    cells: Sequence[Cell], measured: Opened, plan: Plan, data: Data, results: Results
+) -> None:
     config = measured.run.config
-    for cell in plan.cells("steps", config.datasource):
+    for cell in cells:
         if cell.name not in results.validation:
             pictures = data.pictures(config, cell)
             found = measure(measured.learner, cell, *pictures, plan.tasks, split="val")

@@ -35,6 +35,10 @@ class Cell:
         """Queries a class."""
         return -(-QUERIES // self.way)
 
+    def classes(self, part: str) -> int:
+        """The classes that a task of a part draws pictures of: as many are strangers, if any."""
+        return 2 * self.way if part == "probabilities" else self.way
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -59,8 +63,17 @@ class Plan:
     domains_way: int = 5
     fitted_ways: tuple[int, ...] = (5, 20)
 
-    def cells(self, part: str, datasource: str) -> list[Cell]:
-        """The cells of a part of the results, for a model that learned from this data source."""
+    def cells(self, part: str, datasource: str, classes: int) -> list[Cell]:
+        """The cells of a part of the results, as far as there are the classes.
+
+        Args:
+            part: of `PARTS`.
+            datasource: from which the model learned.
+            classes: of the split that has the fewest.
+        """
+        return [cell for cell in self._cells(part, datasource) if cell.classes(part) <= classes]
+
+    def _cells(self, part: str, datasource: str) -> list[Cell]:
         if part in ("ways", "probabilities"):
             return [Cell(way, shot, AS_TRAINED) for way in self.ways for shot in self.shots]
         domains: Sequence[str] = ()

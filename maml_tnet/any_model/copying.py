@@ -1,6 +1,7 @@
 """A copy of a Keras model to meta-learn with, and plain copies to hand out."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from tensorflow import keras
@@ -12,6 +13,7 @@ from maml_tnet.any_model.exact_normalization import (
     ExactSpectralNormalization,
 )
 from maml_tnet.any_model.exact_upsampling import ExactUpSampling2D
+from maml_tnet.any_model.own_parts import own_classes, with_own_parts
 from maml_tnet.any_model.same_answers import check_same_answers, warn_of_other_arguments
 from maml_tnet.any_model.strided_convolutions import check_strided_convolution
 from maml_tnet.compat import is_functional, require_keras_3, sublayers
@@ -45,6 +47,13 @@ def exact_copy(model: keras.Model) -> keras.Model:
     copy = _clone(model, EXACT) if is_functional(model) else model
     for layer in sublayers(copy):
         if _is_inexact(layer):
+            if type(layer) not in EXACT:
+                kind = next(each.__name__ for each in EXACT if isinstance(layer, each))
+                raise ValueError(
+                    f"the layer {layer.name!r} ({type(layer).__name__}) is of a subclass of Keras' "
+                    f"{kind}, whose second derivatives are wrong, and of which only Keras' own "
+                    f"class can be replaced: use keras.layers.{kind}"
+                )
             raise ValueError(
                 f"the layer {layer.name!r} ({type(layer).__name__}) is inside a subclassed model "
                 "or layer, where it cannot be replaced, and its second derivatives are wrong: "
@@ -71,13 +80,9 @@ def plain_copy(model: keras.Model, example: Any, *, keeps_batch_norms: bool) -> 
     kept = [ExactSpectralNormalization, *([ExactBatchNormalization] if keeps_batch_norms else [])]
     if is_functional(model):
         return _clone(model, {exact: plain for plain, exact in EXACT.items() if exact not in kept})
-    try:
+    with _remaking(model, type(model).__name__):
         copy = type(model).from_config(model.get_config())
         copy(example)
-    except (NotImplementedError, TypeError) as error:
-        raise ValueError(
-            f"{type(model).__name__} cannot be copied: give it a get_config ({error})"
-        ) from error
     copy.set_weights(model.get_weights())
     _freeze_the_same(model, copy)
     return copy
@@ -132,13 +137,29 @@ def _remade(layer: Any, replaced: Mapping[Any, Any]) -> Any:
     }
     if not changes and all(id(weight) in adapted for weight in layer.weights):
         return layer
-    try:
-        config = _with_classes_replaced(layer.get_config(), replaced)
+    with _remaking(layer, f"the layer {layer.name!r} ({type(layer).__name__})"):
+        config = with_own_parts(layer, layer.get_config())
+        config = _with_classes_replaced(config, replaced)
         return replaced.get(type(layer), type(layer)).from_config(config)
-    except (NotImplementedError, TypeError) as error:
+
+
+@contextlib.contextmanager
+def _remaking(layer: Any, what: str) -> Iterator[None]:
+    """Let a block make a layer or a model anew from its configuration.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    try:
+        with keras.utils.custom_object_scope(own_classes(layer)):
+            yield
+    except (NotImplementedError, TypeError, ValueError) as error:
+        # Keras puts one error into another, and whole configurations after the first sentence.
+        reason = " ".join(str(error).rsplit("Exception encountered: ", 1)[-1].split())
         raise ValueError(
-            f"the layer {layer.name!r} ({type(layer).__name__}) cannot be copied: give it a "
-            f"get_config ({error})"
+            f"{what} cannot be copied, {reason.split('. ')[0]:.200}: it needs a get_config that "
+            "says all, and functions and classes of your own that it names need a "
+            "@keras.utils.register_keras_serializable()"
         ) from error
 
 

@@ -73,7 +73,8 @@ class ExactBatchNormalization(keras.layers.BatchNormalization):
             self._store(mean, tf.reduce_mean(tf.square(x - mean), axes))
         else:
             weights = tf.expand_dims(tf.cast(mask, x.dtype), -1) * tf.ones_like(x)
-            total = tf.reduce_sum(weights, axes, keepdims=True)
+            # As Keras does, for a mask that is False everywhere.
+            total = tf.reduce_sum(weights, axes, keepdims=True) + keras.backend.epsilon()
             mean = tf.reduce_sum(weights * x, axes, keepdims=True) / total
             square = weights * tf.square(x - mean)
             variance = tf.reduce_sum(square, axes, keepdims=True) / total

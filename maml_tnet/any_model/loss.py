@@ -136,6 +136,9 @@ def _one_loss(loss: Any, *, dtype: str, first_order: bool) -> ModelLoss:
 
         return papers
     loss = keras.losses.get(loss)
+    is_ctc = loss is keras.losses.ctc or isinstance(loss, keras.losses.CTC)
+    if is_ctc and not first_order:  # it fails over shapes, or ends the process
+        raise ValueError("the loss CTC has no right second derivative: take first_order=True")
     if not isinstance(loss, keras.losses.Loss):
         loss = _MeanOf(loss, dtype=dtype)
     if loss.reduction in ("none", None):

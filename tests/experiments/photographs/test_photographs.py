@@ -13,6 +13,7 @@ from experiments.baselines.document import baselines_file
 from experiments.baselines.plan import TITLES
 from experiments.documents import write_document
 from experiments.photographs import plan
+from experiments.photographs.measuring import do
 from experiments.photographs.page import write_readme
 from experiments.photographs.plan import EXPERIMENTS
 from experiments.record import HELD_OUT_TASKS
@@ -180,3 +181,10 @@ def test_a_record_of_an_earlier_version_gets_its_data(folders, readme, capsys):
         finish("maml-1shot", folders)
         assert ("does not say what data it was measured on" in capsys.readouterr().out) == said
         assert json.loads(file.read_text()) == content
+
+
+@pytest.mark.parametrize("part", ["baselines", "maml-1shot"])
+def test_photographs_must_be_named(folders, tmp_path, part):
+    without = replace(folders, records=tmp_path, workdir=tmp_path, data_path=None)
+    with pytest.raises(UsageError, match=r"^--data_path must name the photographs, .* Caltech"):
+        do([part], without)

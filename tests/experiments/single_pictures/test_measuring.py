@@ -229,6 +229,44 @@ def test_a_run_of_the_papers_form_is_refused(
         opened(tmp_path / "none", data, PLAN)
 
 
+def test_classes_of_few_pictures_are_said_before_anything_is_measured(
+    coloured_classes, outputs, tmp_path
+):
+    root = tmp_path / "few"
+    for picture in coloured_classes.glob("*/*/[0-3].png"):
+        place = root / picture.relative_to(coloured_classes)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.hardlink_to(picture)
+    flags = ("--datasource=images", "--queries=alone", "--image_size=16", "--query_batch_size=2")
+    folder, _ = saved_run(tmp_path, root, str(tmp_path / "cache"), *flags)
+    few = Data(str(root), str(tmp_path / "cache"))
+    plan = replace(PLAN, shots=(1, 3), ways=(5,))
+    with pytest.raises(
+        UsageError,
+        match=rf"^--data_path={root} has too few pictures for steps,ways of --only, which must "
+        "be left out: tasks of 5 classes with 3 support pictures each need 5 classes in train, val "
+        "and test each, and 5 pictures of every class$",
+    ):
+        do(["steps", "ways", "other"], folder, plan, few, *outputs)
+    assert not (tmp_path / "results").exists()
+    do(["ways"], folder, replace(plan, shots=(1,)), few, *outputs)
+
+
+def test_classes_that_a_run_has_learned_are_not_held_out(coloured_classes, outputs, tmp_path):
+    root = tmp_path / "unsplit"  # by number of classes, of those that have pictures enough
+    for number, folder in enumerate(sorted(coloured_classes.glob("*/*"))):
+        for picture in sorted(folder.glob("*.png"))[: 3 if number % 2 else 5]:
+            place = root / folder.name / picture.name
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.hardlink_to(picture)
+    flags = ("--datasource=images", "--queries=alone", "--image_size=16", "--query_batch_size=2")
+    cache = str(tmp_path / "cache")
+    folder, _ = saved_run(tmp_path, root, cache, *flags, "--num_classes=2")
+    plan = replace(PLAN, shots=(3,), ways=(2,))
+    with pytest.raises(UsageError, match=r"too few pictures for ways of --only, .* of every class"):
+        do(["ways"], folder, plan, Data(str(root), cache), *outputs)
+
+
 def test_the_page_of_another_run_is_not_replaced(tmp_path):
     (tmp_path / "mine.json").touch()
     check_page(tmp_path, "mine")

@@ -171,3 +171,12 @@ def test_moments_are_found_whatever_they_are_called():
 
 def test_a_function_without_a_name_is_a_loss():
     assert value(model_loss(lambda y, p: tf.reduce_mean((y - p) ** 2, -1))) == pytest.approx(5 / 3)
+
+
+@pytest.mark.parametrize("loss", [lambda: keras.losses.CTC(), lambda: "CTC", lambda: "ctc"])
+def test_ctc_is_refused_by_name(loss):
+    with pytest.raises(ValueError, match=r"^the loss CTC has no .* take first_order=True$"):
+        model_loss(loss())
+    logits = np.zeros([1, 6, 4], np.float32)
+    found = value(model_loss(loss(), first_order=True), np.array([[1, 2]]), logits)
+    assert np.isfinite(found)

@@ -12,6 +12,7 @@ from tensorflow import keras
 import maml_tnet
 from maml_tnet import MetaLearner
 from maml_tnet.any_model.episode import ModelEpisode
+from maml_tnet.any_model.exact_normalization import ExactBatchNormalization
 from maml_tnet.any_model.functional_model import FunctionalModel
 from maml_tnet.any_model.model_learner import ModelLearner
 from maml_tnet.any_model.second_derivatives import checked_outputs
@@ -378,6 +379,32 @@ def test_metrics_leave_out_what_a_mask_leaves_out(rng):
     expected = plain.evaluate(x[1, 0, real], y[1, 0, real], verbose=0)
     found = learner.test_step(tuple(map(tf.constant, (x[0], y[0], x[1], y[1], weight, weight))))
     np.testing.assert_allclose(list(found.values()), expected, rtol=1e-6)
+
+
+def test_a_batch_of_padding_alone_is_normalized_as_keras_does(rng):
+    x = tf.constant(rng.normal(size=[2, 3, 2]), "float32")
+    mask = tf.zeros([2, 3], "bool")
+    for kind in (layers.BatchNormalization, ExactBatchNormalization):
+        layer = kind(momentum=0.0)
+        found = layer(x, training=True, mask=mask)
+        np.testing.assert_allclose(found, x * 0.001**-0.5, rtol=1e-5)
+        np.testing.assert_array_equal(layer.moving_variance, [0, 0])
+
+
+@pytest.mark.parametrize("eager", [True, False])
+def test_a_gradient_that_is_nan_is_said_before_it_is_taken(eager):
+    learner = learner_of(
+        small_model(),
+        loss=lambda y, p: tf.pow(0 * p, 1.5),
+        run_eagerly=eager,
+        transform=False,
+        mask=None,
+    )
+    before = [v.numpy() for v in learner.trainable_variables]
+    with pytest.raises(ValueError, match=r"^the gradient is nan, .* take first_order=True$"):
+        learner.fit(dataset([0]), verbose=0)
+    for old, new in zip(before, learner.trainable_variables, strict=True):
+        np.testing.assert_array_equal(old, new)
 
 
 def test_constraints_hold_after_every_inner_step(rng):
