@@ -114,6 +114,40 @@ def forget_validation_data(model: Any) -> None:
         model._eval_data_handler = None
 
 
+def backs_up_within_epochs(callback: Any) -> bool:
+    """Whether it is a `BackupAndRestore` that does not back up at the ends of epochs alone.
+
+    Keras 2 also has one that does before the machine is taken away.
+    """
+    if not isinstance(callback, keras.callbacks.BackupAndRestore):
+        return False
+    return callback.save_freq != "epoch" or getattr(callback, "save_before_preemption", False)
+
+
+def begin_training(told: keras.callbacks.CallbackList, model: Any, initial_epoch: int) -> int:
+    """Tell callbacks that training begins, of which `BackupAndRestore` restores a backup.
+
+    It leaves the epoch at the model: Keras 3's callback as a number, Keras 2's as a state. Either
+    stays there where that training was broken off, and is not taken for the next one's.
+
+    Args:
+        told: the callbacks.
+        model: that they have.
+        initial_epoch: without a backup.
+
+    Returns:
+        the epoch to begin with.
+    """
+    for name in ("_initial_epoch", "_training_state"):
+        if getattr(model, name, None) is not None:
+            setattr(model, name, None)
+    told.on_train_begin()
+    if (state := getattr(model, "_training_state", None)) is not None:
+        # The steps of an epoch matter to backups within epochs alone.
+        return int(state.maybe_load_initial_counters_from_ckpt(None, initial_epoch, "train")[0])
+    return getattr(model, "_initial_epoch", None) or initial_epoch
+
+
 def keras_version() -> str:
     """Return the version of the Keras that TensorFlow uses."""
     return getattr(keras, "__version__", None) or __import__("keras").__version__

@@ -7,20 +7,54 @@ they share out the elements of datasets, of which a span of iterations is one; a
 run under MultiWorkerMirroredStrategy (github.com/keras-team/keras/issues/20585).
 """
 
-from collections.abc import Callable, Iterator
+import itertools
+import warnings
+from collections.abc import Callable, Container, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from maml_tnet.compat import build_optimizer
+from maml_tnet.arguments import whole_number
+from maml_tnet.compat import (
+    backs_up_within_epochs,
+    begin_training,
+    build_optimizer,
+    tf_variable,
+)
 from maml_tnet.given_data import NOTHING
 
 
 def strategy_in_scope() -> tf.distribute.Strategy | None:
     """The strategy in whose scope this is called; None outside of all."""
     return tf.distribute.get_strategy() if tf.distribute.has_strategy() else None
+
+
+def check_made_in_scope(
+    name: str, variables: Sequence[Any], strategy: tf.distribute.Strategy | None
+) -> None:
+    """Check that what a learner computes with was made in the scope in which the learner was.
+
+    Args:
+        name: of it.
+        variables: its own.
+        strategy: in whose scope the learner was made; None for outside of all.
+
+    Raises:
+        ValueError: a variable was made elsewhere.
+    """
+    for variable in map(tf_variable, variables):
+        if strategy is None and isinstance(variable, tf.distribute.DistributedValues):
+            raise ValueError(
+                f"the {name} was made in the scope of a tf.distribute strategy and the learner was "
+                "not: make the learner in `with strategy.scope():`, too"
+            )
+        if strategy is not None and not strategy.extended.variable_created_in_scope(variable):
+            raise ValueError(
+                f"the learner was made in the scope of a tf.distribute strategy and the {name} was "
+                f"not: make the {name} in `with strategy.scope():`, too"
+            )
 
 
 def _replicas() -> int:
@@ -137,27 +171,47 @@ class Engine:
     def fit(
         self,
         x: tf.data.Dataset,
-        *,
+        *unnamed: Any,
         epochs: int = 1,
         initial_epoch: int = 0,
         steps_per_epoch: int | None = None,
         validation_data: tf.data.Dataset | None = None,
+        validation_steps: int | None = None,
+        validation_freq: int | Container[int] = 1,
         callbacks: Any = None,
         verbose: int | str = 0,
         shuffle: bool = False,
+        **others: Any,
     ) -> keras.callbacks.History:
         """Keras' `fit` on a dataset of spans, see `MetaLearner`.
 
+        With `keras.callbacks.BackupAndRestore` it goes on after the last epoch that was backed up.
+        Where the dataset gives fewer than `steps_per_epoch`, or nothing any more, training ends
+        with a warning.
+
         Raises:
-            ValueError: nothing came from the dataset.
+            ValueError: nothing came from the dataset, an argument that it does not take, a number
+                of steps that is none, or backups within epochs.
         """
         del shuffle  # As in Keras, it says nothing of a dataset.
+        _refuse("fit", unnamed, others)
+        _check_steps("steps_per_epoch", steps_per_epoch)
+        _check_steps("validation_steps", validation_steps)
+        if not isinstance(validation_freq, Container):
+            every = whole_number("validation_freq", validation_freq, least=1)
+            validation_freq = range(every, epochs + 1, every)
+        given = tf.nest.flatten(callbacks or [])
+        if any(map(backs_up_within_epochs, given)):
+            raise ValueError(
+                "under a tf.distribute strategy BackupAndRestore goes on from the ends of epochs "
+                "alone: give it save_freq='epoch', and no save_before_preemption"
+            )
         learner = self._learner
         with self._strategy.scope():
             build_optimizer(learner.optimizer, learner.trainable_variables)
         history = keras.callbacks.History()
         told = keras.callbacks.CallbackList(
-            [*tf.nest.flatten(callbacks or []), history],
+            [*given, history],
             add_progbar=verbose not in (0, "0"),
             model=learner,
             epochs=epochs,
@@ -166,24 +220,36 @@ class Engine:
         )
         learner.stop_training = False
         spans = None if steps_per_epoch is None else iter(x)
-        told.on_train_begin()
+        first_epoch = begin_training(told, learner, initial_epoch)
         logs: dict[str, float] = {}
-        taken = False
-        for epoch in range(initial_epoch, epochs):
+        for epoch in range(first_epoch, epochs):
             for meter in learner.metrics:
                 meter.reset_state()
             told.on_epoch_begin(epoch)
-            for step, span in enumerate(x if spans is None else _some(spans, steps_per_epoch)):
-                told.on_train_batch_begin(step)
+            steps = 0
+            for span in itertools.islice(x if spans is None else spans, steps_per_epoch):
+                told.on_train_batch_begin(steps)
                 with self._strategy.scope():
                     logs = {name: float(value) for name, value in self._train(span).items()}
-                told.on_train_batch_end(step, logs)
-                taken = True
-            if not taken:
+                told.on_train_batch_end(steps, logs)
+                steps += 1
+                if learner.stop_training:
+                    break
+            if not steps and epoch == first_epoch:
                 raise ValueError(f"fit {NOTHING}")
-            if validation_data is not None:
+            if steps < (steps_per_epoch or 1) and not learner.stop_training:
+                warnings.warn(
+                    f"fit's dataset ran out in epoch {epoch + 1} of {epochs}, after {steps} steps, "
+                    "and training ends there: it needs steps_per_epoch * epochs elements, such as "
+                    "by dataset.repeat()",
+                    stacklevel=3,
+                )
+                learner.stop_training = True
+            if not steps:
+                break
+            if validation_data is not None and epoch + 1 in validation_freq:
                 told.on_test_begin()
-                found = self.evaluate(validation_data, return_dict=True)
+                found = self.evaluate(validation_data, steps=validation_steps, return_dict=True)
                 told.on_test_end(found)
                 logs = logs | {f"val_{name}": value for name, value in found.items()}
             told.on_epoch_end(epoch, logs)
@@ -193,26 +259,53 @@ class Engine:
         return history
 
     def evaluate(
-        self, x: tf.data.Dataset, *, return_dict: bool = False, verbose: int | str = 0
+        self,
+        x: tf.data.Dataset,
+        *unnamed: Any,
+        steps: int | None = None,
+        return_dict: bool = False,
+        verbose: int | str = 0,
+        **others: Any,
     ) -> Any:
-        """Keras' `evaluate` on a dataset of (numbers, episode): the measures' means over tasks."""
+        """Keras' `evaluate` on a dataset of (numbers, episode): the measures' means over tasks.
+
+        Raises:
+            ValueError: nothing came from the dataset, an argument that it does not take, or a
+                number of steps that is none.
+        """
         del verbose  # It is soon done.
-        values = self._of_all("evaluate", self._measure, x)
+        _refuse("evaluate", unnamed, others)
+        values = self._of_all("evaluate", self._measure, x, steps)
         means = {name: float(np.mean(value)) for name, value in values.items()}
         return means if return_dict else list(means.values())
 
-    def predict(self, x: tf.data.Dataset, *, verbose: int | str = 0) -> dict[str, np.ndarray]:
-        """Keras' `predict` on a dataset of (numbers, episode)."""
+    def predict(
+        self,
+        x: tf.data.Dataset,
+        *unnamed: Any,
+        steps: int | None = None,
+        verbose: int | str = 0,
+        **others: Any,
+    ) -> dict[str, np.ndarray]:
+        """Keras' `predict` on a dataset of (numbers, episode); see `evaluate`."""
         del verbose
-        return self._of_all("predict", self._predict, x)
+        _refuse("predict", unnamed, others)
+        return self._of_all("predict", self._predict, x, steps)
 
     def _of_all(
-        self, what: str, measure: Callable[[Any], dict[str, tf.Tensor]], x: tf.data.Dataset
+        self,
+        what: str,
+        measure: Callable[[Any], dict[str, tf.Tensor]],
+        x: tf.data.Dataset,
+        steps: int | None,
     ) -> dict[str, np.ndarray]:
-        """The values of every task of a dataset, [tasks, ...]."""
+        """The values of every task of a dataset, or of its first steps, [tasks, ...]."""
+        _check_steps("steps", steps)
         replicas = self._strategy.num_replicas_in_sync
         found: dict[str, list[np.ndarray]] = {}
-        for numbered in x:
+        taken = 0
+        for numbered in itertools.islice(x, steps):
+            taken += 1
             tasks = int(numbered[0].shape[0])
             # Where tasks cannot be shared out evenly, the last one is measured several times.
             places = np.minimum(np.arange(tasks + -tasks % replicas), tasks - 1)
@@ -224,9 +317,33 @@ class Engine:
                 found.setdefault(name, []).append(value.numpy()[:tasks])
         if not found:
             raise ValueError(f"{what} {NOTHING}")
+        if taken < (steps or 0):
+            warnings.warn(f"{what}'s dataset ran out after {taken} of {steps} steps", stacklevel=4)
         return {name: np.concatenate(values) for name, values in found.items()}
 
 
-def _some(spans: Iterator[Any], number: int | None) -> Iterator[Any]:
-    """So many of them."""
-    return (span for _, span in zip(range(number or 0), spans, strict=False))
+def _refuse(what: str, unnamed: Sequence[Any], others: Mapping[str, Any]) -> None:
+    """Refuse what Keras' methods may take, and an engine's do not.
+
+    Args:
+        what: the method.
+        unnamed: given behind the dataset.
+        others: given by name.
+
+    Raises:
+        ValueError: there is something.
+    """
+    if unnamed:
+        raise ValueError(
+            f"{what} under a tf.distribute strategy takes a dataset, and all else by name, got "
+            f"{unnamed[0]!r:.40}"
+        )
+    for name, value in others.items():
+        if value is not None:
+            raise ValueError(f"{what} takes no {name} under a tf.distribute strategy: leave it out")
+
+
+def _check_steps(name: str, steps: int | None) -> None:
+    """Refuse a number of steps that is none; None for all of a dataset."""
+    if steps is not None:
+        whole_number(name, steps, least=1)

@@ -1,5 +1,6 @@
 """The meta-learner: a Keras model whose train step is the meta-update of Algorithm 2."""
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,10 +18,11 @@ from maml_tnet.arguments import (
     true_or_false,
     whole_number,
 )
-from maml_tnet.compat import apply_mean_gradients, tf_variable
+from maml_tnet.compat import apply_mean_gradients, optimizer_variables, tf_variable
 from maml_tnet.distribution import (
     Engine,
     MeanOfProcess,
+    check_made_in_scope,
     mean_over_replicas,
     on_every_replica,
     own_share,
@@ -170,8 +172,9 @@ class MetaLearner(Learner):
             **kwargs: `jit_compile` and the like.
 
         Raises:
-            ValueError: no optimizer, a loss that `losses.task_loss` refuses, a loss of classes for
-                a network of one output, or Keras' metrics.
+            ValueError: no optimizer, one or a network made in the scope of another strategy than
+                the learner, a loss that `losses.task_loss` refuses, a loss of classes for a network
+                of one output, or Keras' metrics.
         """
         if optimizer is None:
             raise ValueError("compile with an optimizer, got None")
@@ -188,8 +191,11 @@ class MetaLearner(Learner):
                 f"{type(self.network).__name__} makes its head of one-hot rows: compile with "
                 "maml_tnet.losses.class_mean_cross_entropy"
             )
+        check_made_in_scope("network", self.network.variables, self.strategy)
         self._task_loss = chosen
-        super().compile(optimizer=optimizer, **kwargs)
+        with contextlib.nullcontext() if self.strategy is None else self.strategy.scope():
+            super().compile(optimizer=optimizer, **kwargs)
+        check_made_in_scope("optimizer", optimizer_variables(self.optimizer), self.strategy)
         measures = ["pre_loss", "loss"]
         if self.task_loss.classifies:
             measures += ["pre_accuracy", "accuracy"]
