@@ -144,7 +144,7 @@ class TransformLayer(keras.layers.Layer):
         if self.transform is None:
             return y
         flat = tf.reshape(y, [-1, self.units])
-        return tf.reshape(tf.matmul(flat, self.transform), tf.shape(y))
+        return tf.reshape(tf.matmul(flat, self.transform), sizes(y))
 
     def linear(self, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         """The product x W, task by task."""

@@ -19,6 +19,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from maml_tnet.kernels.task_axis import sizes
+
 
 class SupportStatistics(NamedTuple):
     """What the normalization of a query needs of a task's support set.
@@ -69,10 +71,14 @@ def standardize_with_support(x: tf.Tensor, support: int | tf.Tensor, epsilon: fl
         of the shape of x.
     """
     own_mean, centered, own_variance = _of_each_image(x)
-    of_support = _of_all_images(own_mean[:support], own_variance[:support])
-    joint_mean, joint_variance = _with_query(of_support, own_mean[support:], own_variance[support:])
-    means = tf.concat([tf.repeat(of_support.mean, support, axis=0), joint_mean], axis=0)
-    variances = tf.concat([tf.repeat(of_support.variance, support, axis=0), joint_variance], axis=0)
+    parts = [support, sizes(x)[0] - support]
+    support_means, query_means = tf.split(own_mean, parts)
+    support_variances, query_variances = tf.split(own_variance, parts)
+    of_support = _of_all_images(support_means, support_variances)
+    joint_mean, joint_variance = _with_query(of_support, query_means, query_variances)
+    copies = [support, 1, 1, 1, 1]
+    means = tf.concat([tf.tile(of_support.mean, copies), joint_mean], axis=0)
+    variances = tf.concat([tf.tile(of_support.variance, copies), joint_variance], axis=0)
     scale = tf.math.rsqrt(variances + epsilon)
     return centered * scale + (own_mean - means) * scale
 
@@ -86,10 +92,11 @@ def _of_each_image(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
 
 def _of_all_images(own_mean: tf.Tensor, own_variance: tf.Tensor) -> SupportStatistics:
     """Of images together, from each image's own."""
-    size = tf.cast(tf.shape(own_mean)[0], own_mean.dtype)
+    size = tf.cast(sizes(own_mean)[0], own_mean.dtype)
+    divisor = tf.maximum(size, 1)
 
     def over_images(values: tf.Tensor) -> tf.Tensor:
-        return tf.reduce_sum(values, axis=0, keepdims=True) / tf.maximum(size, 1)
+        return tf.reduce_sum(values, axis=0, keepdims=True) / divisor
 
     mean = over_images(own_mean)
     return SupportStatistics(size, mean, over_images(own_variance + tf.square(own_mean - mean)))

@@ -56,7 +56,7 @@ EXPECTED = {
         ("photos_path", "photos_cache"),
         ImageInput(84, grey=False, ink_is_one=False),
         largest=1_500_000,
-        tasks=20,
+        tasks=8,
         accuracy=0.5,
     ),
 }

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import tensorflow as tf
 
 from maml_tnet.kernels.convolutions import same_padding
+from maml_tnet.kernels.task_axis import sizes
 
 
 class PatchStatistics(NamedTuple):
@@ -32,7 +33,7 @@ def patch_statistics(images: tf.Tensor, size: int, strides: int) -> PatchStatist
         size: of the kernel.
         strides: of the convolution.
     """
-    tasks, (height, width, channels) = tf.shape(images)[0], images.shape[2:]
+    tasks, (height, width, channels) = sizes(images)[0], images.shape[2:]
     patch = size * size * channels
     sides = [same_padding(extent, size, strides) for extent in (height, width)]
     padded = tf.pad(images, [(0, 0), (0, 0), *sides, (0, 0)])
@@ -69,7 +70,7 @@ def fold(
         kernel of the same shape and offset [tasks, features] such that
         `conv(images, kernel) + offset` equals the normalized `conv(images, original kernel)`.
     """
-    columns = tf.reshape(kernel, [-1, *tf.unstack(tf.shape(kernel)[-2:])])
+    columns = tf.reshape(kernel, [-1, *sizes(kernel)[-2:]])
     covariance = tf.einsum("tij,jtf->itf", statistics.covariance, columns)
     variance = tf.reduce_sum(columns * covariance, axis=0)
     mean = tf.reduce_sum(tf.transpose(statistics.mean)[..., tf.newaxis] * columns, axis=0)

@@ -19,5 +19,7 @@ def split_tasks(x: tf.Tensor, features: int) -> tf.Tensor:
 
 def sizes(x: tf.Tensor) -> list[int | tf.Tensor]:
     """Return the shape, with a scalar tensor for every size that the graph does not know."""
+    if x.shape.is_fully_defined():
+        return x.shape.as_list()
     dynamic = tf.shape(x)
     return [dynamic[i] if size is None else size for i, size in enumerate(x.shape)]
