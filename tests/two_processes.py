@@ -21,7 +21,7 @@ import pytest
 
 ALL_TESTS = 50  # modules: fewer are soon done in one process
 PROCESSES = 2
-GROWN = 1_400_000_000  # bytes; with TensorFlow imported a process begins with a quarter of it
+GROWN = 1_200_000_000  # bytes; with TensorFlow imported a process begins with a quarter of it
 FOLLOWED = 3  # exit code of a process that has grown
 
 
