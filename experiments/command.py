@@ -113,6 +113,7 @@ def main(argv: Sequence[str], parts: Iterable[str], do: Callable[[Sequence[str]]
                 raise UsageError(
                     f"--{name}={folder} cannot be written: {error.strerror}"
                 ) from error
+            check_writable(Path(os.path.realpath(folder), "results"), f"--{name}={folder}")
         check_page(Path(FLAGS.output) / "README.md", Path(FLAGS["output"].default).name)
         if "pretrained" in FLAGS and FLAGS.pretrained is not None:
             model = Path(os.path.realpath(FLAGS.pretrained), "model")

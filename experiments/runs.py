@@ -111,7 +111,8 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
     Raises:
         UsageError: the run's folder holds another run, or cannot be written; the record is of other
             data than that which is given; or something else is where the SavedModel goes,
-            or one of the same settings with other weights.
+            or one of the same settings with other weights; or there is a record, but no SavedModel,
+            and no run any more of which to make it.
         FileError: the record is damaged, or something else.
         TrainingInterrupted: a signal came; the same call goes on from there.
     """
@@ -119,12 +120,18 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
     if record is not None:
         if folders.data_path is not None:
             record = check_data(record, fingerprint(experiment.config, folders), folders.records)
+        export = folders.export(experiment)
+        if export and not is_export_of(experiment, export):
+            _check_replaceable(export)
+            check_begun(experiment, folders)
+            trained = trained_run(experiment, folders)
+            export_with_origin(trained.learner, trained.source, experiment, export)
         return record
     if (file := record_file(experiment, folders.records)).exists():
         print(f"{file} is of another version or other settings: it is made anew", flush=True)
     export = folders.export(experiment)
-    if export and (problem := not_replaceable(export)):
-        raise UsageError(f"{export} {problem}: move it away, or name another --pretrained")
+    if export:
+        _check_replaceable(export)
     trained = trained_run(experiment, folders)
     if export and is_export_of(experiment, export):
         check_has_weights(export, trained.learner)
@@ -137,6 +144,11 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
         export_with_origin(trained.learner, trained.source, experiment, export)
     # Last, as it says that the experiment is finished.
     return written(record, folders.records, kept)
+
+
+def _check_replaceable(export: Path) -> None:
+    if problem := not_replaceable(export):
+        raise UsageError(f"{export} {problem}: move it away, or name another --pretrained")
 
 
 def measured(experiment: Experiment, trained: Trained, folders: Folders) -> tuple[Record, Path]:
@@ -273,6 +285,15 @@ def begun(experiment: Experiment, folders: Folders) -> bool:
     return _run(experiment, folders).checkpoint_folder.exists() or (
         export is not None and is_export_of(experiment, export)
     )
+
+
+def check_begun(experiment: Experiment, folders: Folders) -> None:
+    """Raise a UsageError where `trained_run` would begin to train what is on record already."""
+    if not begun(experiment, folders):
+        raise UsageError(
+            f"{_run(experiment, folders).folder} is gone, the run whose results {folders.records} "
+            "has: put it back, or name its --workdir"
+        )
 
 
 def fingerprint(config: Config, folders: Folders) -> str | None:

@@ -1,11 +1,11 @@
 """Arrays as a file."""
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from data_generators.images.file_tree import ZIP_DAMAGE
 from system.atomic_file import atomic_write
 from utils.errors import UsageError, one_line
 
@@ -24,8 +24,11 @@ def read_arrays(file: Path) -> list[np.ndarray]:
     """
     try:
         with file.open("rb") as content, np.load(content) as stored:
+            # The zip has checksums of the arrays, but none of their names.
+            if stored.files != [f"arr_{number}" for number in range(len(stored.files))]:
+                raise ValueError("its arrays have other names")
             return [stored[name] for name in stored.files]
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except ZIP_DAMAGE as error:
         raise damaged(file, error) from error
 
 

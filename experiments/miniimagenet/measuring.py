@@ -1,17 +1,22 @@
 """The parts of miniImagenet's results, finished one after the other."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from experiments.experiment import Experiment
-from experiments.exports import export_with_origin, is_export_of
 from experiments.miniimagenet.page import write_readme
 from experiments.miniimagenet.plan import OTHER_PART, on_other_photographs
 from experiments.other_data import other_source
 from experiments.record import check_data, check_same_data, read_record
-from experiments.runs import Folders, begun, fingerprint_of, measured, trained_run, written
+from experiments.runs import (
+    Folders,
+    begun,
+    check_begun,
+    fingerprint_of,
+    measured,
+    trained_run,
+    written,
+)
 from experiments.table3 import Table3
-from utils.errors import UsageError
 
 TNET = "tnet-1shot"
 
@@ -45,21 +50,10 @@ def do(parts: Sequence[str], table: Table3, folders: Folders, other_path: str | 
             print(f"{part}: left out, {folders.workdir} has no run {experiment.run}", flush=True)
             continue
         table.finish([part], folders, write_readme)
-        if experiment:
-            _export(experiment, folders)
 
 
 def _is_there(experiment: Experiment, folders: Folders) -> bool:
     return begun(experiment, folders) or read_record(experiment, folders.records) is not None
-
-
-def _export(experiment: Experiment, folders: Folders) -> None:
-    """Write the SavedModel, if it is asked for and not there, as for a run measured before."""
-    export = folders.export(experiment)
-    if export and not is_export_of(experiment, export):
-        _check_begun(experiment, folders)
-        trained = trained_run(experiment, folders)
-        export_with_origin(trained.learner, trained.source, experiment, export)
 
 
 def finish_on_other_photographs(experiment: Experiment, folders: Folders, other_path: str) -> None:
@@ -80,17 +74,8 @@ def finish_on_other_photographs(experiment: Experiment, folders: Folders, other_
         check_data(record, data, records)
         return
     check_same_data(records, data)
-    _check_begun(experiment, folders)
+    check_begun(experiment, folders)
     trained = trained_run(experiment, folders)._replace(source=source)
     record, kept = measured(other, trained, folders)
     written(record, records, kept)
     print("wrote", records / f"{other.name}.json", flush=True)
-
-
-def _check_begun(experiment: Experiment, folders: Folders) -> None:
-    """Raise a UsageError where `trained_run` would begin to train what is on record already."""
-    if not begun(experiment, folders):
-        raise UsageError(
-            f"{Path(folders.workdir, experiment.run or experiment.name)} is gone, the run whose "
-            f"results {folders.records} has: put it back, or name its --workdir"
-        )

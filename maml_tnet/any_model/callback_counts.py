@@ -20,6 +20,7 @@ COUNTS: dict[type, tuple[str, ...]] = {
 }
 LEARNER = "learner.json"
 FILES = "callbacks-{epoch}.npz"
+NAMES = "names"  # the array of all arrays' names
 
 
 class CallbackCounts(keras.callbacks.Callback):
@@ -88,9 +89,12 @@ class CallbackCounts(keras.callbacks.Callback):
             try:
                 with np.load(path) as file:
                     kept = dict(file)
+                # Files of 0.6.2 and before have no names. A zip has checksums of all but these.
+                if set(kept.pop(NAMES, kept)) != set(kept):
+                    raise ValueError("its arrays have other names")
             except PermissionError:
                 raise
-            except (BadZipFile, EOFError, OSError, ValueError, zlib.error) as error:
+            except (BadZipFile, EOFError, OSError, RuntimeError, ValueError, zlib.error) as error:
                 raise ChecksumError(
                     f"{path} is damaged: without {self.folder} the run begins anew"
                 ) from error
@@ -113,6 +117,7 @@ class CallbackCounts(keras.callbacks.Callback):
                 arrays[key] = np.asarray(value)
         self.folder.mkdir(parents=True, exist_ok=True)
         unfinished = self.folder / "callbacks-unfinished.npz"
+        arrays[NAMES] = np.array(list(arrays), str)
         np.savez(unfinished, **arrays)
         os.replace(unfinished, self._path(epoch + 1))
         self._write_learner()

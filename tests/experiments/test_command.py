@@ -32,6 +32,7 @@ def test_parts_are_done_in_their_order(program):
         ("--only=", "--only must be some of a,b, got none"),
         ("--only=a,c", "--only must be some of a,b, got 'c'"),
         ("--output=/dev/null", "--output=/dev/null cannot be written: File exists"),
+        ("--output=/proc", "--output=/proc cannot be written: nothing can be made in /proc"),
         ("--workdir=/dev/null/x", "--workdir=/dev/null/x cannot be written: Not a directory"),
         (
             "--pretrained=/dev/null",

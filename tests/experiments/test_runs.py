@@ -297,6 +297,26 @@ def test_weights_of_a_run_that_is_gone_come_from_its_saved_model(
     assert not list(with_exports.workdir.glob("*/checkpoints"))
 
 
+def test_a_saved_model_that_is_missing_is_made_of_a_run_that_is_measured(
+    experiment, with_exports, tmp_path, monkeypatch
+):
+    finish(experiment, with_exports)
+    weights = "some-tiny/variables/variables.data-00000-of-00001"
+    expected = (with_exports.pretrained / weights).read_bytes()
+    monkeypatch.setattr(runs, "measure_all", lambda *_: pytest.fail("measured"))
+    elsewhere = replace(with_exports, pretrained=tmp_path / "elsewhere")
+    finish(experiment, elsewhere)
+    assert (elsewhere.pretrained / weights).read_bytes() == expected
+    shutil.rmtree(elsewhere.pretrained)
+    gone = replace(elsewhere, workdir=tmp_path / "nowhere")
+    with pytest.raises(UsageError, match=r"nowhere/tiny is gone, the run whose results .* has: "):
+        finish(experiment, gone)
+    elsewhere.pretrained.mkdir()
+    (elsewhere.pretrained / "some-tiny").write_text("mine")
+    with pytest.raises(UsageError, match=r"some-tiny exists and is not a SavedModel: move it"):
+        finish(experiment, elsewhere)
+
+
 def test_a_saved_model_of_other_weights_is_not_left_beside_the_record(experiment, with_exports):
     trained = trained_run(experiment, with_exports)
     export = with_exports.pretrained / "some-tiny"

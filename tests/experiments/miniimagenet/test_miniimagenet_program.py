@@ -11,9 +11,10 @@ from made_up import record
 from scipy import stats
 
 from experiments import measuring as parts
+from experiments import runs
 from experiments.baselines.document import baselines_file
 from experiments.documents import write_document
-from experiments.miniimagenet import measuring, page, plan
+from experiments.miniimagenet import page, plan
 from experiments.miniimagenet.measuring import do
 from experiments.miniimagenet.plan import PARTS, on_other_photographs, table
 from experiments.photographs.plan import EXPERIMENTS as OF_PHOTOGRAPHS
@@ -306,7 +307,7 @@ def test_what_is_not_given_is_left_out(folders, readme, capsys):
 
 def test_models_are_written_also_of_runs_that_are_measured(folders, readme, tmp_path, monkeypatch):
     exported = []
-    monkeypatch.setattr(measuring, "export_with_origin", lambda *args: exported.append(args[-1]))
+    monkeypatch.setattr(runs, "export_with_origin", lambda *args: exported.append(args[-1]))
     with_models = replace(folders, pretrained=tmp_path, prefix="miniimagenet-")
     do(["maml-1shot"], TABLE, with_models, None)
     assert exported == [tmp_path / "miniimagenet-maml-1shot"]

@@ -130,3 +130,26 @@ def test_counts_that_are_damaged_are_named(tmp_path):
         counts = CallbackCounts([callbacks.EarlyStopping("measure")], tmp_path / "backup", {})
         with pytest.raises(ChecksumError, match=r"callbacks-4\.npz is damaged: without "):
             counts.on_epoch_begin(4)
+
+
+def test_counts_of_earlier_versions_are_given_back_and_other_names_are_damage(tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, stop_at=4)
+    file = tmp_path / "backup" / "callbacks-4.npz"
+    with np.load(file) as stored:
+        arrays = dict(stored)
+    names = arrays.pop("names")
+    assert set(names) == set(arrays)
+
+    def given_back(**kept):
+        np.savez(file, **kept)
+        stopping = callbacks.EarlyStopping("measure")
+        stopping.wait = -1
+        others = [callbacks.Callback(), callbacks.Callback()]
+        CallbackCounts([*others, stopping], tmp_path / "backup", {}).on_epoch_begin(4)
+        return stopping.wait
+
+    assert given_back(**arrays) == given_back(**arrays, names=names) >= 0
+    arrays["2-EarlyStopping/waiv"] = arrays.pop("2-EarlyStopping/wait")  # a bit of the zip's list
+    with pytest.raises(ChecksumError, match=r"callbacks-4\.npz is damaged: without "):
+        given_back(**arrays, names=names)
