@@ -16,7 +16,7 @@ NAN = (
     "otherwise, or take first_order=True"
 )
 NOT_FINITE = "the loss is not finite"
-# As TensorFlow says it of a graph, and eagerly: iterations and loss.
+# As TensorFlow says it of a graph, and eagerly: iteration and loss.
 _DIVERGED = re.compile(NOT_FINITE + r"\W+?(\d+)\W+?(-?(?:nan|inf))\b")
 MOST_NAMED = 4  # weights in one line
 
@@ -58,14 +58,14 @@ def warn_of_unlearned(gradients: Sequence[Any], variables: Sequence[Any]) -> Non
 
 
 def refuse_not_finite(
-    gradients: Sequence[tf.Tensor], losses: tf.Tensor, iterations: tf.Tensor
+    gradients: Sequence[tf.Tensor], losses: tf.Tensor, iteration: Any
 ) -> list[tf.Tensor]:
     """The same gradients, if the loss is finite and none of them is nan; XLA leaves this out.
 
     Args:
         gradients: of the mean of the losses.
         losses: of the tasks.
-        iterations: number of those before this one.
+        iteration: its number.
 
     Raises:
         tf.errors.InvalidArgumentError: see `refusal_of`.
@@ -74,7 +74,7 @@ def refuse_not_finite(
     is_finite = tf.math.is_finite(loss)
     has_nan = tf.reduce_any([tf.reduce_any(tf.math.is_nan(g)) for g in gradients])
     checks = [
-        tf.debugging.Assert(is_finite, [NOT_FINITE, iterations, loss]),
+        tf.debugging.Assert(is_finite, [NOT_FINITE, iteration, loss]),
         tf.debugging.Assert(~has_nan | ~is_finite, [NAN]),
     ]
     with tf.control_dependencies([check for check in checks if check is not None]):  # eagerly None
@@ -89,8 +89,8 @@ def refusal_of(error: Exception) -> str | None:
         return NAN
     if found := _DIVERGED.search(str(error)):
         return (
-            f"after {found[1]} iterations the loss is {found[2]}; the weights are left as they "
-            "were before: try a smaller update_lr or learning rate of the optimizer, and look for "
-            "values in the episodes that are not finite"
+            f"the loss of iteration {found[1]} (the first is 0) is {found[2]}, and the weights are "
+            "left as they were before: try a smaller update_lr or learning rate of the optimizer, "
+            "and look for values in the episodes that are not finite"
         )
     return None
