@@ -9,6 +9,7 @@ how many workers pay over a network, from the bytes of the gradients and the tim
 import argparse
 import json
 import os
+import selectors
 import shutil
 import socket
 import statistics
@@ -31,6 +32,7 @@ GIGABITS = (1, 10, 100)
 META_BATCHES = (32, 512)
 # A network pays as long as workers spend so much of their time on tasks.
 EFFICIENCY = 0.8
+ENDED = "a worker has ended; see what it said"
 
 
 def serve(workload_name: str) -> None:
@@ -79,10 +81,14 @@ def serve(workload_name: str) -> None:
 
 
 class Team:
-    """Processes that train one learner together; a context manager.
+    """Processes that train one learner together; a context manager, after which none is left.
 
     Attributes:
         gradient_bytes: of one exchange.
+
+    Raises:
+        WorkerError: one of them has ended, for which the others would wait.
+        OSError: one cannot be started.
     """
 
     def __init__(self, workload: str, cores: Sequence[set[int]]):
@@ -90,10 +96,31 @@ class Team:
         self._cores = cores
 
     def __enter__(self) -> "Team":
+        with ExitStack() as on_failure:
+            self._processes: list[subprocess.Popen[str]] = []
+            on_failure.callback(self._end)
+            self._start()
+            self.gradient_bytes = int(self._answers()[0])
+            on_failure.pop_all()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self._end()
+
+    def run(self, iterations: int) -> float:
+        """Milliseconds of an iteration, of the slowest process."""
+        for process in self._processes:
+            assert process.stdin is not None  # noqa: S101
+            try:
+                print(iterations, file=process.stdin, flush=True)
+            except BrokenPipeError as error:
+                raise WorkerError(ENDED) from error
+        return max(self._answers()) / iterations
+
+    def _start(self) -> None:
         with ExitStack() as stack:
             sockets = [stack.enter_context(socket.create_server(("", 0))) for _ in self._cores]
             addresses = [f"localhost:{s.getsockname()[1]}" for s in sockets]
-        self._processes = []
         for index, cores in enumerate(self._cores):
             task = {"type": "worker", "index": index}
             config = json.dumps({"cluster": {"worker": addresses}, "task": task})
@@ -106,25 +133,27 @@ class Team:
                 text=True,
             )
             self._processes.append(process)
-        self.gradient_bytes = int(self._answers()[0])
-        return self
 
-    def __exit__(self, *_: Any) -> None:
+    def _end(self) -> None:
+        for process in self._processes:
+            process.kill()
         for process in self._processes:
             process.communicate()
 
-    def run(self, iterations: int) -> float:
-        """Milliseconds of an iteration, of the slowest process."""
-        for process in self._processes:
-            assert process.stdin is not None  # noqa: S101
-            print(iterations, file=process.stdin, flush=True)
-        return max(self._answers()) / iterations
-
     def _answers(self) -> list[float]:
-        lines = [process.stdout.readline() for process in self._processes if process.stdout]
-        if not all(lines):
-            raise WorkerError("a worker has ended; see what it said")
-        return [json.loads(line) for line in lines]
+        """A line of each process, in whichever order they come."""
+        lines: dict[int, str] = {}
+        with selectors.DefaultSelector() as selector:
+            for index, process in enumerate(self._processes):
+                assert process.stdout is not None  # noqa: S101
+                selector.register(process.stdout, selectors.EVENT_READ, index)
+            while len(lines) < len(self._processes):
+                for key, _ in selector.select():
+                    selector.unregister(key.fileobj)
+                    lines[key.data] = self._processes[key.data].stdout.readline()
+                    if not lines[key.data]:
+                        raise WorkerError(ENDED)
+        return [json.loads(lines[index]) for index in range(len(lines))]
 
 
 def workers_that_pay(task_ms: float, tasks: int, size: int, gigabits: float) -> int:

@@ -163,7 +163,8 @@ def evaluate(original: OriginalNetwork, given: flags.FlagValues) -> None:
     experiment = Experiment("original", tuple(flags_of_main(original, given)))
     config = experiment.config
     settings = experiment.settings(config.update_batch_size, mask=given.mask)
-    check_memory(config, settings)
+    what = f"--checkpoint={given.checkpoint}"
+    check_memory(config, settings, what=what, flag_names=given)
     folder = export_folder(given.export_dir) if given.export_dir else None
     source = source_for(original, config, given)
     learner = build_learner(

@@ -205,11 +205,12 @@ def trained_run(experiment: Experiment, folders: Folders) -> Trained:
     Where there is no run, but its SavedModel, the weights are taken from that.
 
     Raises:
-        UsageError: what is measured already, or the SavedModel's weights, are of other data; or the
-            run was trained longer, and its checkpoint of that iteration is gone.
+        UsageError: what is measured already, or the SavedModel's weights, are of other data; the
+            run was trained longer, and its checkpoint of that iteration is gone; or it does not fit
+            into memory.
     """
     config, run = experiment.config, _run(experiment, folders)
-    check_memory(config)
+    check_memory(config, what=f"the experiment {experiment.name}", flag_names=())
     source = build_source(config, folders.data_path, folders.cache_dir)
     check_same_data(folders.records, fingerprint_of(source))
     learner = build_learner(config, source)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet.compat import as_first_raised, forget_validation_data
-from maml_tnet.loss_gradients import NAN
+from maml_tnet.loss_gradients import refusal_of
 
 NOTHING = (
     "takes a dataset with something in it, and nothing came from this one: its filter may let "
@@ -22,9 +22,9 @@ OTHER_LABEL = re.compile(r"label value of (-?\d+) which is outside the valid ran
 
 
 def in_words(error: Exception) -> Exception:
-    """The error, or in its place one line, of targets that a model lacks, or a nan gradient."""
-    if isinstance(error, tf.errors.InvalidArgumentError) and NAN in str(error):
-        refusal = ValueError(NAN)
+    """The error, or in its place one line, of targets that a model lacks, or what is not finite."""
+    if (line := refusal_of(error)) is not None:
+        refusal = ValueError(line)
         refusal.__cause__ = error
         return refusal
     if not (found := OTHER_LABEL.search(str(error))):

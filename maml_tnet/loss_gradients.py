@@ -1,5 +1,6 @@
-"""Gradients of a loss some of whose weights it does not depend on."""
+"""Gradients of a loss that does not depend on some weights, or is no number, or has none."""
 
+import re
 import warnings
 from collections.abc import Sequence
 from typing import Any
@@ -14,6 +15,9 @@ NAN = (
     "second derivative, as keras.losses.Circle has none where a class has one example: compute it "
     "otherwise, or take first_order=True"
 )
+NOT_FINITE = "the loss is not finite"
+# As TensorFlow says it of a graph, and eagerly: iteration and loss.
+_DIVERGED = re.compile(NOT_FINITE + r"\W+?(\d+)\W+?(-?(?:nan|inf))\b")
 MOST_NAMED = 4  # weights in one line
 
 
@@ -53,15 +57,40 @@ def warn_of_unlearned(gradients: Sequence[Any], variables: Sequence[Any]) -> Non
         )
 
 
-def refuse_nan(gradients: Sequence[tf.Tensor], losses: tf.Tensor) -> list[tf.Tensor]:
-    """The same gradients, if none is nan; XLA leaves the check out.
+def refuse_not_finite(
+    gradients: Sequence[tf.Tensor], losses: tf.Tensor, iteration: Any
+) -> list[tf.Tensor]:
+    """The same gradients, if the loss is finite and none of them is nan; XLA leaves this out.
 
-    Where the losses are no numbers themselves, they say so, and nothing is checked.
+    Args:
+        gradients: of the mean of the losses.
+        losses: of the tasks.
+        iteration: its number.
 
     Raises:
-        tf.errors.InvalidArgumentError: one is nan.
+        tf.errors.InvalidArgumentError: see `refusal_of`.
     """
-    found = tf.reduce_any([tf.reduce_any(tf.math.is_nan(g)) for g in gradients])
-    diverged = tf.reduce_any(~tf.math.is_finite(losses))
-    with tf.control_dependencies([tf.debugging.Assert(~found | diverged, [NAN])]):
+    loss = tf.reduce_mean(losses)
+    is_finite = tf.math.is_finite(loss)
+    has_nan = tf.reduce_any([tf.reduce_any(tf.math.is_nan(g)) for g in gradients])
+    checks = [
+        tf.debugging.Assert(is_finite, [NOT_FINITE, iteration, loss]),
+        tf.debugging.Assert(~has_nan | ~is_finite, [NAN]),
+    ]
+    with tf.control_dependencies([check for check in checks if check is not None]):  # eagerly None
         return [tf.identity(gradient) for gradient in gradients]
+
+
+def refusal_of(error: Exception) -> str | None:
+    """What `refuse_not_finite` found, in one line; None if the error is another."""
+    if not isinstance(error, tf.errors.InvalidArgumentError):
+        return None
+    if NAN in str(error):
+        return NAN
+    if found := _DIVERGED.search(str(error)):
+        return (
+            f"the loss of iteration {found[1]} (the first is 0) is {found[2]}, and the weights are "
+            "left as they were before: try a smaller update_lr or learning rate of the optimizer, "
+            "and look for values in the episodes that are not finite"
+        )
+    return None

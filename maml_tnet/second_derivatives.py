@@ -7,8 +7,13 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+# What is called by its own name, as operations are: its gradient is a SymbolicGradient, which has
+# none. TensorFlow has such functions in the loops of `tf.nn.ctc_loss` of dense labels alone.
+BY_OWN_NAME = "function"
+
 # The gradients of these have no gradient, or none that is right.
 WITHOUT_SECOND_DERIVATIVE = {
+    BY_OWN_NAME: "tf.nn.ctc_loss",
     "CTCLoss": "tf.nn.ctc_loss",
     "CTCLossV2": "tf.nn.ctc_loss",
     "CropAndResize": "tf.image.crop_and_resize",
@@ -45,7 +50,12 @@ CALLS = {
 
 
 class Found(NamedTuple):
-    """An operation of a graph, or of a function that a graph calls."""
+    """An operation of a graph, or of a function that a graph calls.
+
+    Attributes:
+        name: with those of the calls that it is in.
+        type: of TensorFlow, or `BY_OWN_NAME`.
+    """
 
     name: str
     type: str
@@ -139,7 +149,7 @@ def _in_functions(
         for node in nodes:
             if node.name in depends:
                 name = f"{place}/{node.name}"
-                yield Found(name, node.op)
+                yield Found(name, BY_OWN_NAME if node.op in library else node.op)
                 if node.op in CALLS:
                     yield from _in_functions(name, node, _inputs(node, depends), library)
 

@@ -47,7 +47,7 @@ from maml_tnet.arguments import (
 )
 from maml_tnet.compat import as_scaled, require_keras_3, tf_variable
 from maml_tnet.given_data import Learner, in_words
-from maml_tnet.loss_gradients import refuse_nan, warn_of_unlearned, with_zeros
+from maml_tnet.loss_gradients import refuse_not_finite, warn_of_unlearned, with_zeros
 from maml_tnet.second_derivatives import missing_derivatives
 
 # Offset of the first word of a seed, so that dropout and masks share no random stream.
@@ -476,7 +476,7 @@ class ModelLearner(Learner):
         """One meta-iteration: its gradient, clipped, and the optimizer's step."""
         episode = self._episode(data, answered=True)
         gradients, losses, outputs = self.meta_gradient(episode, self.optimizer.iterations)
-        gradients = refuse_nan(gradients, losses)
+        gradients = refuse_not_finite(gradients, losses, self.optimizer.iterations)
         if self.meta_grad_clip:
             gradients = [
                 tf.clip_by_value(g, -self.meta_grad_clip, self.meta_grad_clip) for g in gradients

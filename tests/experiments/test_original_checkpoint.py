@@ -21,7 +21,7 @@ from experiments.original_variables import Place, read_original
 from maml_tnet import Regressor
 from tests import program
 from tests.maml_tnet.numpy_mt_net import loss_and_gradients
-from utils.command import evaluation_flags
+from utils.command import evaluation_flags, memory_needs
 from utils.runs.assembly import build_network
 
 HIDDEN, FILTERS = 7, 4
@@ -573,6 +573,19 @@ def test_flags_that_do_not_fit_get_one_line(tmp_path, rng, capsys, photographs, 
     if "--data_path=nowhere" not in arguments:
         arguments = [f"--data_path={photographs}", f"--cache_dir={tmp_path}/cache", *arguments]
     assert re.search(line, refused(capsys, f"--checkpoint={checkpoint}", *arguments))
+
+
+def test_what_does_not_fit_into_memory_is_said_of_the_flags_that_there_are(
+    tmp_path, rng, capsys, monkeypatch
+):
+    checkpoint = save(tmp_path, images(rng, "MAML", channels=3))
+    monkeypatch.setattr(memory_needs, "memory_bytes", lambda: 10**7)
+    said = refused(capsys, f"--checkpoint={checkpoint}", "--update_batch_size=50")
+    line = (
+        rf"--checkpoint={re.escape(str(checkpoint))} needs at least .*: most of it is for "
+        r"--update_batch_size=50, query_batch_size=\d+, num_classes=5$"
+    )
+    assert re.match(line, said)
 
 
 def test_a_regressor_is_of_sinusoids_or_polynomials(tmp_path, rng, capsys):

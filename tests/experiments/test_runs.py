@@ -14,6 +14,7 @@ from experiments.exports import export_with_origin
 from experiments.record import STORED_STEPS, read_record
 from experiments.runs import Folders, begun, finish, trained_run
 from system.errors import FileError
+from utils.command import memory_needs
 from utils.errors import UsageError
 from utils.runs import folder
 from utils.runs.datasets import EVALUATION_BATCH
@@ -355,3 +356,14 @@ def test_a_saved_model_of_another_run_is_not_taken(experiment, with_exports):
     assert (with_exports.workdir / "other" / "checkpoints").exists()
     readme = (with_exports.pretrained / "README.md").read_text()
     assert "--seed=8" in readme
+
+
+def test_an_experiment_that_does_not_fit_into_memory_names_no_flags_of_another_program(
+    experiment, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(memory_needs, "memory_bytes", lambda: 1000)
+    with pytest.raises(UsageError, match=r"^the experiment tiny needs at least .* GB: ") as said:
+        trained_run(experiment, Folders(records=tmp_path / "records", workdir=tmp_path / "work"))
+    assert "update_batch_size=10" in str(said.value)
+    assert "--" not in str(said.value)
+    assert not list(tmp_path.iterdir())

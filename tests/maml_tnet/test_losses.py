@@ -136,6 +136,16 @@ def test_a_loss_without_right_second_derivatives_is_refused_where_it_is_traced()
     ):
         traced(of_errors)
     traced(of_errors, first_order=True)
+
+    def ctc(y, p):  # of dense labels, with the tasks as frames
+        lengths = tf.fill([5], 1), tf.fill([5], 2)
+        labels = tf.argmax(y, -1, tf.int32)
+        of_examples = tf.nn.ctc_loss(labels, p, *lengths, logits_time_major=False)
+        return tf.tile(of_examples[:, tf.newaxis], [1, 2])
+
+    with pytest.raises(ValueError, match=r"tf\.nn\.ctc_loss\) has no right second derivative "):
+        traced(ctc)
+    traced(ctc, first_order=True)
     traced(lambda y, p: tf.reduce_sum(p, -1) * tf.nn.moments(y, [-1])[1])  # of the targets alone
     traced("mse")
 

@@ -3,6 +3,7 @@
 It counts only what must be in memory at the same time, so nothing that would run is refused.
 """
 
+from collections.abc import Container
 from typing import NamedTuple
 
 from system.memory import memory_bytes
@@ -32,17 +33,24 @@ class Part(NamedTuple):
 
 
 def check_memory(
-    config: Config, settings: EvaluationSettings | None = None, *, available: int | None = None
+    config: Config,
+    settings: EvaluationSettings | None = None,
+    *,
+    what: str = "this",
+    flag_names: Container[str] | None = None,
+    available: int | None = None,
 ) -> None:
     """Refuse what cannot fit.
 
     Args:
         config: of the run, which is trained unless there are settings.
         settings: of its evaluation.
+        what: the line calls what needs the memory.
+        flag_names: flags that the program has, which are named as such; None if it is `main.py`.
         available: bytes; by default this machine's.
 
     Raises:
-        UsageError: it needs more; the line names the flags of what is largest.
+        UsageError: it needs more; the line names the settings of what is largest.
     """
     available = memory_bytes() if available is None else available
     parts = needs(config, settings)
@@ -53,10 +61,13 @@ def check_memory(
     if settings is not None:
         values |= {"update_batch_size": settings.shot, "query_batch_size": settings.query}
     largest = max(parts)
-    flags = ", ".join(f"--{name}={values[name]}" for name in largest.flags)
+    named = ", ".join(
+        ("--" if flag_names is None or name in flag_names else "") + f"{name}={values[name]}"
+        for name in largest.flags
+    )
     raise UsageError(
-        f"this needs at least {_gigabytes(needed)} of memory, and there are "
-        f"{_gigabytes(available)}: most of it is for {flags}"
+        f"{what} needs at least {_gigabytes(needed)} of memory, and there are "
+        f"{_gigabytes(available)}: most of it is for {named}"
     )
 
 

@@ -180,3 +180,26 @@ def test_ctc_is_refused_by_name(loss):
     logits = np.zeros([1, 6, 4], np.float32)
     found = value(model_loss(loss(), first_order=True), np.array([[1, 2]]), logits)
     assert np.isfinite(found)
+
+
+def ctc_of_dense_labels(y, p):
+    rows = tf.shape(p)[0]
+    lengths = [tf.fill([rows], tf.shape(part)[1]) for part in (y, p)]
+    return tf.nn.ctc_loss(tf.cast(y, tf.int32), p, *lengths, logits_time_major=False)
+
+
+@pytest.mark.parametrize("inside", [lambda f: f, in_branch], ids=["graph", "branch"])
+def test_ctc_of_dense_labels_is_refused_where_it_is_traced(inside):
+    """It is no operation of its own, but made of loops."""
+    specs = tf.TensorSpec([None, 2]), tf.TensorSpec([None, 6, 4])
+
+    def compute(**options):
+        loss = model_loss(inside(ctc_of_dense_labels), **options)
+        return tf.function(lambda y, p: loss(y, p, None, 3)).get_concrete_function(*specs)
+
+    with pytest.raises(ValueError, match=r" \(tf\.nn\.ctc_loss\) has no right second .*=True$"):
+        compute()
+    logits = tf.constant(np.random.default_rng(0).normal(size=[3, 6, 4]), tf.float32)
+    labels = tf.constant([[1.0, 2.0], [2.0, 1.0], [2.0, 2.0]])
+    found = compute(first_order=True)(labels, logits)
+    np.testing.assert_allclose(found, np.mean(ctc_of_dense_labels(labels, logits)), rtol=1e-5)

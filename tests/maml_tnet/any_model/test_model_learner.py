@@ -407,6 +407,39 @@ def test_a_gradient_that_is_nan_is_said_before_it_is_taken(eager):
         np.testing.assert_array_equal(old, new)
 
 
+def poisoned(numbers, value):
+    """Episodes of `dataset`, of which the last has a target that is another."""
+    episodes = dataset(numbers)
+    last = {**episode(numbers[-1])}
+    last["query_y"] = np.where(np.arange(QUERY)[:, np.newaxis] == 1, value, last["query_y"])
+    parts = {name: part[np.newaxis].astype("float32") for name, part in last.items()}
+    return episodes.take(len(numbers) - 1).concatenate(tf.data.Dataset.from_tensor_slices(parts))
+
+
+@pytest.mark.parametrize(
+    ("target", "loss", "steps"),
+    [(np.nan, "nan", None), (1e30, "inf", None), (1e30, "inf", 1), (np.nan, "nan", 3)],
+)
+def test_a_loss_that_is_not_finite_is_said_before_its_step(target, loss, steps):
+    """Eagerly, compiled, and in the middle of several compiled steps."""
+
+    def learner(steps):
+        made = MetaLearner(keras.Sequential([keras.Input([2]), layers.Dense(1)]), **MT_NET)
+        made.compile("adam", loss="mse", run_eagerly=steps is None, steps_per_execution=steps or 1)
+        return made
+
+    before, stopped = learner(None), learner(steps)
+    stopped.set_weights(before.get_weights())
+    before.fit(dataset([0, 1]), verbose=0)
+    message = rf"^the loss of iteration 2 \(the first is 0\) is {loss}, and the weights are "
+    with pytest.raises(ValueError, match=message) as said:
+        stopped.fit(poisoned([0, 1, 2], target), verbose=0)
+    assert "\n" not in str(said.value)
+    everything = [each.variables + each.optimizer.variables for each in (before, stopped)]
+    for expected, found in zip(*everything, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-7, err_msg=found.path)
+
+
 def test_constraints_hold_after_every_inner_step(rng):
     def model(**options):
         first = layers.Dense(3, kernel_constraint="non_neg", **options)
