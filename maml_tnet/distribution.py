@@ -219,7 +219,7 @@ class Engine:
             verbose=1 if verbose == "auto" else verbose,
         )
         learner.stop_training = False
-        spans = None if steps_per_epoch is None else iter(x)
+        spans: Any = None
         first_epoch = begin_training(told, learner, initial_epoch)
         logs: dict[str, float] = {}
         for epoch in range(first_epoch, epochs):
@@ -227,7 +227,9 @@ class Engine:
                 meter.reset_state()
             told.on_epoch_begin(epoch)
             steps = 0
-            for span in itertools.islice(x if spans is None else spans, steps_per_epoch):
+            if spans is None or steps_per_epoch is None:
+                spans = iter(x)
+            for span in itertools.islice(spans, steps_per_epoch):
                 told.on_train_batch_begin(steps)
                 with self._strategy.scope():
                     logs = {name: float(value) for name, value in self._train(span).items()}

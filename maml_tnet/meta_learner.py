@@ -29,6 +29,7 @@ from maml_tnet.distribution import (
     strategy_in_scope,
 )
 from maml_tnet.given_data import Learner
+from maml_tnet.going_on import going_on, rest_of_spans
 from maml_tnet.kernels.parts import map_parts
 from maml_tnet.kernels.task_axis import sizes
 from maml_tnet.loss_gradients import with_zeros
@@ -208,6 +209,9 @@ class MetaLearner(Learner):
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras' `fit` on a dataset of spans; under a strategy, `distribution.Engine`'s.
 
+        With `keras.callbacks.BackupAndRestore`, a run that is started again goes on in its dataset
+        where it stopped.
+
         Raises:
             ValueError: no dataset, an empty one, one that never ends, something beside it, or an
                 episode is not what the network and the loss take; see `checked_episode`.
@@ -216,6 +220,12 @@ class MetaLearner(Learner):
         # One of them here, as a graph's labels have no values.
         checked_episode(self.sample_episode(tf.constant(0)), self.network, self.task_loss)
         x = int32_spans(x)
+        given = tf.nest.flatten(kwargs.get("callbacks"))
+        if isinstance(x, tf.data.Dataset):
+            rest = rest_of_spans(x, kwargs.get("steps_per_epoch"))
+            x, told = going_on(self, x, given, rest)
+            if told is not given:
+                kwargs["callbacks"] = told
         if self.engine is None:
             return super().fit(x, y, *args, **kwargs)
         return self.engine.fit(x, *args, **kwargs)

@@ -114,7 +114,7 @@ def measure_baselines(plan: BaselinesPlan, folders: Folders) -> Document:
     source = _source(plan, folders)
     data = source.data_record.fingerprint
     check_same_data(folders.records, data)
-    measuring = _Measuring(plan, source, folders.workdir / f"baselines-{data}")
+    measuring = _Measuring(plan, source, folders.workdir / _folder_name(plan, data))
     document: Document = {
         "held_out_tasks": HELD_OUT_TASKS,
         "data": data,
@@ -124,6 +124,12 @@ def measure_baselines(plan: BaselinesPlan, folders: Folders) -> Document:
     for name, baseline, shot in plan.results:
         document[name] = measuring.result(name, BASELINES[baseline], shot)
     return document
+
+
+def _folder_name(plan: BaselinesPlan, data: str) -> str:
+    """By what the features, and what is chosen with them, depend on."""
+    trained = f"{plan.epochs}epochs-{plan.config.num_filters}filters-seed{plan.config.seed}"
+    return f"baselines-{data}-{trained}-{plan.validation_tasks}tasks"
 
 
 class _Measuring:

@@ -309,17 +309,3 @@ def _array(name: str, values: Any) -> np.ndarray:
         return np.asarray(values)
     except (TypeError, ValueError) as error:  # lists of different lengths
         raise ValueError(f"{name} must be an array: {error}") from error
-
-
-def going_on(episodes: tf.data.Dataset, done: tf.Variable) -> tf.data.Dataset:
-    """Let a dataset go on where an interrupted run stopped in it.
-
-    Args:
-        episodes: one a step.
-        done: int64, how many steps training has done with it, read by every new iterator. Nothing
-            may change it during a step, as it is read with the first episode.
-    """
-    size = int(episodes.cardinality())
-    return tf.data.Dataset.range(1).flat_map(
-        lambda _: episodes.skip(done % size if size > 0 else done)
-    )

@@ -15,7 +15,6 @@ from maml_tnet.any_model.copying import exact_copy, plain_copy
 from maml_tnet.any_model.episode import (
     ModelEpisode,
     check_examples,
-    going_on,
     keras_mask,
     model_episode,
     numbers,
@@ -47,6 +46,7 @@ from maml_tnet.arguments import (
 )
 from maml_tnet.compat import as_scaled, require_keras_3, tf_variable
 from maml_tnet.given_data import Learner, in_words
+from maml_tnet.going_on import going_on, rest_of_episodes
 from maml_tnet.loss_gradients import refuse_not_finite, warn_of_unlearned, with_zeros
 from maml_tnet.second_derivatives import missing_derivatives
 
@@ -533,16 +533,9 @@ class ModelLearner(Learner):
         given = [] if callbacks is None else tf.nest.flatten(callbacks)
         backups = [c for c in given if isinstance(c, keras.callbacks.BackupAndRestore)]
         others = [c for c in given if c not in backups]
-        if isinstance(x, tf.data.Dataset) and any(os.path.isdir(b.backup_dir) for b in backups):
-            start = int(self.optimizer.iterations)
-            done = tf.Variable(0, dtype=tf.int64, trainable=False)
-            x = going_on(x, done)
-
-            def count(epoch: int, logs: Any) -> None:
-                done.assign(int(self.optimizer.iterations) - start)
-
-            # What is restored is known only when `fit` has begun.
-            others.append(keras.callbacks.LambdaCallback(on_epoch_begin=count))
+        if isinstance(x, tf.data.Dataset):
+            x, given = going_on(self, x, given, rest_of_episodes(x))
+            others = [c for c in given if c not in backups]
         made_with = self.options | {"weights": [list(v.shape) for v in self.trainable_variables]}
         if callable(made_with["adapt"]):
             made_with["adapt"] = "a function"
