@@ -104,15 +104,26 @@ class MetaLearner(Learner):
             `evaluation_mask`, or `sample_episode` is no function of one argument.
 
     Given another Keras model than this package's networks, `MetaLearner(model, ...)` is an
-    `any_model.ModelLearner`, as `keras.Model(inputs, outputs)` is a functional model.
+    `any_model.ModelLearner`, as `keras.Model(inputs, outputs)` is a functional model. A class of
+    one's own for such models derives from `ModelLearner`.
     """
 
     def __new__(cls, network: Any, *args: Any, **kwargs: Any) -> Any:
-        """Choose the learner that a network needs."""
+        """Choose the learner that a network needs.
+
+        Raises:
+            ValueError: a class that derives from this one is given another Keras model.
+        """
         if cls is MetaLearner and not hasattr(network, "transform_layers"):
             from maml_tnet.any_model.model_learner import ModelLearner
 
             return ModelLearner(network, *args, **kwargs)
+        if isinstance(network, keras.Model) and not hasattr(network, "transform_layers"):
+            raise ValueError(
+                f"{cls.__name__} derives from MetaLearner, which takes this package's networks, "
+                f"and was given a {type(network).__name__}: derive it from "
+                "maml_tnet.ModelLearner, which takes any Keras model"
+            )
         return super().__new__(cls)
 
     def __init__(
@@ -219,6 +230,18 @@ class MetaLearner(Learner):
         if self.engine is None:
             return super().fit(x, y, *args, **kwargs)
         return self.engine.fit(x, *args, **kwargs)
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Keras' `train_on_batch`, which adds targets and weights to a span that has none.
+
+        Raises:
+            NotImplementedError: always, saying what to use.
+        """
+        raise NotImplementedError(
+            "a MetaLearner has no train_on_batch: call train_step((start, stop)) with two scalar "
+            "int32 tensors, compiled by tf.function(learner.train_step), or fit on a dataset of "
+            "spans"
+        )
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras' `evaluate` on a dataset of numbered tasks; see `fit`."""
