@@ -31,7 +31,7 @@ from maml_tnet.distribution import (
 from maml_tnet.given_data import Learner
 from maml_tnet.kernels.parts import map_parts
 from maml_tnet.kernels.task_axis import sizes
-from maml_tnet.loss_gradients import with_zeros
+from maml_tnet.loss_gradients import warn_of_not_finite, with_zeros
 from maml_tnet.losses import TaskLoss, task_loss
 from maml_tnet.masks import mask_noise, most_likely_masks, sample_masks
 from maml_tnet.second_derivatives import missing_derivatives
@@ -43,7 +43,8 @@ from maml_tnet.task_episode import (
     checked_held_out,
     checked_inputs,
     checked_span,
-    int32_spans,
+    checked_spans,
+    spans_refused_in_words,
     warn_of_constants,
 )
 from maml_tnet.task_network import TaskNetwork
@@ -219,17 +220,27 @@ class MetaLearner(Learner):
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras' `fit` on a dataset of spans; under a strategy, `distribution.Engine`'s.
 
+        A span ends at an iteration whose loss is not finite; see `train_step`. Of an epoch's mean
+        loss that is not finite there is a warning at the end. A span (start, start) is of no
+        iteration, and of an epoch of such spans alone the loss is 0.0.
+
         Raises:
-            ValueError: no dataset, an empty one, one that never ends, something beside it, or an
-                episode is not what the network and the loss take; see `checked_episode`.
+            ValueError: no dataset, an empty one, one that never ends, something beside it, an
+                episode is not what the network and the loss take, see `checked_episode`; or a span
+                of a `tf.data.Dataset`, where it comes, is reversed, or of numbers below 0 or beyond
+                int32.
         """
         check_training_data(x, {**kwargs, "y": y}, "fit on spans (start, stop)")
         # One of them here, as a graph's labels have no values.
         checked_episode(self.sample_episode(tf.constant(0)), self.network, self.task_loss)
-        x = int32_spans(x)
-        if self.engine is None:
-            return super().fit(x, y, *args, **kwargs)
-        return self.engine.fit(x, *args, **kwargs)
+        x = checked_spans(x)
+        with spans_refused_in_words():
+            if self.engine is None:
+                history = super().fit(x, y, *args, **kwargs)
+            else:
+                history = self.engine.fit(x, *args, **kwargs)
+        warn_of_not_finite(history)
+        return history
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """Keras' `train_on_batch`, which adds targets and weights to a span that has none.
