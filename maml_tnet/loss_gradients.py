@@ -1,5 +1,6 @@
 """Gradients of a loss that does not depend on some weights, or is no number, or has none."""
 
+import math
 import re
 import warnings
 from collections.abc import Sequence
@@ -16,6 +17,10 @@ NAN = (
     "otherwise, or take first_order=True"
 )
 NOT_FINITE = "the loss is not finite"
+SMALLER = (
+    "try a smaller update_lr or learning rate of the optimizer, and look for values in the "
+    "episodes that are not finite"
+)
 # As TensorFlow says it of a graph, and eagerly: iteration and loss.
 _DIVERGED = re.compile(NOT_FINITE + r"\W+?(\d+)\W+?(-?(?:nan|inf))\b")
 MOST_NAMED = 4  # weights in one line
@@ -57,6 +62,22 @@ def warn_of_unlearned(gradients: Sequence[Any], variables: Sequence[Any]) -> Non
         )
 
 
+def warn_of_not_finite(history: Any) -> None:
+    """Warn of the first epoch whose mean loss is nan or infinite.
+
+    Args:
+        history: that `fit` returns.
+    """
+    for epoch, loss in zip(history.epoch, history.history.get("loss", []), strict=False):
+        if not math.isfinite(loss):
+            warnings.warn(
+                f"the loss of epoch {epoch + 1} is {float(loss)}, and the weights may be no "
+                f"numbers any more: train anew, and {SMALLER}",
+                stacklevel=3,
+            )
+            return
+
+
 def refuse_not_finite(
     gradients: Sequence[tf.Tensor], losses: tf.Tensor, iteration: Any
 ) -> list[tf.Tensor]:
@@ -90,7 +111,6 @@ def refusal_of(error: Exception) -> str | None:
     if found := _DIVERGED.search(str(error)):
         return (
             f"the loss of iteration {found[1]} (the first is 0) is {found[2]}, and the weights are "
-            "left as they were before: try a smaller update_lr or learning rate of the optimizer, "
-            "and look for values in the episodes that are not finite"
+            f"left as they were before: {SMALLER}"
         )
     return None

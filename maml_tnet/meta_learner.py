@@ -32,7 +32,7 @@ from maml_tnet.given_data import Learner
 from maml_tnet.going_on import going_on, rest_of_spans
 from maml_tnet.kernels.parts import map_parts
 from maml_tnet.kernels.task_axis import sizes
-from maml_tnet.loss_gradients import with_zeros
+from maml_tnet.loss_gradients import warn_of_not_finite, with_zeros
 from maml_tnet.losses import TaskLoss, task_loss
 from maml_tnet.masks import mask_noise, most_likely_masks, sample_masks
 from maml_tnet.second_derivatives import missing_derivatives
@@ -44,7 +44,8 @@ from maml_tnet.task_episode import (
     checked_held_out,
     checked_inputs,
     checked_span,
-    int32_spans,
+    checked_spans,
+    spans_refused_in_words,
     warn_of_constants,
 )
 from maml_tnet.task_network import TaskNetwork
@@ -105,15 +106,26 @@ class MetaLearner(Learner):
             `evaluation_mask`, or `sample_episode` is no function of one argument.
 
     Given another Keras model than this package's networks, `MetaLearner(model, ...)` is an
-    `any_model.ModelLearner`, as `keras.Model(inputs, outputs)` is a functional model.
+    `any_model.ModelLearner`, as `keras.Model(inputs, outputs)` is a functional model. A class of
+    one's own for such models derives from `ModelLearner`.
     """
 
     def __new__(cls, network: Any, *args: Any, **kwargs: Any) -> Any:
-        """Choose the learner that a network needs."""
+        """Choose the learner that a network needs.
+
+        Raises:
+            ValueError: a class that derives from this one is given another Keras model.
+        """
         if cls is MetaLearner and not hasattr(network, "transform_layers"):
             from maml_tnet.any_model.model_learner import ModelLearner
 
             return ModelLearner(network, *args, **kwargs)
+        if isinstance(network, keras.Model) and not hasattr(network, "transform_layers"):
+            raise ValueError(
+                f"{cls.__name__} derives from MetaLearner, which takes this package's networks, "
+                f"and was given a {type(network).__name__}: derive it from "
+                "maml_tnet.ModelLearner, which takes any Keras model"
+            )
         return super().__new__(cls)
 
     def __init__(
@@ -212,23 +224,45 @@ class MetaLearner(Learner):
         With `keras.callbacks.BackupAndRestore`, a run that is started again goes on in its dataset
         where it stopped.
 
+        A span ends at an iteration whose loss is not finite; see `train_step`. Of an epoch's mean
+        loss that is not finite there is a warning at the end. A span (start, start) is of no
+        iteration, and of an epoch of such spans alone the loss is 0.0.
+
         Raises:
-            ValueError: no dataset, an empty one, one that never ends, something beside it, or an
-                episode is not what the network and the loss take; see `checked_episode`.
+            ValueError: no dataset, an empty one, one that never ends, something beside it, an
+                episode is not what the network and the loss take, see `checked_episode`; or a span
+                of a `tf.data.Dataset`, where it comes, is reversed, or of numbers below 0 or beyond
+                int32.
         """
         check_training_data(x, {**kwargs, "y": y}, "fit on spans (start, stop)")
         # One of them here, as a graph's labels have no values.
         checked_episode(self.sample_episode(tf.constant(0)), self.network, self.task_loss)
-        x = int32_spans(x)
+        x = checked_spans(x)
         given = tf.nest.flatten(kwargs.get("callbacks"))
         if isinstance(x, tf.data.Dataset):
             rest = rest_of_spans(x, kwargs.get("steps_per_epoch"))
             x, told = going_on(self, x, given, rest)
             if told is not given:
                 kwargs["callbacks"] = told
-        if self.engine is None:
-            return super().fit(x, y, *args, **kwargs)
-        return self.engine.fit(x, *args, **kwargs)
+        with spans_refused_in_words():
+            if self.engine is None:
+                history = super().fit(x, y, *args, **kwargs)
+            else:
+                history = self.engine.fit(x, *args, **kwargs)
+        warn_of_not_finite(history)
+        return history
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """Keras' `train_on_batch`, which adds targets and weights to a span that has none.
+
+        Raises:
+            NotImplementedError: always, saying what to use.
+        """
+        raise NotImplementedError(
+            "a MetaLearner has no train_on_batch: call train_step((start, stop)) with two scalar "
+            "int32 tensors, compiled by tf.function(learner.train_step), or fit on a dataset of "
+            "spans"
+        )
 
     def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Keras' `evaluate` on a dataset of numbered tasks; see `fit`."""

@@ -33,11 +33,17 @@ class PrototypeConvNet(ConvNet):
         **arguments: as of `ConvNet`, but for `outputs`.
 
     Raises:
-        ValueError: see `ConvNet`.
+        ValueError: see `ConvNet`; or the number type is float16, whose largest number the squares
+            of prototypes and their gradients exceed.
     """
 
     def __init__(self, image_shape: Sequence[int] = (28, 28, 1), **arguments: Any):
         super().__init__(image_shape, **arguments)
+        if self.dtype == "float16":
+            raise ValueError(
+                "dtype must be float32, float64 or bfloat16, got float16: squares of prototypes "
+                "and their gradients exceed its largest number"
+            )
         del self.arguments["outputs"]
 
     def _build_head(self, features: int, outputs: int, seed: int, shared: dict[str, Any]) -> Any:

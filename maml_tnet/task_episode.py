@@ -1,14 +1,20 @@
 """A batch of tasks as the meta-learner takes it: four tensors, checked and of its number type."""
 
+import contextlib
+import re
 import warnings
+from collections.abc import Iterator
 from typing import Any, NamedTuple, Protocol
 
 import tensorflow as tf
 
-from maml_tnet.arguments import LARGEST_INT32, LEAST_INT32
+from maml_tnet.arguments import LARGEST_INT32
 from maml_tnet.constant import is_constant
 from maml_tnet.losses import TaskLoss
 from maml_tnet.task_network import TaskNetwork
+
+SPAN = f"a span (start, stop) must have 0 <= start <= stop <= {LARGEST_INT32}"
+_REFUSED_SPAN = re.compile(re.escape(SPAN) + r"\W+?(-?\d+)\W+?(-?\d+)")  # as TensorFlow says it
 
 
 class EpisodeLike(Protocol):
@@ -60,8 +66,8 @@ def checked_span(data: Any) -> tuple[tf.Tensor, tf.Tensor]:
     return start, tf.maximum(start, stop)  # of one that ends before it begins nothing
 
 
-def int32_spans(spans: Any) -> Any:
-    """A dataset of spans, which refuses those beyond int32 where other whole numbers have them.
+def checked_spans(spans: Any) -> Any:
+    """A dataset of spans as int32, which refuses reversed ones and numbers of no iterations.
 
     It is done by the dataset, as what trains may be compiled for devices without assertions.
 
@@ -72,22 +78,31 @@ def int32_spans(spans: Any) -> Any:
     if not isinstance(spans, tf.data.Dataset):
         return spans
     parts = spans.element_spec
-    are_wide = isinstance(parts, tuple) and all(
-        isinstance(part, tf.TensorSpec) and part.dtype.is_integer and part.dtype != tf.int32
+    are_spans = isinstance(parts, tuple) and len(parts) == 2
+    if not are_spans or not all(
+        isinstance(part, tf.TensorSpec) and part.dtype.is_integer and part.shape.rank == 0
         for part in parts
-    )
-    if not are_wide:
+    ):
         return spans
 
-    def checked(*span: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        message = "a span (start, stop) must be of iterations of which int32 has the numbers"
-        low, high = LEAST_INT32, LARGEST_INT32
-        wide = [tf.cast(part, tf.int64) for part in span]
-        within = [tf.reduce_all((part >= low) & (part <= high)) for part in wide]
-        with tf.control_dependencies([tf.debugging.Assert(tf.reduce_all(within), [message])]):
-            return tuple(tf.cast(part, tf.int32) for part in wide)
+    def checked(start: tf.Tensor, stop: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        start, stop = (tf.cast(part, tf.int64) for part in (start, stop))
+        is_right = (start >= 0) & (start <= stop) & (stop <= LARGEST_INT32)
+        with tf.control_dependencies([tf.debugging.Assert(is_right, [SPAN, start, stop])]):
+            return tf.cast(start, tf.int32), tf.cast(stop, tf.int32)
 
     return spans.map(checked)
+
+
+@contextlib.contextmanager
+def spans_refused_in_words() -> Iterator[None]:
+    """Say in one line, by a ValueError, what the dataset of `checked_spans` refused."""
+    try:
+        yield
+    except tf.errors.InvalidArgumentError as error:
+        if not (found := _REFUSED_SPAN.search(str(error))):
+            raise
+        raise ValueError(f"{SPAN}, got ({found[1]}, {found[2]})") from error
 
 
 def warn_of_constants(iteration: tf.Tensor, episode: EpisodeLike) -> None:

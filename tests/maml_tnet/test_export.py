@@ -10,8 +10,8 @@ from random_episodes import Episode, image_episode, randomize, regression_episod
 from tensorflow import keras
 from tensorflow.core.protobuf import saved_model_pb2
 
-from maml_tnet import ConvNet, ExportError, MetaLearner, Regressor, export
-from maml_tnet.losses import cross_entropy, squared_error
+from maml_tnet import ConvNet, ExportError, MetaLearner, PrototypeConvNet, Regressor, export
+from maml_tnet.losses import class_mean_cross_entropy, cross_entropy, squared_error
 from maml_tnet.saved_model import _replace
 
 pytestmark = pytest.mark.usefixtures("two_blocks")
@@ -206,6 +206,26 @@ def test_process_without_the_package_gives_the_same_answers(exported, tmp_path):
         expected = learner.adapt_and_predict(data.support_x, data.support_y, data.query_x, 2)
         answers = np.load(tmp_path / f"{kind}.npy")
         np.testing.assert_allclose(answers, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [ConvNet, PrototypeConvNet])
+def test_a_network_of_bfloat16_is_exported(tmp_path, kind):
+    outputs = [3] if kind is ConvNet else []
+    network = kind((9, 8, 2), *outputs, num_filters=4, dtype="bfloat16")
+    learner = MetaLearner(
+        network, sample_episode=lambda iteration: None, update_lr=0.05, num_updates=2
+    )
+    learner.compile(loss=class_mean_cross_entropy)
+    example = episode("classification", 2, 2, 3)
+    write(learner, tmp_path / "model", example)
+    inputs = {
+        name: tf.cast(getattr(example, name), tf.bfloat16)
+        for name in ("support_x", "support_y", "query_x")
+    }
+    found = load(tmp_path / "model")(**inputs)["predictions"]
+    expected = learner.adapt_and_predict(*inputs.values(), learner.num_updates)
+    assert found.dtype == tf.bfloat16
+    np.testing.assert_allclose(tf.cast(found, tf.float32), tf.cast(expected, tf.float32), atol=0.1)
 
 
 def test_number_of_steps_can_be_chosen_and_an_export_is_replaced(tmp_path):

@@ -274,7 +274,28 @@ def test_non_finite_loss_ends_the_span_at_its_iteration():
         return episode._replace(query_y=broken * episode.query_y)
 
     learner = regression_learner(sample_episode=sample_episode)
-    assert fit(learner, [(0, 2), (2, 10)], jit_compile=False)["iteration"] == 3
+    with pytest.warns(UserWarning, match=r"^the loss of epoch 1 is nan, .* smaller update_lr"):
+        assert fit(learner, [(0, 2), (2, 10)], jit_compile=False)["iteration"] == 3
+
+
+def test_a_class_for_keras_models_derives_from_the_other_learner():
+    class Mine(MetaLearner):
+        pass
+
+    model = keras.Sequential([keras.Input([1]), keras.layers.Dense(1)])
+    with pytest.raises(ValueError, match=r"^Mine derives from .* Sequential: .*ModelLearner"):
+        Mine(model, update_lr=0.1)
+    arguments = {"sample_episode": sinusoids, "update_lr": 0.1, "num_updates": 1}
+    assert isinstance(Mine(Regressor(dim_hidden=2), **arguments), Mine)
+
+
+def test_train_on_batch_is_refused_in_one_line_that_says_what_to_use():
+    learner = regression_learner()
+    compile_as_program(learner, jit_compile=False)
+    span = (tf.constant(0), tf.constant(1))
+    with pytest.raises(NotImplementedError, match=r"train_step\(\(start, stop\)\)"):
+        learner.train_on_batch(span)
+    assert learner.train_step(span)["iteration"] == 1
 
 
 def test_measures_of_an_iteration_are_means_over_the_tasks(kind):

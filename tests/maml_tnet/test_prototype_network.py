@@ -258,6 +258,11 @@ def test_component_contract(name, rng):
     assert not copy.queries_influence_each_other
 
 
+def test_float16_is_refused():
+    with pytest.raises(ValueError, match=r"^dtype must be float32, .* or bfloat16, got float16"):
+        PrototypeConvNet(IMAGE, num_filters=2, norm=None, dtype="float16")
+
+
 def test_export_takes_the_way_as_it_comes(tmp_path, rng):
     learner = learner_of("MT-net", dtype="float32")
     example = Episode(*(tf.cast(part, tf.float32) for part in unequal_episode(rng, [1, 2])))

@@ -35,7 +35,10 @@ def meta_optimizer(name: str, learning_rate: float) -> Any:
     try:
         addons = tensorflow_addons().optimizers
     except ImportError as error:
-        raise UsageError(f"--meta_optimizer={name} cannot be used: {error}; use adam") from error
+        raise UsageError(
+            f"--meta_optimizer={name} cannot be used: {error}; take Python 3.11 with TensorFlow "
+            "Addons, as a run that has this optimizer needs, or adam for a new one"
+        ) from error
     # The wrappers of Addons take Keras' legacy optimizers, which only its stack still has.
     adam = keras.optimizers.legacy.Adam(learning_rate, epsilon=EPSILON)
     match name:

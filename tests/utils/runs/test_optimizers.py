@@ -46,7 +46,7 @@ def test_unknown_name_is_refused():
 @pytest.mark.skipif(tensorflow_addons is not None, reason="TensorFlow Addons is here")
 @pytest.mark.parametrize("name", ADDED)
 def test_addons_missing_is_said(name):
-    with pytest.raises(UsageError, match=r"TensorFlow Addons is not installed here.*use adam"):
+    with pytest.raises(UsageError, match=r"Addons is not installed here.*take Python 3\.11"):
         meta_optimizer(name, 0.1)
 
 
