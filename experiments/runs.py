@@ -117,10 +117,10 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
         TrainingInterrupted: a signal came; the same call goes on from there.
     """
     record = read_record(experiment, folders.records)
+    export = folders.export(experiment)
     if record is not None:
         if folders.data_path is not None:
             record = check_data(record, fingerprint(experiment.config, folders), folders.records)
-        export = folders.export(experiment)
         if export and not is_export_of(experiment, export):
             _check_replaceable(export)
             check_begun(experiment, folders)
@@ -129,7 +129,6 @@ def finish(experiment: Experiment, folders: Folders) -> Record:
         return record
     if (file := record_file(experiment, folders.records)).exists():
         print(f"{file} is of another version or other settings: it is made anew", flush=True)
-    export = folders.export(experiment)
     if export:
         _check_replaceable(export)
     trained = trained_run(experiment, folders)

@@ -15,18 +15,19 @@ from tensorflow import keras
 def going_on(
     learner: keras.Model,
     data: tf.data.Dataset,
-    callbacks: list[Any],
+    callbacks: Any,
     rest: Callable[[tf.Tensor], tf.data.Dataset],
-) -> tuple[tf.data.Dataset, list[Any]]:
+) -> tuple[tf.data.Dataset, Any]:
     """What `fit` takes in place of a dataset and callbacks, to go on from a backup if there is one.
 
     Args:
         learner: whose optimizer counts what is done.
         data: given to `fit`.
-        callbacks: of which a `keras.callbacks.BackupAndRestore` may have a backup.
+        callbacks: given to `fit`, of which a `keras.callbacks.BackupAndRestore` may have a backup.
         rest: (iterations done with it, int64) -> the dataset without what they took.
     """
-    backups = [c for c in callbacks if isinstance(c, keras.callbacks.BackupAndRestore)]
+    given = tf.nest.flatten(callbacks or [])
+    backups = [c for c in given if isinstance(c, keras.callbacks.BackupAndRestore)]
     if not any(os.path.isdir(backup.backup_dir) for backup in backups):
         return data, callbacks
 
@@ -42,7 +43,7 @@ def going_on(
     # What is restored is known only when `fit` has begun; a new iterator reads it with its first
     # element, and once.
     lazily = tf.data.Dataset.range(1).flat_map(lambda _: rest(done.read_value()))
-    return lazily, [*callbacks, keras.callbacks.LambdaCallback(on_epoch_begin=count)]
+    return lazily, [*given, keras.callbacks.LambdaCallback(on_epoch_begin=count)]
 
 
 def rest_of_episodes(episodes: tf.data.Dataset) -> Callable[[tf.Tensor], tf.data.Dataset]:
@@ -57,13 +58,13 @@ def rest_of_spans(
     """`rest` of a dataset of spans (start, stop) of iterations.
 
     Args:
-        spans: of `MetaLearner.fit`.
+        spans: of `spans.checked_spans`.
         steps_per_epoch: as `fit` has it; without it every epoch takes the whole dataset.
     """
 
     def iterations(span: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
         start, stop = (tf.cast(part, tf.int64) for part in span)
-        return tf.maximum(stop - start, 0)
+        return stop - start
 
     ends = steps_per_epoch is None or int(spans.cardinality()) >= 0
 

@@ -36,6 +36,7 @@ from maml_tnet.loss_gradients import warn_of_not_finite, with_zeros
 from maml_tnet.losses import TaskLoss, task_loss
 from maml_tnet.masks import mask_noise, most_likely_masks, sample_masks
 from maml_tnet.second_derivatives import missing_derivatives
+from maml_tnet.spans import checked_span, checked_spans, spans_refused_in_words
 from maml_tnet.task_episode import (
     EpisodeLike,
     check_same_tasks,
@@ -43,9 +44,6 @@ from maml_tnet.task_episode import (
     checked_examples,
     checked_held_out,
     checked_inputs,
-    checked_span,
-    checked_spans,
-    spans_refused_in_words,
     warn_of_constants,
 )
 from maml_tnet.task_network import TaskNetwork
@@ -238,12 +236,9 @@ class MetaLearner(Learner):
         # One of them here, as a graph's labels have no values.
         checked_episode(self.sample_episode(tf.constant(0)), self.network, self.task_loss)
         x = checked_spans(x)
-        given = tf.nest.flatten(kwargs.get("callbacks"))
-        if isinstance(x, tf.data.Dataset):
+        if "callbacks" in kwargs and isinstance(x, tf.data.Dataset):
             rest = rest_of_spans(x, kwargs.get("steps_per_epoch"))
-            x, told = going_on(self, x, given, rest)
-            if told is not given:
-                kwargs["callbacks"] = told
+            x, kwargs["callbacks"] = going_on(self, x, kwargs["callbacks"], rest)
         with spans_refused_in_words():
             if self.engine is None:
                 history = super().fit(x, y, *args, **kwargs)

@@ -33,16 +33,15 @@ class PrototypeConvNet(ConvNet):
         **arguments: as of `ConvNet`, but for `outputs`.
 
     Raises:
-        ValueError: see `ConvNet`; or the number type is float16, whose largest number the squares
-            of prototypes and their gradients exceed.
+        ValueError: see `ConvNet`; or the number type is float16, in which losses become nan.
     """
 
     def __init__(self, image_shape: Sequence[int] = (28, 28, 1), **arguments: Any):
         super().__init__(image_shape, **arguments)
         if self.dtype == "float16":
             raise ValueError(
-                "dtype must be float32, float64 or bfloat16, got float16: squares of prototypes "
-                "and their gradients exceed its largest number"
+                "dtype must be float32, float64 or bfloat16, got float16, in which its losses become "
+                "nan"
             )
         del self.arguments["outputs"]
 

@@ -56,7 +56,7 @@ EXPECTED = {
         ("photos_path", "photos_cache"),
         ImageInput(84, grey=False, ink_is_one=False),
         largest=1_500_000,
-        tasks=8,
+        tasks=20,
         accuracy=0.5,
     ),
 }
@@ -104,10 +104,10 @@ def test_a_pretrained_model_is_the_one_that_was_measured(model, request):
         undecided.append(np.sum(best[..., 0] - best[..., 1] < UNDECIDED, axis=1))
     found, stored = np.concatenate(accuracies), measured[: expected.tasks, config.num_updates]
     # Rounding may turn a query that is undecided, and few of those; nothing else may.
+    assert np.mean(np.abs(found - stored)) <= 0.005
     queries = settings["query"] * config.num_classes
     turned = np.rint(np.abs(found - stored) * queries)
     assert np.all(turned <= np.concatenate(undecided))
-    assert np.sum(turned) <= 0.005 * queries * len(found)
     assert np.mean(found) > expected.accuracy
 
 

@@ -530,12 +530,11 @@ class ModelLearner(Learner):
                 there are targets or weights beside it.
         """
         check_training_data(x, {**kwargs, "y": y, "validation_data": validation_data}, "fit")
+        if isinstance(x, tf.data.Dataset):
+            x, callbacks = going_on(self, x, callbacks, rest_of_episodes(x))
         given = [] if callbacks is None else tf.nest.flatten(callbacks)
         backups = [c for c in given if isinstance(c, keras.callbacks.BackupAndRestore)]
         others = [c for c in given if c not in backups]
-        if isinstance(x, tf.data.Dataset):
-            x, given = going_on(self, x, given, rest_of_episodes(x))
-            others = [c for c in given if c not in backups]
         made_with = self.options | {"weights": [list(v.shape) for v in self.trainable_variables]}
         if callable(made_with["adapt"]):
             made_with["adapt"] = "a function"
