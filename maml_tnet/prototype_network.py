@@ -40,8 +40,7 @@ class PrototypeConvNet(ConvNet):
         super().__init__(image_shape, **arguments)
         if self.dtype == "float16":
             raise ValueError(
-                "dtype must be float32, float64 or bfloat16, got float16, in which its losses become "
-                "nan"
+                "dtype must be float32, float64 or bfloat16, got float16: losses become nan in it"
             )
         del self.arguments["outputs"]
 
