@@ -192,6 +192,7 @@ def _checked_labels(y: tf.Tensor) -> tf.Tensor:
     sums = tf.reduce_sum(y, axis=-1)
     checks = [
         tf.debugging.assert_greater(tf.shape(y)[-1], 1, message),
+        tf.debugging.assert_non_negative(y, message),
         # Not assert_near, which asks NumPy for an epsilon that it does not know of bfloat16.
         tf.debugging.assert_less(tf.abs(sums - 1), tf.constant(1e-3, sums.dtype), message),
     ]

@@ -16,6 +16,10 @@ NAN = (
     "second derivative, as keras.losses.Circle has none where a class has one example: compute it "
     "otherwise, or take first_order=True"
 )
+INFINITE = (
+    "the gradient is infinite, though the loss is a number: the loss or a layer divides by what "
+    "can be 0, or numbers overflow: compute it otherwise, or clip the gradient by meta_grad_clip"
+)
 NOT_FINITE = "the loss is not finite"
 SMALLER = (
     "try a smaller update_lr or learning rate of the optimizer, and look for values in the "
@@ -81,10 +85,10 @@ def warn_of_not_finite(history: Any) -> None:
 def refuse_not_finite(
     gradients: Sequence[tf.Tensor], losses: tf.Tensor, iteration: Any
 ) -> list[tf.Tensor]:
-    """The same gradients, if the loss is finite and none of them is nan; XLA leaves this out.
+    """The same gradients, if the loss and all of them are finite; XLA leaves this out.
 
     Args:
-        gradients: of the mean of the losses.
+        gradients: of the mean of the losses, as the optimizer takes them: clipped.
         losses: of the tasks.
         iteration: its number.
 
@@ -94,9 +98,11 @@ def refuse_not_finite(
     loss = tf.reduce_mean(losses)
     is_finite = tf.math.is_finite(loss)
     has_nan = tf.reduce_any([tf.reduce_any(tf.math.is_nan(g)) for g in gradients])
+    has_infinite = tf.reduce_any([tf.reduce_any(tf.math.is_inf(g)) for g in gradients])
     checks = [
         tf.debugging.Assert(is_finite, [NOT_FINITE, iteration, loss]),
         tf.debugging.Assert(~has_nan | ~is_finite, [NAN]),
+        tf.debugging.Assert(~has_infinite | has_nan | ~is_finite, [INFINITE]),
     ]
     with tf.control_dependencies([check for check in checks if check is not None]):  # eagerly None
         return [tf.identity(gradient) for gradient in gradients]
@@ -106,8 +112,9 @@ def refusal_of(error: Exception) -> str | None:
     """What `refuse_not_finite` found, in one line; None if the error is another."""
     if not isinstance(error, tf.errors.InvalidArgumentError):
         return None
-    if NAN in str(error):
-        return NAN
+    for gradient in (NAN, INFINITE):
+        if gradient in str(error):
+            return gradient
     if found := _DIVERGED.search(str(error)):
         return (
             f"the loss of iteration {found[1]} (the first is 0) is {found[2]}, and the weights are "

@@ -192,16 +192,18 @@ def _tensor(name: str, value: Any, network: TaskNetwork) -> tf.Tensor:
 
 
 def _check_labels(name: str, y: tf.Tensor) -> None:
-    """Check that rows sum to 1, where their values are known.
+    """Check that rows sum to 1, of nothing negative, where their values are known.
 
     An assertion in a graph has no kernel on a GPU; `MetaLearner.fit` checks an episode before it.
     """
     if tf.is_symbolic_tensor(y):
         return
     sums = tf.reduce_sum(y, axis=-1).numpy()
-    wrong = sums[abs(sums - 1) > 1e-3]
+    wrong = sums[~(abs(sums - 1) <= 1e-3)]  # nan, too
     if len(wrong):
         raise ValueError(f"{name} must be one-hot, but there are rows that sum to {wrong[0]:g}")
+    if (least := tf.reduce_min(y).numpy()) < 0:
+        raise ValueError(f"{name} must be one-hot, but there are negative numbers, as {least:g}")
 
 
 def _shown(tensor: tf.Tensor) -> str:

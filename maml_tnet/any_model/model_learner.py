@@ -476,11 +476,11 @@ class ModelLearner(Learner):
         """One meta-iteration: its gradient, clipped, and the optimizer's step."""
         episode = self._episode(data, answered=True)
         gradients, losses, outputs = self.meta_gradient(episode, self.optimizer.iterations)
-        gradients = refuse_not_finite(gradients, losses, self.optimizer.iterations)
         if self.meta_grad_clip:
             gradients = [
                 tf.clip_by_value(g, -self.meta_grad_clip, self.meta_grad_clip) for g in gradients
             ]
+        gradients = refuse_not_finite(gradients, losses, self.optimizer.iterations)
         # A dataset that ends must not count as a step: masks are drawn by the number of steps.
         with tf.control_dependencies(gradients):
             gradients = as_scaled(self.optimizer, gradients)

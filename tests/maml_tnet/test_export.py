@@ -344,7 +344,12 @@ def test_signatures_take_one_hot_labels_alone(exported):
     signature = load(root / "classification")
     inputs = {"support_x": data.support_x, "query_x": data.query_x}
     signature(support_y=data.support_y, **inputs)
-    for wrong in (tf.zeros_like(data.support_y), 2 * data.support_y):
+    others = tf.roll(data.support_y, 1, axis=-1)
+    for wrong in (
+        tf.zeros_like(data.support_y),
+        2 * data.support_y,
+        2 * data.support_y - others,
+    ):
         with pytest.raises(tf.errors.InvalidArgumentError, match="labels must be one-hot rows"):
             signature(support_y=wrong, **inputs)
 

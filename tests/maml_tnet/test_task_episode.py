@@ -99,9 +99,14 @@ def test_labels_sum_to_one(networks):
     rows = {"support_y": one_hot(2, 5, 5), "query_y": one_hot(2, 10, 5)}
     found = check(networks["convnet"], losses.cross_entropy, IMAGES, **rows)
     np.testing.assert_array_equal(found.query_y, rows["query_y"])
-    wrong = {**rows, "query_y": 2 * rows["query_y"]}
-    with pytest.raises(ValueError, match="query_y must be one-hot, but there are rows that sum to"):
-        check(networks["convnet"], losses.cross_entropy, IMAGES, **wrong)
+    right = rows["query_y"]
+    for wrong, message in (
+        (2 * right, "rows that sum to 2"),
+        (np.nan * right, "rows that sum to nan"),
+        (2 * right - np.roll(right, 1, axis=-1), "negative numbers, as -1"),
+    ):
+        with pytest.raises(ValueError, match=f"query_y must be one-hot, but there are {message}"):
+            check(networks["convnet"], losses.cross_entropy, IMAGES, **rows | {"query_y": wrong})
 
 
 def test_an_episode_is_looked_at_before_training(networks):

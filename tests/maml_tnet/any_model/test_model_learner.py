@@ -407,6 +407,34 @@ def test_a_gradient_that_is_nan_is_said_before_it_is_taken(eager):
         np.testing.assert_array_equal(old, new)
 
 
+@tf.custom_gradient
+def steep(errors):
+    """The same numbers, with an infinite derivative where they are large."""
+    return tf.identity(errors), lambda g: tf.where(tf.abs(errors) > 100, g * np.inf, g)
+
+
+@pytest.mark.parametrize("clip", [0, 1])
+def test_a_gradient_that_is_infinite_is_said_unless_it_is_clipped(clip):
+    positive = poisoned([0], 1e3).map(lambda parts: tf.nest.map_structure(tf.abs, parts))
+    learner = learner_of(
+        keras.Sequential([keras.Input([2]), layers.Dense(1)]),
+        loss=lambda y, p: tf.square(steep(p - y)),
+        first_order=True,
+        meta_grad_clip=clip,
+        transform=False,
+        mask=None,
+    )
+    before = [v.numpy() for v in learner.trainable_variables]
+    with (
+        nullcontext()
+        if clip
+        else pytest.raises(ValueError, match=r"^the gradient is infinite, .* by meta_grad_clip$")
+    ):
+        learner.fit(positive, verbose=0)
+    for old, new in zip(before, learner.trainable_variables, strict=True):
+        np.testing.assert_allclose(new, old + 0.01 if clip else old, rtol=1e-4)
+
+
 def poisoned(numbers, value):
     """Episodes of `dataset`, of which the last has a target that is another."""
     episodes = dataset(numbers)
