@@ -17,13 +17,14 @@ NOTHING = (
 )
 
 
+NO_EXAMPLE = "a task must have an example whose sample weight is not 0"
 # What TensorFlow's loss says of a class number, among many lines of where it was.
 OTHER_LABEL = re.compile(r"label value of (-?\d+) which is outside the valid range of \[0, (\d+)\)")
 
 
 def in_words(error: Exception) -> Exception:
-    """The error, or in its place one line, of targets that a model lacks, or what is not finite."""
-    if (line := refusal_of(error)) is not None:
+    """The error, or in its place one line of what was given."""
+    if (line := NO_EXAMPLE if NO_EXAMPLE in str(error) else refusal_of(error)) is not None:
         refusal = ValueError(line)
         refusal.__cause__ = error
         return refusal

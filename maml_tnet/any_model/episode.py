@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from maml_tnet.arguments import LEAST_INT32, whole_number
+from maml_tnet.given_data import NO_EXAMPLE
 
 # Of NumPy's kinds: complex numbers, times, objects, texts.
 NO_NUMBERS = "cmMOSU"
@@ -166,8 +167,7 @@ def real_examples(weight: Any, parts: Any) -> Any:
         tf.errors.InvalidArgumentError: that are all examples.
     """
     real = _is_real(weight)
-    message = "a task must have an example whose sample weight is not 0"
-    check = tf.debugging.assert_positive(tf.math.count_nonzero(real), message)
+    check = tf.debugging.assert_positive(tf.math.count_nonzero(real), NO_EXAMPLE)
     with tf.control_dependencies([check]):
         real = tf.identity(real)
     return tf.nest.map_structure(
@@ -239,9 +239,9 @@ def class_episodes(
             fewer than `way` classes have shot + query examples, the numbers of examples and of
             labels differ, or one of the numbers is no number of things.
     """
-    for name, number in (("way", way), ("shot", shot), ("query", query), ("tasks", tasks)):
-        whole_number(name, number, least=1)
-    whole_number("seed", seed, least=LEAST_INT32)
+    given = {"way": way, "shot": shot, "query": query, "tasks": tasks}
+    way, shot, query, tasks = (whole_number(name, n, least=1) for name, n in given.items())
+    seed = whole_number("seed", seed, least=LEAST_INT32)
     x, labels = _array("x", x), _array("labels", labels)
     if x.ndim == 0 or x.dtype.kind in NO_NUMBERS:
         raise ValueError(f"x must be numbers [number, ...], got {x.dtype.name} of shape {x.shape}")

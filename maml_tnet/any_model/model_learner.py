@@ -135,15 +135,15 @@ class ModelLearner(Learner):
                 f"{kwargs['dtype']!r:.60}: make the model with them"
             )
         super().__init__(autocast=False, **kwargs)
-        finite_number("update_lr", update_lr, least=0)
-        whole_number("num_updates", num_updates, least=1)
-        finite_number("temperature", temperature, above=0)
-        finite_number("logit_init", logit_init)
-        finite_number("meta_grad_clip", meta_grad_clip, least=0)
-        true_or_false("transform", transform)
-        true_or_false("first_order", first_order)
-        true_or_false("meta_sgd", meta_sgd)
-        whole_number("seed", seed, least=LEAST_INT32)
+        update_lr = finite_number("update_lr", update_lr, least=0)
+        num_updates = whole_number("num_updates", num_updates, least=1)
+        temperature = finite_number("temperature", temperature, above=0)
+        logit_init = finite_number("logit_init", logit_init)
+        meta_grad_clip = finite_number("meta_grad_clip", meta_grad_clip, least=0)
+        transform = true_or_false("transform", transform)
+        first_order = true_or_false("first_order", first_order)
+        meta_sgd = true_or_false("meta_sgd", meta_sgd)
+        seed = whole_number("seed", seed, least=LEAST_INT32)
         if normalize_by not in NORMALIZE_BY:
             raise ValueError(f"normalize_by must be one of {NORMALIZE_BY}, got {normalize_by!r}")
         self.options = {
@@ -454,8 +454,8 @@ class ModelLearner(Learner):
         if inputs and isinstance(x, list | tuple) and len(tf.nest.flatten(x)) != len(inputs):
             raise ValueError(
                 f"{name} must have an array for every input of the model, {len(inputs)}, got "
-                f"{len(tf.nest.flatten(x))}: several episodes are given by a tf.data.Dataset, a "
-                "generator or a keras.utils.PyDataset"
+                f"{len(tf.nest.flatten(x))}: examples are stacked into one array, and several "
+                "episodes are given by a tf.data.Dataset, a generator or a keras.utils.PyDataset"
             )
         if len(inputs) != 1 or tf.nest.is_nested(x):
             return
@@ -589,25 +589,33 @@ class ModelLearner(Learner):
 
         Raises:
             ValueError: the parts are not of the same examples, targets are classes that the model
-                lacks, or num_updates < 0.
+                lacks, num_updates < 0, or what was learned is not finite.
         """
         if num_updates is not None:
-            whole_number("num_updates", num_updates, least=0)
+            num_updates = whole_number("num_updates", num_updates, least=0)
         if support_x is None or support_y is None:
             raise ValueError("adapt takes support_x and support_y, got None")
         support_x, support_y = tensors(support_x), tensors(support_y)
         support_weight = numbers(tensors(support_weight))
-        check_examples("support", support_x, support_y, support_weight, axes=1)
         self._check_inputs("support_x", support_x, "[examples, ...]", axes=1)
+        check_examples("support", support_x, support_y, support_weight, axes=1)
         try:
             values = self._learned(support_x, support_y, support_weight, num_updates)
         except tf.errors.InvalidArgumentError as error:
             refusal = in_words(error)
             raise refusal from refusal.__cause__
+        learned = list(zip(self._learned_variables, values, strict=True))
+        for variable, value in learned:
+            if value.dtype.is_floating and not tf.reduce_all(tf.math.is_finite(value)):
+                raise ValueError(
+                    f"what was learned of the task is not finite, as {variable.path}: look for "
+                    "such values in support_x, support_y and support_weight, or take fewer inner "
+                    "steps or a smaller update_lr"
+                )
         example = tf.nest.map_structure(lambda x: x[:1], support_x)
         model = plain_copy(self.network, example, keeps_batch_norms=self.normalize_by == "batch")
         places = dict(zip(map(id, self.network.variables), model.variables, strict=True))
-        for variable, value in zip(self._learned_variables, values, strict=True):
+        for variable, value in learned:
             places[id(variable)].assign(value)
         return model
 
@@ -633,7 +641,7 @@ class ModelLearner(Learner):
         self, support_x: tf.Tensor, support_y: tf.Tensor, query_x: tf.Tensor, num_updates: int
     ) -> tf.Tensor:
         """Learn every task's support examples and answer its queries; see `maml_tnet.export`."""
-        whole_number("num_updates", num_updates, least=0)
+        num_updates = whole_number("num_updates", num_updates, least=0)
         return self.answers(self.check_parts(support_x, support_y, query_x), num_updates)[1]
 
     def check_parts(self, support_x: Any, support_y: Any, query_x: Any) -> ModelEpisode:

@@ -1209,8 +1209,47 @@ def test_a_task_is_not_taken_for_a_batch_of_them(eager):
         learner.adapt(x[np.newaxis], y[np.newaxis])
     with pytest.raises(ValueError, match=r"support_y must be \[examples, \.\.\.\] with the sizes"):
         learner.adapt(x, y[:1])
+    with pytest.raises(ValueError, match="1, got 5: examples are stacked into one array"):
+        learner.adapt(list(x), y)
     answers = learner.adapt(np.array(x).tolist(), np.array(y).tolist())(x)
     np.testing.assert_array_equal(answers, learner.adapt(x, y)(x))
+
+
+def test_a_task_of_padding_alone_is_one_line(compiled):
+    learner = begin_again(compiled)
+    parts = episode(0)
+    nothing = np.zeros([TASKS, SHOT], "float32")
+    for ask in (
+        lambda: learner.adapt(
+            parts["support_x"][0], parts["support_y"][0], support_weight=nothing[0]
+        ),
+        lambda: learner.fit(
+            tf.data.Dataset.from_tensors({**parts, "support_weight": nothing}), verbose=0
+        ),
+    ):
+        with pytest.raises(ValueError, match=r"^a task must have an example whose .* is not 0$"):
+            ask()
+
+
+@pytest.mark.parametrize("part", ["support_x", "support_y", "support_weight"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_learned_of_a_task_is_finite(compiled, part, value):
+    parts = {name: x[0].copy() for name, x in episode(0).items() if name.startswith("support")}
+    parts["support_weight"] = np.ones([SHOT], "float32")
+    parts[part].flat[0] = value
+    with pytest.raises(ValueError, match=r"^what was learned of the task is not finite, as "):
+        begin_again(compiled).adapt(**parts)
+
+
+def test_numbers_of_numpy_are_numbers():
+    options = {"update_lr": np.float32(0.1), "num_updates": np.int64(2), "transform": np.True_}
+    learner = MetaLearner(small_model(), **options, seed=np.int32(1))
+    learner.compile("sgd", loss="mse")
+    parts = {name: x[0] for name, x in episode(0).items() if name.startswith("support")}
+    found = learner.adapt(**parts, num_updates=np.int64(2)).get_weights()
+    for a, b in zip(found, learner.adapt(**parts).get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    json.dumps(learner.options)
 
 
 def test_what_is_missing_is_said(eager):
