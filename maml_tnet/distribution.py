@@ -7,23 +7,27 @@ they share out the elements of datasets, of which a span of iterations is one; a
 run under MultiWorkerMirroredStrategy (github.com/keras-team/keras/issues/20585).
 """
 
+import contextlib
 import itertools
 import warnings
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
+from maml_tnet.agreement import check_agreement
 from maml_tnet.arguments import whole_number
 from maml_tnet.compat import (
     backs_up_within_epochs,
     begin_training,
     build_optimizer,
+    optimizer_variables,
     tf_variable,
 )
 from maml_tnet.given_data import NOTHING
+from maml_tnet.processes import Processes, lost_in_words
 
 
 def strategy_in_scope() -> tf.distribute.Strategy | None:
@@ -145,7 +149,9 @@ class MeanOfProcess:
 class Engine:
     """What `MetaLearner` does under a strategy in place of Keras' `fit`, `evaluate` and `predict`.
 
-    In each process the same calls must be made, with datasets of the same elements.
+    In each process the same calls must be made, with datasets of the same elements. Where there are
+    several, `fit` compares what can be compared before it begins, all begin with the chief's
+    weights and optimizer, and `keras.callbacks.BackupAndRestore` is the chief's alone.
 
     Args:
         learner: the `MetaLearner`, being compiled.
@@ -155,9 +161,19 @@ class Engine:
     def __init__(self, learner: Any, strategy: tf.distribute.Strategy):
         self._learner = learner
         self._strategy = strategy
+        self._processes = None
+        if isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            self._processes = Processes(strategy)
         self._train = tf.function(learner.train_step, autograph=False)
         self._measure = tf.function(self._together(learner.measure_step), autograph=False)
         self._predict = tf.function(self._together(learner.predict_step), autograph=False)
+
+    @contextlib.contextmanager
+    def _computing(self) -> Iterator[None]:
+        """The strategy's scope, in which another process may end."""
+        several = contextlib.nullcontext() if self._processes is None else lost_in_words()
+        with self._strategy.scope(), several:
+            yield
 
     def _together(self, step: Callable[[Any], Any]) -> Callable[[Any], Any]:
         """Of a function of numbered tasks, whose replicas give their shares: what all give."""
@@ -191,7 +207,9 @@ class Engine:
 
         Raises:
             ValueError: nothing came from the dataset, an argument that it does not take, a number
-                of steps that is none, or backups within epochs.
+                of steps that is none, backups within epochs, or something else in one process
+                than in another.
+            WorkerLostError: another process has ended before its time.
         """
         del shuffle  # As in Keras, it says nothing of a dataset.
         _refuse("fit", unnamed, others)
@@ -207,6 +225,17 @@ class Engine:
                 "alone: give it save_freq='epoch', and no save_before_preemption"
             )
         learner = self._learner
+        backups = [c for c in given if isinstance(c, keras.callbacks.BackupAndRestore)]
+        if self._processes is not None:
+            given_numbers = {
+                "epochs": epochs,
+                "initial_epoch": initial_epoch,
+                "steps_per_epoch": steps_per_epoch,
+                "the number of BackupAndRestore": len(backups),
+            }
+            check_agreement(self._processes, learner, given_numbers)
+            if not self._processes.is_chief:
+                given = [c for c in given if c not in backups]
         with self._strategy.scope():
             build_optimizer(learner.optimizer, learner.trainable_variables)
         history = keras.callbacks.History()
@@ -221,6 +250,10 @@ class Engine:
         learner.stop_training = False
         spans: Any = None
         first_epoch = begin_training(told, learner, initial_epoch)
+        if self._processes is not None:
+            variables = [*learner.variables, *optimizer_variables(learner.optimizer)]
+            self._processes.copy_from_chief(list(map(tf_variable, variables)))
+            (first_epoch,) = self._processes.of_chief([first_epoch]).astype(int)
         logs: dict[str, float] = {}
         for epoch in range(first_epoch, epochs):
             for meter in learner.metrics:
@@ -231,7 +264,7 @@ class Engine:
                 spans = iter(x)
             for span in itertools.islice(spans, steps_per_epoch):
                 told.on_train_batch_begin(steps)
-                with self._strategy.scope():
+                with self._computing():
                     logs = {name: float(value) for name, value in self._train(span).items()}
                 told.on_train_batch_end(steps, logs)
                 steps += 1
@@ -313,7 +346,7 @@ class Engine:
             places = np.minimum(np.arange(tasks + -tasks % replicas), tasks - 1)
             if len(places) > tasks:
                 numbered = tf.nest.map_structure(lambda v, at=places: tf.gather(v, at), numbered)
-            with self._strategy.scope():
+            with self._computing():
                 values = measure(numbered)
             for name, value in values.items():
                 found.setdefault(name, []).append(value.numpy()[:tasks])

@@ -17,6 +17,8 @@ def going_on(
     data: tf.data.Dataset,
     callbacks: Any,
     rest: Callable[[tf.Tensor], tf.data.Dataset],
+    *,
+    elsewhere: bool = False,
 ) -> tuple[tf.data.Dataset, Any]:
     """What `fit` takes in place of a dataset and callbacks, to go on from a backup if there is one.
 
@@ -25,10 +27,11 @@ def going_on(
         data: given to `fit`.
         callbacks: given to `fit`, of which a `keras.callbacks.BackupAndRestore` may have a backup.
         rest: (iterations done with it, int64) -> the dataset without what they took.
+        elsewhere: whether another process may have the backup.
     """
     given = tf.nest.flatten(callbacks or [])
     backups = [c for c in given if isinstance(c, keras.callbacks.BackupAndRestore)]
-    if not any(os.path.isdir(backup.backup_dir) for backup in backups):
+    if not any(elsewhere or os.path.isdir(backup.backup_dir) for backup in backups):
         return data, callbacks
 
     def iterations() -> int:

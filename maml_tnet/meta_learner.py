@@ -238,7 +238,10 @@ class MetaLearner(Learner):
         x = checked_spans(x)
         if "callbacks" in kwargs and isinstance(x, tf.data.Dataset):
             rest = rest_of_spans(x, kwargs.get("steps_per_epoch"))
-            x, kwargs["callbacks"] = going_on(self, x, kwargs["callbacks"], rest)
+            elsewhere = self.engine is not None
+            x, kwargs["callbacks"] = going_on(
+                self, x, kwargs["callbacks"], rest, elsewhere=elsewhere
+            )
         with spans_refused_in_words():
             if self.engine is None:
                 history = super().fit(x, y, *args, **kwargs)

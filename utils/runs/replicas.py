@@ -6,34 +6,32 @@ goes away at their end.
 
 import contextlib
 import functools
-import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
+from maml_tnet import processes
+from maml_tnet.processes import Processes, WorkerLostError
 from utils.errors import PeerLost, TrainingInterrupted, UsageError, one_line
 from utils.runs import start_watch
 from utils.runs.cluster import VARIABLE, Cluster
 from utils.runs.folder import Run
 from utils.runs.start_watch import silent
 
-# What TensorFlow raises in a process that waits for one that has ended.
+# What is raised in a process that waits for one that has ended.
 LOST = (
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
+    *processes.LOST,
     tf.errors.FailedPreconditionError,
     tf.errors.InternalError,
-    tf.errors.UnavailableError,
+    WorkerLostError,
 )
 
 
@@ -91,50 +89,28 @@ class Replicas:
             what: they are, for the message.
             values: by name, as JSON has them.
         """
-        if self._cluster is None:
-            return
-        text = np.frombuffer(f"{json.dumps(values)}\n".encode(), np.uint8)
-        first, *others = bytes(self._of_all(text).astype(np.uint8)).decode().splitlines()
-        _wait(self)  # Whoever refuses something now would be lost to one that has no answer yet.
-        for number, other in enumerate(others, 1):
-            here, there = json.loads(first), json.loads(other)
-            for name in here:
-                if here[name] != there.get(name):
-                    raise UsageError(
-                        f"all workers must have the same {what}, but {name} is {here[name]} on "
-                        f"worker 0 and {there.get(name)} on worker {number}"
-                    )
+        if self._processes is not None and (found := self._processes.difference(values)):
+            raise UsageError(f"all workers must have the same {what}, but {found}")
 
     def any(self, here: bool) -> bool:
         """Whether something is so in any process."""
-        return here if self._cluster is None else bool(self._of_all(np.array([here])).any())
+        if self._processes is None:
+            return here
+        return bool(self._processes.of_all([float(here)]).any())
 
     def copy_from_chief(self, variables: Sequence[tf.Variable]) -> None:
         """Give variables the values that they have in the chief."""
-        if self._cluster is None:
-            return
-        values = [variable.numpy() for variable in variables]
-        own = np.concatenate([value.reshape(-1).astype(np.float64) for value in values])
-        theirs = self._of_all(own if self.is_chief else own[:0])
-        ends = np.cumsum([value.size for value in values])[:-1]
-        for variable, value, part in zip(variables, values, np.split(theirs, ends), strict=True):
-            variable.assign(part.reshape(value.shape).astype(value.dtype))
+        if self._processes is not None:
+            self._processes.copy_from_chief(variables)
 
-    def _of_all(self, values: np.ndarray) -> np.ndarray:
-        """Vectors of any lengths, one of each process, one after the other.
-
-        They travel as float64, which has every number that is sent.
-        """
-        return self._gather(tf.constant(values, tf.float64)).numpy()
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self._processes is not None:
+            self._processes.wait()
 
     @functools.cached_property
-    def _gather(self) -> Callable[[tf.Tensor], tf.Tensor]:
-        if self.strategy is None or self.strategy.num_replicas_in_sync == 1:
-            return tf.identity
-        return tf.function(
-            functools.partial(self.strategy.gather, axis=0),
-            input_signature=[tf.TensorSpec([None], tf.float64)],
-        )
+    def _processes(self) -> Processes | None:
+        return None if self._cluster is None else Processes(self.strategy)
 
 
 ALONE = Replicas()
@@ -174,9 +150,9 @@ def started(distribute: str | None, timeout: float) -> Iterator[Replicas]:
                 try:
                     yield replicas
                 except TrainingInterrupted:
-                    _wait(replicas)
+                    replicas.wait()
                     raise
-                _wait(replicas)
+                replicas.wait()
             except LOST as error:
                 raise PeerLost(_who_is_lost(cluster, error)) from error
 
@@ -204,17 +180,11 @@ def _met(cluster: Cluster, timeout: float) -> tf.distribute.Strategy:
     return strategy
 
 
-def _wait(replicas: Replicas) -> None:
-    """Until all processes are here; whoever ended a little too early has done its work."""
-    with contextlib.suppress(*LOST):
-        replicas.any(False)
-
-
-def _who_is_lost(cluster: Cluster, error: tf.errors.OpError) -> str:
+def _who_is_lost(cluster: Cluster, error: Exception) -> str:
     gone = silent(cluster.addresses)
     who = f"{gone} cannot be reached any more"
     if not gone:  # or was started again meanwhile
-        who = f"the connection to another worker broke ({one_line(error)})"
+        who = f"the connection to another worker broke ({one_line(error.__cause__ or error)})"
     return (
         f"{who}: see what it said last; all workers started again with the same command go on "
         "from the last checkpoint"
