@@ -159,6 +159,11 @@ def _prefix(checkpoint: str) -> str:
         inside = sorted(file.stem for file in Path(path).glob("*.index"))
         example = f"one of its checkpoints, such as {path}/{inside[-1]}" if inside else "another"
         raise UsageError(f"--checkpoint={checkpoint} is a folder: name {example}")
+    if Path(path).is_file():
+        raise UsageError(
+            f"--checkpoint={checkpoint} is a single file: a checkpoint is the files NAME.index and "
+            "NAME.data-00000-of-00001, as tf.train.Saver writes them since TensorFlow 1.0"
+        )
     raise UsageError(
         f"--checkpoint={checkpoint} does not exist: a checkpoint is the files NAME.index and "
         f"NAME.data-00000-of-00001, and there is no {prefix}.index"

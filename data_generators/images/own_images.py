@@ -74,13 +74,14 @@ class Images(ImageEpisodes):
         if data_path is None:
             raise DataError(f"--data_path must name {LAYOUT}")
         for name, value, least, most in (
-            ("num_classes", way, 1, 2**31 - 1),
-            ("image_size", image_size, 1, 65_535),
-            ("split_seed", split_seed, 0, 2**32 - 1),
+            ("--num_classes", way, 1, 2**31 - 1),
+            ("--image_size", image_size, 1, 65_535),
+            ("--split_seed", split_seed, 0, 2**32 - 1),
+            ("per_class", per_class, 1, 2**31 - 1),
         ):
             if not is_whole(value) or not least <= value <= most:
                 raise DataError(
-                    f"--{name} must be a whole number between {least} and {most}, got {value!r}"
+                    f"{name} must be a whole number between {least} and {most}, got {value!r}"
                 )
         if not isinstance(grey, bool):
             raise DataError(f"--grey must be True or False, got {grey!r}")

@@ -242,6 +242,7 @@ def class_episodes(
     given = {"way": way, "shot": shot, "query": query, "tasks": tasks}
     way, shot, query, tasks = (whole_number(name, n, least=1) for name, n in given.items())
     seed = whole_number("seed", seed, least=LEAST_INT32)
+    given_labels = labels
     x, labels = _array("x", x), _array("labels", labels)
     if x.ndim == 0 or x.dtype.kind in NO_NUMBERS:
         raise ValueError(f"x must be numbers [number, ...], got {x.dtype.name} of shape {x.shape}")
@@ -249,12 +250,14 @@ def class_episodes(
         raise ValueError(f"labels must be [number], one for each example, got {labels.shape}")
     if len(x) != len(labels):
         raise ValueError(f"{len(x)} examples have {len(labels)} labels")
-    if labels.dtype.kind == "f" and np.any(np.isnan(labels)):
-        raise ValueError(f"labels must be classes, but {np.sum(np.isnan(labels))} of them are nan")
+    if nans := int(np.sum(labels != labels)):
+        raise ValueError(f"labels must be classes, but {nans} of them are nan")
+    # Of numbers among texts NumPy makes texts, and of 1 and "1" one class.
+    of_one_type = labels.dtype.kind != "U" or all(isinstance(n, str) for n in given_labels)
     try:
-        classes = np.unique(labels)
+        classes = np.unique(labels if of_one_type else np.array(given_labels, object))
     except TypeError as error:
-        kinds = sorted({type(label).__name__ for label in labels})
+        kinds = sorted({type(label).__name__ for label in given_labels})
         raise ValueError(f"labels must be of one type, got {' and '.join(kinds)}") from error
     found = [np.flatnonzero(labels == label) for label in classes]
     members = [indices for indices in found if len(indices) >= shot + query]

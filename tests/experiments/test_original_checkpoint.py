@@ -549,6 +549,13 @@ def test_a_folder_is_asked_for_one_of_its_checkpoints(tmp_path, rng, capsys):
     )
 
 
+def test_a_checkpoint_of_one_file_is_told_from_none(tmp_path, capsys):
+    """As TensorFlow wrote them before 1.0."""
+    (tmp_path / "model59000").write_bytes(b"\x00" * 100)
+    said = refused(capsys, f"--checkpoint={tmp_path}/model59000")
+    assert "is a single file: a checkpoint is the files NAME.index and NAME.data-" in said
+
+
 def test_a_checkpoint_of_something_else_is_told(tmp_path, capsys):
     path = tf.train.Checkpoint(step=tf.Variable(1)).save(str(tmp_path / "model"))
     said = refused(capsys, f"--checkpoint={path}")

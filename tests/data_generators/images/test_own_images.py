@@ -235,6 +235,13 @@ def test_an_image_that_can_be_read_again_is_used_again(tmp_path, caplog, monkeyp
     assert np.count_nonzero(source._pixels[:, 10, 10, 0] == 12) == 1
 
 
+@pytest.mark.parametrize("number", [0, -5, "a", 1.5])
+def test_an_episode_needs_an_image_of_a_class(tmp_path, number):
+    folder = write(tmp_path / "data", class_folders(8))
+    with pytest.raises(DataError, match=f"^per_class must be a whole .*, got {number!r}"):
+        Images.load(folder, str(tmp_path / "cache"), 2, **SIZES | {"per_class": number})
+
+
 def test_the_order_of_the_splits_makes_no_other_cache(tmp_path):
     folder = write(tmp_path / "data", class_folders(8))
     for seed in range(3):

@@ -157,6 +157,12 @@ def test_labels_are_classes():
         (X, 7, r"labels must be \[number\], one for each example, got \(\)"),
         (X, [[1], [1, 2]], "labels must be an array: "),
         (X, np.array([None, *"a" * 22], object), "labels must be of one type, got NoneType and s"),
+        (X, [1, *"1" * 22], "labels must be of one type, got int and str"),
+        (
+            X,
+            np.array([np.nan, *range(22)], object),
+            "labels must be classes, but 1 of them are nan",
+        ),
     ],
 )
 def test_what_is_no_labelled_examples_is_named(x, labels, message):
