@@ -1,6 +1,7 @@
 """How every program ends: its work, and what went wrong with it as one line and a code."""
 
 import io
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from utils.errors import PeerLost, TrainingInterrupted, UsageError
 # Where another process was lost. Kubernetes' training operator takes 1 to 127 as errors for good,
 # starts what ended by a signal again, and this, which it leaves to programs.
 TRY_AGAIN = 138
+CLOSED = 141  # 128 + SIGPIPE, which Windows lacks
 # Bad input, and what the system refuses.
 REFUSED = (
     *(UsageError, DataError, ExportError, FileError, UnreadableError),
@@ -31,7 +33,8 @@ def exit_code(work: Callable[[], None]) -> int:
     0 when it is done, 2 after bad input or data and what the system refuses, such as a full disk;
     128 and the signal's number when one stopped it, as shells have it. Whatever is not 0 is said in
     one line on the standard error. An error of the program's own keeps its traceback. 138 where
-    another process of the run was lost, and starting all of them again is the way on.
+    another process of the run was lost, and starting all of them again is the way on. 141, as for
+    SIGPIPE, where nobody reads the standard output any more.
     """
     tf.get_logger().setLevel("ERROR")  # what it warns of is ours to say, in one line
     for stream in (sys.stdout, sys.stderr):
@@ -39,6 +42,15 @@ def exit_code(work: Callable[[], None]) -> int:
             stream.reconfigure(errors="backslashreplace")
     try:
         work()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Python flushes what is left when it ends, which would fail once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print(
+            "the standard output was closed; nothing but the last checkpoint is saved",
+            file=sys.stderr,
+        )
+        return CLOSED
     except TrainingInterrupted as stop:
         print(f"{stop}: the same command goes on from there", file=sys.stderr)
         return 128 + stop.signal_number

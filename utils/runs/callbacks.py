@@ -1,5 +1,6 @@
 """Keras callbacks of a training run. They act between spans of compiled iterations."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -16,6 +17,7 @@ from utils.runs.epoch_means import EpochMeans
 from utils.runs.optimizers import evaluation_weights
 
 Logs = dict[str, Any]
+HANGUP = getattr(signal, "SIGHUP", None)  # which Windows lacks
 
 
 class StopOnDivergence(keras.callbacks.Callback):
@@ -100,10 +102,11 @@ class SaveCheckpoints(keras.callbacks.Callback):
 
 
 class SaveOnSignal(keras.callbacks.Callback):
-    """On SIGINT or SIGTERM, finish the span, save, and leave by `TrainingInterrupted`.
+    """On SIGINT, SIGTERM or SIGHUP, finish the span, save, and leave by `TrainingInterrupted`.
 
-    In an epoch's last span that is when the epoch is validated, logged and saved. A second signal
-    acts at once, as if this were not here.
+    SIGHUP comes when the terminal goes; `nohup` has a program ignore it. In an epoch's last span
+    that is when the epoch is validated, logged and saved. A second signal acts at once, as if this
+    were not here.
 
     Args:
         checkpoints: of the run.
@@ -112,7 +115,7 @@ class SaveOnSignal(keras.callbacks.Callback):
         agree: whether it is so here or in another process of the run, all of which ask.
     """
 
-    signals = (signal.SIGINT, signal.SIGTERM)
+    signals = (signal.SIGINT, signal.SIGTERM, *([HANGUP] if HANGUP else []))
 
     def __init__(
         self,
@@ -128,10 +131,17 @@ class SaveOnSignal(keras.callbacks.Callback):
         self._agree = agree
         self._received: int | None = None
         self._previous: dict[int, Any] = {}
+        self._terminals: list[int] = []
 
     def on_train_begin(self, logs: Logs | None = None) -> None:
         """Take the signals over."""
-        self._previous = {number: signal.signal(number, self._note) for number in self.signals}
+        # Once a terminal is gone, its files do not say any more that they are one.
+        self._terminals = [s.fileno() for s in (sys.stdout, sys.stderr) if s.isatty()]
+        self._previous = {
+            number: signal.signal(number, self._note)
+            for number in self.signals
+            if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN
+        }
 
     def on_train_batch_end(self, batch: int, logs: Logs | None = None) -> None:
         """Save and leave, if a signal came and the epoch goes on."""
@@ -160,6 +170,9 @@ class SaveOnSignal(keras.callbacks.Callback):
     def _note(self, number: int, frame: FrameType | None) -> None:
         self._received = number
         self.restore_handlers()
+        if number == HANGUP:  # writing to the terminal would be an error
+            for file in self._terminals:
+                os.dup2(os.open(os.devnull, os.O_WRONLY), file)
         print(f"\n{signal.Signals(number).name}: saving ...", file=sys.stderr, flush=True)
 
 

@@ -1,4 +1,5 @@
 import io
+import os
 import signal
 import sys
 
@@ -29,6 +30,17 @@ def test_work_that_is_done_ends_with_0_and_without_a_word(capsys):
     assert exit_code(lambda: done.append(1)) == 0
     assert done == [1]
     assert capsys.readouterr() == ("", "")
+
+
+def test_output_that_nobody_reads_any_more_is_said(monkeypatch, capsys):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        assert exit_code(lambda: print("to whom?")) == 141
+        print("nobody", flush=True)
+    said = "the standard output was closed; nothing but the last checkpoint is saved\n"
+    assert capsys.readouterr().err == said
 
 
 def test_what_the_terminal_has_no_letters_for_is_printed_all_the_same(monkeypatch):

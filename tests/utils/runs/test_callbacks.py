@@ -1,5 +1,6 @@
 import os
 import signal
+import sys
 
 import numpy as np
 import program
@@ -11,6 +12,7 @@ from utils.command.flags import config_from_flags, define, parse
 from utils.errors import TrainingDiverged, TrainingInterrupted
 from utils.runs.assembly import build_learner, build_source
 from utils.runs.callbacks import (
+    HANGUP,
     LogUpdateProbabilities,
     ProgressBar,
     SaveCheckpoints,
@@ -106,7 +108,7 @@ def test_without_validation_there_is_no_best(checkpoints, means, tmp_path):
     assert not list(tmp_path.rglob("best"))
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", SaveOnSignal.signals)
 def test_signal_saves_after_the_span_and_gives_the_handlers_back(
     checkpoints, means, tmp_path, capsys, number
 ):
@@ -123,6 +125,38 @@ def test_signal_saves_after_the_span_and_gives_the_handlers_back(
         callback.on_train_batch_end(1, {"iteration": 8.0})
     assert (caught.value.signal_number, caught.value.iteration) == (number, 8)
     assert saved(checkpoints, tmp_path) == 8
+
+
+@pytest.mark.skipif(HANGUP is None, reason="a system without SIGHUP")
+def test_when_the_terminal_goes_nothing_fails_by_writing_to_it(checkpoints, means, monkeypatch):
+    terminal, ours = os.openpty()
+    with os.fdopen(ours, "w") as output:
+        for name in ("stdout", "stderr"):
+            monkeypatch.setattr(sys, name, output)
+        callback = SaveOnSignal(checkpoints, means, ends_epoch)
+        callback.on_train_begin()
+        os.close(terminal)
+        with pytest.raises(OSError, match="Input/output error"):
+            print("to whom?", flush=True)
+        os.kill(os.getpid(), HANGUP)
+        print("nobody", flush=True)
+        with pytest.raises(TrainingInterrupted) as caught:
+            callback.on_train_batch_end(1, {"iteration": 8.0})
+    assert caught.value.signal_number == HANGUP
+
+
+@pytest.mark.skipif(HANGUP is None, reason="a system without SIGHUP")
+def test_a_hangup_that_nohup_ignores_stays_ignored(checkpoints, means):
+    before = signal.signal(HANGUP, signal.SIG_IGN)
+    try:
+        callback = SaveOnSignal(checkpoints, means, ends_epoch)
+        callback.on_train_begin()
+        os.kill(os.getpid(), HANGUP)
+        callback.on_train_batch_end(1, {"iteration": 8.0})
+        callback.restore_handlers()
+        assert signal.getsignal(HANGUP) == signal.SIG_IGN
+    finally:
+        signal.signal(HANGUP, before)
 
 
 def test_signal_in_the_last_span_waits_for_the_epochs_row(checkpoints, means, tmp_path):
