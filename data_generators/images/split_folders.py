@@ -25,29 +25,36 @@ class SplitFolders(NamedTuple):
 def split_folders(tree: FileTree, folders: ClassFiles) -> SplitFolders | None:
     """Find the folders of the three splits, see `split_named`, that hold class folders.
 
+    A folder that is named like a split and holds everything, or all three splits, is none itself.
+
     Args:
         tree: for the error.
         folders: all folders with images in them, as `image_folders` lists them.
 
     Returns:
-        None if no folder is named like a split, or if one such folder holds all others.
+        None if no folder is named like a split.
 
     Raises:
         DataError: some folders are named like splits, but do not make three of them.
     """
-    split_of = _split_of(folders)
+    above, split_of = "", _split_of(folders, "")
+    while len(split_of) == 1:
+        (place,) = split_of
+        inside = _split_of(folders, place)
+        holds_all = all(folder.startswith(f"{place}/") for folder in folders)
+        if not holds_all and set(inside.values()) != set(SPLITS):
+            break
+        above, split_of = place, inside
     if not split_of:
         _check_no_class_is_a_split(tree, folders)
         _check_none_is_suspected(tree, folders)
-        return None
-    if len(split_of) == 1 and all(_split_folder(folder) for folder in folders):
         return None
     _check_three(tree, folders, split_of)
     places = {split: place for place, split in split_of.items()}
     splits: dict[str, ClassFiles] = {split: {} for split in SPLITS}
     left_out = {}
     for folder, images in folders.items():
-        place = _split_folder(folder)
+        place = _split_folder(folder, above)
         if place:
             splits[split_of[place]][folder.removeprefix(f"{place}/")] = images
         elif folder in places.values():
@@ -58,18 +65,26 @@ def split_folders(tree: FileTree, folders: ClassFiles) -> SplitFolders | None:
     return SplitFolders(splits, left_out)
 
 
-def _split_folder(class_folder: str) -> str | None:
-    """The path of the first folder above a class folder that is named like a split."""
+def _split_folder(class_folder: str, above: str) -> str | None:
+    """The path of the first folder above a class folder, below another, that is named like a split.
+
+    Args:
+        class_folder: its path.
+        above: the path of the other; empty for the root.
+    """
     parts = class_folder.split("/")
-    for depth, part in enumerate(parts[:-1], start=1):
+    first = len(above.split("/")) if above else 0
+    if above and parts[:first] != above.split("/"):
+        return None
+    for depth, part in enumerate(parts[first:-1], start=first + 1):
         if split_named(part):
             return "/".join(parts[:depth])
     return None
 
 
-def _split_of(folders: ClassFiles) -> dict[str, str]:
+def _split_of(folders: ClassFiles, above: str) -> dict[str, str]:
     """Path of a folder that is named like a split and holds class folders -> the split."""
-    places = {place for folder in folders if (place := _split_folder(folder))}
+    places = {place for folder in folders if (place := _split_folder(folder, above))}
     return {
         place: split
         for split in SPLITS
@@ -131,7 +146,7 @@ def _check_three(tree: FileTree, folders: ClassFiles, split_of: dict[str, str]) 
         beside = {
             folder.removeprefix(f"{parent}/").split("/")[0]
             for folder in folders
-            if not _split_folder(folder)
+            if not any(folder.startswith(f"{place}/") for place in places)
         }
         others = f" (beside {some([f'{name}/' for name in sorted(beside)])})" if beside else ""
         raise DataError(

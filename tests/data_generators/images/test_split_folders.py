@@ -13,7 +13,7 @@ def find(tmp_path, *folders):
     return split_folders(tree, image_folders(tree))
 
 
-@pytest.mark.parametrize("top", ["", "data/", "a/b/c/"])
+@pytest.mark.parametrize("top", ["", "data/", "a/b/c/", "training_data/", "Train/test images/"])
 @pytest.mark.parametrize(
     "named", ["train val test", "Train Val Test", "training valid testing", "TRAIN dev TEST",
               "meta_train meta_val meta_test", "meta-train meta-validation meta-test"]
@@ -54,6 +54,7 @@ def test_folders_without_splits_say_none(tmp_path, folders):
         (("train/a", "val/b", "test"), r"train/ and val/ \(beside test/\), but .* for test"),
         (("train/a", "Train/b", "val/c", "test/d"), r"(?i)train/ is a second train split"),
         (("train/a", "val/b", "valid/c", "test/d"), r"valid/ is a second val split"),
+        (("test_data/train/a", "test_data/test/b"), r"in test_data/train/ and .* for val"),
         (("x/train/a", "x/val/b", "y/test/c"), r"x/train/, x/val/, y/test/ .* not lie side by"),
         (("cat/train", "cat/test", "dog/train"), r"cat/test/ and cat/train/ .* hold images"),
         (("train2017/a", "val2017/b", "test2017/c"), r"test2017/ and train2017/ may be meant as"),
@@ -64,6 +65,18 @@ def test_folders_without_splits_say_none(tmp_path, folders):
 def test_splits_that_are_not_understood_are_named(tmp_path, folders, line):
     with pytest.raises(DataError, match=line):
         find(tmp_path, *folders)
+
+
+def test_a_folder_of_all_splits_that_is_named_like_one_is_none(tmp_path):
+    """Though there is another beside it."""
+    folders = ("training_data/train/a", "training_data/val/b", "training_data/test/c", "docs")
+    found = find(tmp_path, *folders)
+    assert {split: list(classes) for split, classes in found.splits.items()} == {
+        "train": ["a"],
+        "val": ["b"],
+        "test": ["c"],
+    }
+    assert list(found.left_out) == ["docs"]
 
 
 def test_folders_beside_the_splits_are_left_out(tmp_path):
