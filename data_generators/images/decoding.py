@@ -25,9 +25,12 @@ from data_generators.images.shades import (
 )
 
 CHANNELS = {"L": 1, "RGB": 3}
+# Of TIFF 6.0.
+TAGS = {"BitsPerSample": 258, "Samples": 277, "PlanarConfiguration": 284, "ColorMap": 320}
 # Of the pixels, in the names of caches. Version 1 had images of more than 8 bits too dark or too
-# bright, version 2 the transparent shade of grey PNGs of 2 and 4 bits as it is stored.
-READER_VERSION = 3
+# bright, version 2 the transparent shade of grey PNGs of 2 and 4 bits as it is stored, version 3
+# planes of 16 bits as of 8, and palettes that are none as black.
+READER_VERSION = 4
 
 # What Pillow logs of a damaged image lacks the file's name; what matters of it is an error here.
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
@@ -90,6 +93,8 @@ def _loaded(data: bytes) -> tuple[Image.Image, Image.Image]:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
             if image.format == "PNG":
                 _check_png(data)
+            if image.format == "TIFF":
+                _check_tiff(image)
             with _silent_libtiff() if image.format == "TIFF" else contextlib.nullcontext():
                 image.load()
                 return image, ImageOps.exif_transpose(image)
@@ -114,8 +119,8 @@ def _silent_libtiff() -> Iterator[None]:
 
 
 def _check_png(data: bytes) -> None:
-    """Compare the checksums, as Pillow does not do with those of the pixels."""
-    place, kind = 8, b""
+    """Compare the checksums, as Pillow does not do with those of pixels, and ask for a palette."""
+    place, kind, has_palette = 8, b"", data[25:26] != b"\x03"
     while kind != b"IEND":
         length, kind = struct.unpack(">I4s", data[place : place + 8].ljust(8, b"\0"))
         end = place + 8 + length
@@ -123,7 +128,24 @@ def _check_png(data: bytes) -> None:
             raise OSError("the PNG is cut short")
         if zlib.crc32(data[place + 4 : end]) != int.from_bytes(data[end : end + 4], "big"):
             raise OSError(f"the PNG is damaged: wrong checksum of {kind!r}")
+        has_palette |= kind == b"PLTE"
+        if kind == b"IDAT" and not has_palette:
+            raise OSError("the PNG is damaged: its palette is missing")
         place = end + 4
+
+
+def _check_tiff(image: Image.Image) -> None:
+    """Refuse what Pillow reads as something else without a word."""
+    tags = image.tag_v2  # type: ignore[attr-defined]
+    in_planes = tags.get(TAGS["PlanarConfiguration"], 1) == 2 and tags.get(TAGS["Samples"], 1) > 1
+    if in_planes and max(tags.get(TAGS["BitsPerSample"], (1,))) > 8:
+        raise OSError(
+            "its colours lie in planes of more than 8 bits, which Pillow reads wrongly: save them "
+            "pixel by pixel"
+        )
+    palette = tags.get(TAGS["ColorMap"], (0,))
+    if 0 < max(palette) < 256:
+        raise OSError("its palette has numbers of 8 bits, where TIFF's have 16: save it anew")
 
 
 def _as_shown(image: Image.Image, upright: Image.Image, bits: int | None) -> Image.Image:

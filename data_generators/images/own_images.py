@@ -25,7 +25,7 @@ from data_generators.images.folders import (
 )
 from data_generators.images.left_out import LeftOut
 from data_generators.images.readable_images import open_readable
-from data_generators.images.split_files import find_split_files, read_split_files
+from data_generators.images.split_files import find_split_files, lists_unread, read_split_files
 from data_generators.images.split_folders import split_folders
 from data_generators.random_streams import SPLITS
 
@@ -186,6 +186,8 @@ def _list_classes(tree: FileTree, left_out: LeftOut) -> dict[str, ClassFiles]:
             _log.warning(
                 "not read: %s; train, val and test need a file each", some(split_csv.values())
             )
+        elif unread := lists_unread(tree):
+            _log.warning("not read: %s", unread)
     else:
         raise DataError(f"--data_path={tree.root} is not {LAYOUT}; {what_there_is(tree)}")
     check_disjoint(tree, parts)

@@ -11,10 +11,11 @@ from data_generators.errors import DataError, printable, reason
 from data_generators.images.file_tree import FileTree
 from data_generators.images.folders import ClassFiles, some
 from data_generators.images.formats import is_image
-from data_generators.images.split_names import split_named
+from data_generators.images.split_names import split_named, split_suspected
 from data_generators.random_streams import SPLITS
 
 COLUMNS = ("filename", "label")
+LISTS = (".csv", ".json", ".lst", ".tsv", ".txt")  # suffixes
 
 
 class SplitFiles(NamedTuple):
@@ -54,6 +55,24 @@ def find_split_files(tree: FileTree) -> dict[str, str]:
                 f"{split} split"
             )
     return found
+
+
+def lists_unread(tree: FileTree) -> str | None:
+    """Say which files may be meant as lists of the splits and are not read as such; None if none.
+
+    They are named like two splits or more, such as train.txt and split_test.csv.
+    """
+    found: dict[str, str] = {}
+    for name in sorted(tree.files):
+        stem, suffix = posixpath.splitext(posixpath.basename(name))
+        if suffix.lower() in LISTS and (split := split_suspected(stem)):
+            found.setdefault(split, name)
+    if len(found) < 2:
+        return None
+    return (
+        f"{some(found.values())} may be meant as lists of the splits: they are train.csv, val.csv "
+        "and test.csv, with the columns filename and label"
+    )
 
 
 def read_split_files(tree: FileTree, files: dict[str, str]) -> SplitFiles:

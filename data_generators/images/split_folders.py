@@ -39,12 +39,12 @@ def split_folders(tree: FileTree, folders: ClassFiles) -> SplitFolders | None:
     """
     above, split_of = "", _split_of(folders, "")
     while len(split_of) == 1:
-        (place,) = split_of
-        inside = _split_of(folders, place)
-        holds_all = all(folder.startswith(f"{place}/") for folder in folders)
+        (outer,) = split_of
+        inside = _split_of(folders, outer)
+        holds_all = all(folder.startswith(f"{outer}/") for folder in folders)
         if not holds_all and set(inside.values()) != set(SPLITS):
             break
-        above, split_of = place, inside
+        above, split_of = outer, inside
     if not split_of:
         _check_no_class_is_a_split(tree, folders)
         _check_none_is_suspected(tree, folders)

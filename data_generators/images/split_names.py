@@ -4,6 +4,12 @@ import re
 
 from data_generators.random_streams import SPLITS
 
+# Words that may say it, too.
+OTHER_WORDS = {
+    **dict.fromkeys(("tr", "background"), "train"),
+    **dict.fromkeys(("va",), "val"),
+    **dict.fromkeys(("te", "eval", "evaluation", "holdout", "heldout"), "test"),
+}
 _NAME = re.compile(
     r"(?:meta)?(?:(train(?:ing)?)|(val(?:id(?:ation)?)?|dev)|(test(?:ing)?))"
     r"(?:set|split|data|images|classes)?"
@@ -21,9 +27,16 @@ def split_named(name: str) -> str | None:
 
 
 def split_suspected(name: str) -> str | None:
-    """The split that a word of a name is, such as of 01_train or train2017; None if there is none.
+    """The split that a word of a name is, such as of 01_train, train2017, trainA or images_eval.
 
     A class may have such a name, too.
+
+    Returns:
+        None if there is none.
     """
-    words = re.findall(r"[^\W\d_]+", name.lower())
-    return next((split for word in words if (split := split_named(word))), None)
+    words = re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name))
+    return next((split for word in words if (split := _split_of_word(word.lower()))), None)
+
+
+def _split_of_word(word: str) -> str | None:
+    return split_named(word) or split_named(word.removesuffix("s")) or OTHER_WORDS.get(word)

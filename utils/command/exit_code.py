@@ -1,5 +1,6 @@
 """How every program ends: its work, and what went wrong with it as one line and a code."""
 
+import errno
 import io
 import os
 import signal
@@ -14,7 +15,7 @@ from maml_tnet import ExportError
 from maml_tnet.checksums import UnreadableError
 from system.errors import FileError
 from utils.command.refusals import in_words
-from utils.errors import PeerLost, TrainingInterrupted, UsageError
+from utils.errors import PeerLost, TrainingInterrupted, UsageError, one_line
 
 # Where another process was lost. Kubernetes' training operator takes 1 to 127 as errors for good,
 # starts what ended by a signal again, and this, which it leaves to programs.
@@ -62,5 +63,10 @@ def exit_code(work: Callable[[], None]) -> int:
         return TRY_AGAIN
     except REFUSED as error:
         print(f"error: {legible(in_words(error))}", file=sys.stderr)
+        return 2
+    except tf.errors.OutOfRangeError as error:
+        if os.strerror(errno.EFBIG) not in str(error):
+            raise
+        print(f"error: {legible(one_line(error))}", file=sys.stderr)
         return 2
     return 0

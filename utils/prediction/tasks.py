@@ -1,5 +1,6 @@
 """The task that a model is asked: a user's folders of images, or a task of the test split."""
 
+import hashlib
 import logging
 import posixpath
 from collections.abc import Sequence
@@ -105,12 +106,22 @@ def read_support(folder: str, image_input: ImageInput) -> SupportSet:
         _log.warning("taken as different classes: %s", pairs)
     _check_memory(f"--support={folder}", sum(map(len, classes.values())), image_input)
     images, labels = [], []
+    first: dict[bytes, tuple[int, str]] = {}
+    in_several = []
     for number, (label, files) in enumerate(classes.items()):
         readable = _read(tree, files, image_input, left_out)
         if not readable:
             raise UsageError(f"--support={folder}: class {label} has no readable image")
         images += list(readable.values())
         labels += [number] * len(readable)
+        for file, image in readable.items():
+            other_number, other = first.setdefault(
+                hashlib.sha256(image.tobytes()).digest(), (number, file)
+            )
+            if other_number != number:
+                in_several.append(f"{other} = {file}")
+    if in_several:
+        _log.warning("the same image in several classes: %s", some(in_several))
     left_out.say_total()
     return SupportSet(list(classes), np.stack(images), np.array(labels))
 

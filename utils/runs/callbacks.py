@@ -18,6 +18,7 @@ from utils.runs.optimizers import evaluation_weights
 
 Logs = dict[str, Any]
 HANGUP = getattr(signal, "SIGHUP", None)  # which Windows lacks
+PIPE = 13  # SIGPIPE, too
 
 
 class StopOnDivergence(keras.callbacks.Callback):
@@ -156,6 +157,10 @@ class SaveOnSignal(keras.callbacks.Callback):
         if self._came():
             raise self._interrupted(int((logs or {})["iteration"]))
 
+    def stop(self, number: int) -> None:
+        """Leave as if a signal of this number had come."""
+        self._received = number
+
     def restore_handlers(self) -> None:
         """Give the signals back."""
         for number, handler in self._previous.items():
@@ -171,9 +176,14 @@ class SaveOnSignal(keras.callbacks.Callback):
         self._received = number
         self.restore_handlers()
         if number == HANGUP:  # writing to the terminal would be an error
-            for file in self._terminals:
-                os.dup2(os.open(os.devnull, os.O_WRONLY), file)
+            write_nowhere(self._terminals)
         print(f"\n{signal.Signals(number).name}: saving ...", file=sys.stderr, flush=True)
+
+
+def write_nowhere(files: Iterable[int]) -> None:
+    """Have files, given by their numbers, take what is written to them and do nothing."""
+    for file in files:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), file)
 
 
 class ProgressBar(keras.callbacks.Callback):
@@ -182,12 +192,14 @@ class ProgressBar(keras.callbacks.Callback):
     Args:
         start: number of iterations done before.
         total: number of iterations of the whole run.
+        stop: is told when nobody reads the output any more, as SIGPIPE's number.
     """
 
     shown = ("pre_loss", "loss", "pre_accuracy", "accuracy", "val_accuracy")
 
-    def __init__(self, start: int, total: int):
+    def __init__(self, start: int, total: int, stop: Callable[[int], None]):
         super().__init__()
+        self._stop = stop
         self._start = start
         self._total = total
         self._shown_iteration = start
@@ -208,7 +220,11 @@ class ProgressBar(keras.callbacks.Callback):
         values = [(name, logs[name]) for name in self.shown if name in logs]
         done = int(logs["iteration"])
         if done > self._shown_iteration:  # spans may be empty
-            self._bar.update(done - self._start, values, finalize=done == self._total)
+            try:
+                self._bar.update(done - self._start, values, finalize=done == self._total)
+            except BrokenPipeError:
+                write_nowhere([sys.stdout.fileno()])
+                self._stop(PIPE)
             self._shown_iteration = done
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

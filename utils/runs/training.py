@@ -109,14 +109,14 @@ def train(
         if progress is None:
             print(f"{run.folder} is trained: {start} iterations")
         return start
-    if progress is None:
-        print(f"training {run.folder}: iterations {start} to {total}")
-        progress = ProgressBar(start, total)
 
     def ends_epoch(iteration: int) -> bool:
         return iteration % per_epoch == 0
 
     signals = SaveOnSignal(checkpoints, means, lambda i: ends_epoch(i) or i == total, replicas.any)
+    if progress is None:
+        print(f"training {run.folder}: iterations {start} to {total}")
+        progress = ProgressBar(start, total, signals.stop)
     callbacks = [
         means,
         StopOnDivergence(stop for _, stop in plan_spans(start, total, per_epoch, spans)),

@@ -66,6 +66,82 @@ def tiff(content, bits, *, sample_format=1, photometric=1):
 
 
 # How the EXIF specification says that the stored picture lies, and how NumPy turns it upright.
+def test_a_png_without_its_palette_is_damaged(tmp_path):
+    image = Image.fromarray(RAMP.astype(np.uint8), "P")
+    image.putpalette(list(range(192)))
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    start = data.getvalue().index(b"PLTE") - 4
+    (length,) = struct.unpack(">I", data.getvalue()[start : start + 4])
+    cut = data.getvalue()[:start] + data.getvalue()[start + length + 12 :]
+    with pytest.raises(DataError, match="its palette is missing"):
+        read_bytes(tmp_path, cut)
+
+
+def wide_tiff(content, tags):
+    """A little-endian TIFF of one strip for every number of bytes, by the specification.
+
+    Args:
+        content: all strips.
+        tags: (number, type 3 or 4, values) in order, of which those of 273 count from the content.
+    """
+    entries, values = b"", b""
+    first = 8 + 2 + 12 * len(tags) + 4
+    room = sum(len(v) * (2 if t == 3 else 4) for _, t, v in tags)
+    for tag, kind, numbers in tags:
+        if tag == 273:
+            numbers = [first + room + number for number in numbers]
+        packed = struct.pack(f"<{len(numbers)}{'H' if kind == 3 else 'I'}", *numbers)
+        place = (
+            struct.pack("<I", first + len(values)) if len(packed) > 4 else packed.ljust(4, b"\0")
+        )
+        values += packed if len(packed) > 4 else b""
+        entries += struct.pack("<HHI", tag, kind, len(numbers)) + place
+    head = struct.pack("<2sHIH", b"II", 42, 8, len(tags))
+    return head + entries + b"\0" * 4 + values.ljust(room, b"\0") + content
+
+
+@pytest.mark.parametrize("bits", [8, 16])
+def test_planes_of_16_bits_are_refused_and_of_8_bits_read(tmp_path, bits):
+    """Pillow reads those of 16 bits as of 8."""
+    picture = np.stack([RAMP, RAMP[::-1], RAMP.T], axis=-1)
+    scale = 257 if bits == 16 else 1
+    planes = (picture.transpose(2, 0, 1) * scale).astype("<u2" if bits == 16 else "u1")
+    size = planes[0].nbytes
+    data = wide_tiff(
+        planes.tobytes(),
+        [
+            (256, 3, [SIDE]), (257, 3, [SIDE]), (258, 3, [bits] * 3), (259, 3, [1]), (262, 3, [2]),
+            (273, 4, [0, size, 2 * size]), (277, 3, [3]), (278, 3, [SIDE]), (279, 4, [size] * 3),
+            (284, 3, [2]),
+        ],
+    )  # fmt: skip
+    if bits == 8:
+        found = read_bytes(tmp_path, data, "RGB", "x.tif")
+        np.testing.assert_array_equal(found, picture)
+        return
+    with pytest.raises(DataError, match="planes of more than 8 bits, which Pillow reads wrongly"):
+        read_bytes(tmp_path, data, "RGB", "x.tif")
+
+
+@pytest.mark.parametrize("largest", [255, 255 * 257])
+def test_a_palette_of_8_bits_is_refused_in_a_tiff(tmp_path, largest):
+    colours = np.linspace(0, largest, 256).astype(int)
+    data = wide_tiff(
+        RAMP.astype(np.uint8).tobytes(),
+        [
+            (256, 3, [SIDE]), (257, 3, [SIDE]), (258, 3, [8]), (259, 3, [1]), (262, 3, [3]),
+            (273, 4, [0]), (277, 3, [1]), (278, 3, [SIDE]), (279, 4, [RAMP.size]),
+            (320, 3, [*colours] * 3),
+        ],
+    )  # fmt: skip
+    if largest > 255:
+        np.testing.assert_array_equal(read_bytes(tmp_path, data, name="x.tif"), RAMP)
+        return
+    with pytest.raises(DataError, match="its palette has numbers of 8 bits, where TIFF's have 16"):
+        read_bytes(tmp_path, data, name="x.tif")
+
+
 @pytest.mark.parametrize("kind", ["png", "tiff", "webp"])
 @pytest.mark.parametrize(
     ("orientation", "upright"),

@@ -235,6 +235,21 @@ def test_an_image_that_can_be_read_again_is_used_again(tmp_path, caplog, monkeyp
     assert np.count_nonzero(source._pixels[:, 10, 10, 0] == 12) == 1
 
 
+@pytest.mark.parametrize(
+    ("lists", "said"),
+    [
+        (["split_train.csv", "split_test.csv"], "split_test.csv, split_train.csv may be meant"),
+        (["lists/train.txt", "lists/val.txt"], "lists/train.txt, lists/val.txt may be meant"),
+        (["train.txt", "notes.txt"], None),
+    ],
+)
+def test_lists_of_splits_that_are_not_read_are_named(tmp_path, caplog, lists, said):
+    load(tmp_path, class_folders(8) | dict.fromkeys(lists, b"a"))
+    found = [line for line in caplog.messages if "may be meant as lists of the splits" in line]
+    assert len(found) == (said is not None)
+    assert said is None or said in found[0]
+
+
 @pytest.mark.parametrize("number", [0, -5, "a", 1.5])
 def test_an_episode_needs_an_image_of_a_class(tmp_path, number):
     folder = write(tmp_path / "data", class_folders(8))

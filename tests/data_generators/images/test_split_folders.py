@@ -58,6 +58,13 @@ def test_folders_without_splits_say_none(tmp_path, folders):
         (("x/train/a", "x/val/b", "y/test/c"), r"x/train/, x/val/, y/test/ .* not lie side by"),
         (("cat/train", "cat/test", "dog/train"), r"cat/test/ and cat/train/ .* hold images"),
         (("train2017/a", "val2017/b", "test2017/c"), r"test2017/ and train2017/ may be meant as"),
+        (("Trainings/a", "Vals/b", "Tests/c"), r"Tests/ and Trainings/ may be meant as splits"),
+        (("trainA/a", "trainB/b", "testA/c"), r"testA/ and trainA/ may be meant as splits"),
+        (("tr/a", "va/b", "te/c"), r"te/ and tr/ may be meant as splits"),
+        (
+            ("images_background/a", "images_evaluation/b"),
+            r"_background/ and images_evaluation/ may",
+        ),
         (("x/01_train/a", "x/02_val/b"), r"x/01_train/ and x/02_val/ may be meant as splits"),
         (("train", "test"), r"test/ and train/ .* hold images themselves"),
     ],

@@ -67,6 +67,10 @@ def test_what_the_terminal_has_no_letters_for_is_printed_all_the_same(monkeypatc
             "error: cannot read or write tensorboard/a: Permission denied\n",
         ),
         (
+            tf.errors.OutOfRangeError(None, None, "events.v2; File too large"),
+            "error: events.v2; File too large\n",
+        ),
+        (
             tf.errors.ResourceExhaustedError(None, None, "{{node e}} no memory [Op:Add]\nand more"),
             "error: no memory\n",
         ),

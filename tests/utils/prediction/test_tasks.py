@@ -100,6 +100,12 @@ def test_names_that_are_no_utf_8_are_printable(support, query):
     assert read_queries([str(query)], INPUT).names[-1] == "n\\xe9e.png"
 
 
+def test_an_image_of_two_classes_is_named(support, caplog):
+    plain(support / "red" / "9.png", COLOURS["blue"])
+    assert len(read_support(str(support), INPUT).x) == 7
+    assert caplog.messages == ["the same image in several classes: blue/0.png = red/9.png"]
+
+
 def test_class_folders_that_look_alike_are_refused(support):
     plain(support / "red " / "0.png", COLOURS["red"])
     with pytest.raises(DataError, match="'red ' and 'red' differ in blanks"):
@@ -114,15 +120,15 @@ def test_the_splits_of_a_data_set_are_not_its_classes(tmp_path, caplog):
     with pytest.raises(UsageError, match=said):
         read_support(f"{tmp_path}/data", INPUT)
     assert read_support(f"{tmp_path}/data/val", INPUT).classes == list(COLOURS)
-    for split in ("test", "train"):
-        plain(tmp_path / "rail" / split / "0.png", COLOURS["red"])
+    for split, name in (("test", "blue"), ("train", "red")):
+        plain(tmp_path / "rail" / split / "0.png", COLOURS[name])
     assert read_support(f"{tmp_path}/rail", INPUT).classes == ["test", "train"]
     assert caplog.messages == ["taken as classes, though they are named like splits: test, train"]
 
 
 def test_a_class_of_several_folders_is_named(tmp_path, caplog):
-    for path in ("animals/cat/0.png", "animals/dog/0.png", "plants/0.png"):
-        plain(tmp_path / path, COLOURS["red"])
+    for path, name in (("animals/cat", "red"), ("animals/dog", "red"), ("plants", "green")):
+        plain(tmp_path / path / "0.png", COLOURS[name])
     assert read_support(str(tmp_path), INPUT).labels.tolist() == [0, 0, 1]
     assert caplog.messages == [
         "taken as one class each, with all that lies below: animals (2 folders)"

@@ -159,6 +159,27 @@ def test_a_hangup_that_nohup_ignores_stays_ignored(checkpoints, means):
         signal.signal(HANGUP, before)
 
 
+def test_where_nobody_reads_the_progress_any_more_the_run_is_saved(
+    checkpoints, means, monkeypatch, tmp_path
+):
+    reader, writer = os.pipe()
+    signals = SaveOnSignal(checkpoints, means, ends_epoch)
+    bar = ProgressBar(0, 20, signals.stop)
+    with os.fdopen(writer, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        for callback in (bar, signals):
+            callback.on_train_begin()
+        os.close(reader)
+        logs = {"iteration": 8.0, "loss": 1.0, "pre_loss": 2.0}
+        bar.on_train_batch_end(1, logs)
+        with pytest.raises(TrainingInterrupted) as caught:
+            signals.on_train_batch_end(1, logs)
+        print("nobody", flush=True)
+    signals.restore_handlers()
+    assert (caught.value.signal_number, caught.value.iteration) == (signal.SIGPIPE, 8)
+    assert saved(checkpoints, tmp_path) == 8
+
+
 def test_signal_in_the_last_span_waits_for_the_epochs_row(checkpoints, means, tmp_path):
     callback = SaveOnSignal(checkpoints, means, ends_epoch)
     callback.on_train_begin()
@@ -183,7 +204,7 @@ def test_handlers_can_be_given_back_before_training_began(checkpoints, means):
 
 
 def test_progress_bar_counts_what_is_still_to_do(capsys):
-    bar = ProgressBar(start=100, total=300)
+    bar = ProgressBar(start=100, total=300, stop=pytest.fail)
     bar.on_train_begin()
     bar.on_train_batch_end(0, {"iteration": 200.0, "loss": 0.25, "hidden": 9.0})
     bar.on_epoch_end(0, {"val_accuracy": 0.75, "val_loss": 3.0})
