@@ -154,6 +154,9 @@ def _prefix(checkpoint: str) -> str:
     path = str(Path(checkpoint).expanduser())
     prefix = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", path)
     if Path(f"{prefix}.index").is_file():
+        for file in Path(prefix).parent.iterdir():
+            if file.name.startswith(f"{Path(prefix).name}.data-") and not file.is_file():
+                raise UsageError(f"--checkpoint={checkpoint} is damaged: {file} is no file")
         return prefix
     if Path(path).is_dir():
         inside = sorted(file.stem for file in Path(path).glob("*.index"))

@@ -1,6 +1,7 @@
 """Checkpoints written as the original programs write them, against NumPy."""
 
 import io
+import os
 import re
 import shutil
 from contextlib import redirect_stdout
@@ -519,12 +520,19 @@ def cut(path, size):
     path.write_bytes(path.read_bytes()[:size])
 
 
+def pipe(file):
+    """In place of a file, one of which nothing is ever read."""
+    file.unlink()
+    os.mkfifo(file)
+
+
 DAMAGE = {
     "no index": lambda root: (root / "model59000.index").unlink(),
     "empty index": lambda root: cut(root / "model59000.index", 0),
     "cut index": lambda root: cut(root / "model59000.index", 200),
     "no data": lambda root: (root / "model59000.data-00000-of-00001").unlink(),
     "cut data": lambda root: cut(root / "model59000.data-00000-of-00001", 100),
+    "data that never come": lambda root: pipe(root / "model59000.data-00000-of-00001"),
     "no TensorFlow file": lambda root: (root / "model59000.index").write_text("hello\n" * 100),
 }
 
