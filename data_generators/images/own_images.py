@@ -1,6 +1,7 @@
 """Any folder of class folders: N-way K-shot classification of a user's own images."""
 
 import logging
+import posixpath
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
@@ -180,6 +181,12 @@ def _list_classes(tree: FileTree, left_out: LeftOut) -> dict[str, ClassFiles]:
         known = split_csv.values()
     elif folders:
         parts = {"all": dict(sorted(folders.items()))}
+        if len(above := sorted({posixpath.dirname(label) for label in folders} - {""})) > 1:
+            _log.warning(
+                "the classes of %s are taken together, and split by --split_seed; folders of "
+                "splits are called train/, val/ and test/",
+                some([f"{folder}/" for folder in above]),
+            )
         left_out.add_all("folder", without_images(tree, folders))
         left_out.add_all("image", loose_images(tree))
         if split_csv:

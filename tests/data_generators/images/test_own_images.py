@@ -250,6 +250,16 @@ def test_lists_of_splits_that_are_not_read_are_named(tmp_path, caplog, lists, sa
     assert said is None or said in found[0]
 
 
+def test_folders_of_classes_that_are_no_splits_are_named(tmp_path, caplog):
+    """By any other name they could be splits all the same."""
+    groups = ("uno", "due", "tre")
+    load(tmp_path, {f"{groups[int(n[1:3]) % 3]}/{n}": d for n, d in class_folders(9).items()})
+    assert caplog.messages == [
+        "the classes of due/, tre/, uno/ are taken together, and split by --split_seed; folders "
+        "of splits are called train/, val/ and test/"
+    ]
+
+
 @pytest.mark.parametrize("number", [0, -5, "a", 1.5])
 def test_an_episode_needs_an_image_of_a_class(tmp_path, number):
     folder = write(tmp_path / "data", class_folders(8))
