@@ -231,6 +231,11 @@ class Engine:
                 "epochs": epochs,
                 "initial_epoch": initial_epoch,
                 "steps_per_epoch": steps_per_epoch,
+                "validation_steps": validation_steps,
+                "the number of epochs with validation": sum(
+                    validation_data is not None and epoch + 1 in validation_freq
+                    for epoch in range(initial_epoch, epochs)
+                ),
                 "the number of BackupAndRestore": len(backups),
             }
             check_agreement(self._processes, learner, given_numbers)

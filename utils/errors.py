@@ -2,6 +2,8 @@
 
 import re
 
+SIGPIPE = 13  # the signal of whoever writes to a closed pipe, which Windows lacks
+
 
 class UsageError(Exception):
     """Bad input; its text is the one line that the user sees."""

@@ -143,8 +143,7 @@ def _check_tiff(image: Image.Image) -> None:
             "its colours lie in planes of more than 8 bits, which Pillow reads wrongly: save them "
             "pixel by pixel"
         )
-    palette = tags.get(TAGS["ColorMap"], (0,))
-    if 0 < max(palette) < 256:
+    if image.mode.startswith("P") and 0 < max(tags.get(TAGS["ColorMap"], (0,))) < 256:
         raise OSError("its palette has numbers of 8 bits, where TIFF's have 16: save it anew")
 
 

@@ -6,10 +6,10 @@ from data_generators.random_streams import SPLITS
 
 # Words that may say it, too.
 OTHER_WORDS = {
-    **dict.fromkeys(("tr", "background"), "train"),
-    **dict.fromkeys(("va",), "val"),
-    **dict.fromkeys(("te", "eval", "evaluation", "holdout", "heldout"), "test"),
-}
+    "tr": "train", "background": "train",
+    "va": "val",
+    "te": "test", "eval": "test", "evaluation": "test", "holdout": "test", "heldout": "test",
+}  # fmt: skip
 _NAME = re.compile(
     r"(?:meta)?(?:(train(?:ing)?)|(val(?:id(?:ation)?)?|dev)|(test(?:ing)?))"
     r"(?:set|split|data|images|classes)?"

@@ -15,12 +15,12 @@ from maml_tnet import ExportError
 from maml_tnet.checksums import UnreadableError
 from system.errors import FileError
 from utils.command.refusals import in_words
-from utils.errors import PeerLost, TrainingInterrupted, UsageError, one_line
+from utils.errors import SIGPIPE, PeerLost, TrainingInterrupted, UsageError
 
 # Where another process was lost. Kubernetes' training operator takes 1 to 127 as errors for good,
 # starts what ended by a signal again, and this, which it leaves to programs.
 TRY_AGAIN = 138
-CLOSED = 141  # 128 + SIGPIPE, which Windows lacks
+TOO_LARGE = os.strerror(errno.EFBIG)
 # Bad input, and what the system refuses.
 REFUSED = (
     *(UsageError, DataError, ExportError, FileError, UnreadableError),
@@ -51,7 +51,7 @@ def exit_code(work: Callable[[], None]) -> int:
             "the standard output was closed; nothing but the last checkpoint is saved",
             file=sys.stderr,
         )
-        return CLOSED
+        return 128 + SIGPIPE
     except TrainingInterrupted as stop:
         print(f"{stop}: the same command goes on from there", file=sys.stderr)
         return 128 + stop.signal_number
@@ -61,12 +61,9 @@ def exit_code(work: Callable[[], None]) -> int:
     except PeerLost as error:
         print(f"error: {error}", file=sys.stderr)
         return TRY_AGAIN
-    except REFUSED as error:
+    except (*REFUSED, tf.errors.OutOfRangeError) as error:
+        if isinstance(error, tf.errors.OutOfRangeError) and TOO_LARGE not in str(error):
+            raise  # of a dataset of ours
         print(f"error: {legible(in_words(error))}", file=sys.stderr)
-        return 2
-    except tf.errors.OutOfRangeError as error:
-        if os.strerror(errno.EFBIG) not in str(error):
-            raise
-        print(f"error: {legible(one_line(error))}", file=sys.stderr)
         return 2
     return 0

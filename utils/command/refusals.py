@@ -13,6 +13,8 @@ from utils.command.flags import cache_folder
 from utils.command.paths import PathParser
 from utils.errors import UsageError, one_line
 
+# As which TensorFlow raises what the system says of a file; the second where it outgrows a limit.
+OF_FILES = (tf.errors.PermissionDeniedError, tf.errors.OutOfRangeError)
 _A_FLAG = re.compile(r"(?<!\S)--\w")
 
 
@@ -43,7 +45,7 @@ def _refusal(error: BaseException) -> tuple[str, str]:
         if isinstance(cause, OSError):
             named = isinstance(cause.filename, str | bytes | os.PathLike)  # not an open file
             path, reason = os.fsdecode(cause.filename) if named else "", cause.strerror or ""
-        elif isinstance(cause, tf.errors.PermissionDeniedError):  # "PATH; Permission denied"
+        elif isinstance(cause, OF_FILES):  # "PATH; Permission denied"
             path, _, reason = one_line(cause).rpartition("; ")
         if path:
             return text or f"cannot read or write {path}: {reason}", path

@@ -11,14 +11,13 @@ import tensorflow as tf
 from tensorflow import keras
 
 from maml_tnet import MetaLearner, update_probability
-from utils.errors import TrainingDiverged, TrainingInterrupted
+from utils.errors import SIGPIPE, TrainingDiverged, TrainingInterrupted
 from utils.runs.checkpoints import Checkpoints
 from utils.runs.epoch_means import EpochMeans
 from utils.runs.optimizers import evaluation_weights
 
 Logs = dict[str, Any]
 HANGUP = getattr(signal, "SIGHUP", None)  # which Windows lacks
-PIPE = 13  # SIGPIPE, too
 
 
 class StopOnDivergence(keras.callbacks.Callback):
@@ -224,7 +223,7 @@ class ProgressBar(keras.callbacks.Callback):
                 self._bar.update(done - self._start, values, finalize=done == self._total)
             except BrokenPipeError:
                 write_nowhere([sys.stdout.fileno()])
-                self._stop(PIPE)
+                self._stop(SIGPIPE)
             self._shown_iteration = done
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:

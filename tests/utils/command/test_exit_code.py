@@ -68,7 +68,7 @@ def test_what_the_terminal_has_no_letters_for_is_printed_all_the_same(monkeypatc
         ),
         (
             tf.errors.OutOfRangeError(None, None, "events.v2; File too large"),
-            "error: events.v2; File too large\n",
+            "error: cannot read or write events.v2: File too large\n",
         ),
         (
             tf.errors.ResourceExhaustedError(None, None, "{{node e}} no memory [Op:Add]\nand more"),
